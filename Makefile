@@ -1,0 +1,98 @@
+# asset-uploads. `make` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# npm brings its own Node 24 (wrangler needs 22 or newer), so its binaries come first.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+export WRANGLER_SEND_METRICS := false
+
+TOOLS := $(CURDIR)/.tools
+WORKER_BUILD_VERSION := 0.8.7
+# The CLI must be of the very version that the crate was compiled with.
+WASM_BINDGEN_VERSION := $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/^version = "\(.*\)"/\1/p;q;}' Cargo.lock)
+WASM_STD := $(shell rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null)
+SOURCES := $(shell find src -type f) Cargo.toml Cargo.lock rust-toolchain.toml
+
+NODE_STAMP := node_modules/.package-lock.json
+WORKER_BUILD := $(TOOLS)/worker-build-$(WORKER_BUILD_VERSION)
+WASM_BINDGEN := $(TOOLS)/wasm-bindgen-$(WASM_BINDGEN_VERSION)
+WASM_STAMP := $(TOOLS)/wasm32-std
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+.PHONY: dev
+dev: build ## set everything up and serve on http://localhost:8787 with a development key
+	@node dev/dev.mjs
+
+.PHONY: build
+build: build/index.js ## build the Worker into build/
+
+.PHONY: test
+test: fmt-check clippy test-native test-worker ## formatting, lints, native tests, the built Worker in workerd
+
+.PHONY: fmt
+fmt: $(RUST) ## format the code
+	cargo fmt
+
+.PHONY: fmt-check
+fmt-check: rust
+	cargo fmt --check
+
+.PHONY: clippy
+clippy: rust $(WASM_STAMP)
+	cargo clippy --all-targets -- -D warnings
+	cargo clippy --target wasm32-unknown-unknown -- -D warnings
+
+.PHONY: test-native
+test-native: rust
+	cargo test --quiet
+
+.PHONY: test-worker
+test-worker: build
+	tsc --noEmit
+	vitest run
+
+.PHONY: size
+size: build ## the Worker's size, gzipped
+	@for file in build/index.js build/index_bg.wasm; do printf '%-20s %7d bytes, %7d gzipped\n' $$file $$(wc -c < $$file) $$(gzip -9c $$file | wc -c); done
+
+.PHONY: clean
+clean: ## remove what was built, and the local database and bucket; keep the installed tools
+	rm -rf build target .wrangler
+
+build/index.js: $(SOURCES) $(NODE_STAMP) $(WORKER_BUILD) $(WASM_BINDGEN) $(WASM_STAMP)
+	WASM_BINDGEN_BIN=$(WASM_BINDGEN)/bin/wasm-bindgen WASM_OPT_BIN=$(CURDIR)/node_modules/.bin/wasm-opt \
+	  ESBUILD_BIN=$(CURDIR)/node_modules/.bin/esbuild $(WORKER_BUILD)/bin/worker-build --release
+	@touch $@
+
+# What is needed, each installed when it is missing.
+
+.PHONY: rust
+rust:
+	@command -v cargo >/dev/null || { echo 'cargo is missing: install Rust with rustup, https://rustup.rs, then run make again' >&2; exit 1; }
+	@cargo --version >/dev/null || { echo 'the toolchain of rust-toolchain.toml is missing: run `rustup toolchain install` here, then make again' >&2; exit 1; }
+
+$(WASM_STAMP): rust-toolchain.toml | rust
+	@echo 'Adding the wasm32-unknown-unknown target to Rust'
+	rustup target add wasm32-unknown-unknown
+	@mkdir -p $(TOOLS) && touch $@
+
+# Debug builds without debug information: quickest to make, and quick enough to use.
+$(WORKER_BUILD): | rust
+	@echo 'Installing worker-build $(WORKER_BUILD_VERSION) into .tools (a few minutes, once)'
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --root $@ worker-build@$(WORKER_BUILD_VERSION) --debug --bin worker-build
+
+$(WASM_BINDGEN): | rust
+	@echo 'Installing wasm-bindgen $(WASM_BINDGEN_VERSION) into .tools (a minute, once)'
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --root $@ wasm-bindgen-cli@$(WASM_BINDGEN_VERSION) --debug --no-default-features --bin wasm-bindgen
+
+$(NODE_STAMP): package.json package-lock.json
+	@command -v npm >/dev/null || { echo 'npm is missing: install Node.js 20 or newer, https://nodejs.org, then run make again' >&2; exit 1; }
+	@echo 'Installing npm packages'
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@

@@ -1,0 +1,63 @@
+//! Ids: UUIDs that cannot be taken for one another.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Reads the hyphenated form, in either case; `None` for anything else, the other forms of
+            /// a UUID (braces, URN, no hyphens) among them.
+            pub fn parse(text: &str) -> Option<Self> {
+                // The uuid crate reads all forms; only the hyphenated one is 36 bytes long.
+                (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten().map(Self)
+            }
+
+            /// A version 7 id, which sorts by `unix_ms`; `random` makes it unguessable.
+            pub fn v7(unix_ms: u64, random: &[u8; 10]) -> Self {
+                Self(uuid::Builder::from_unix_timestamp_millis(unix_ms, random).into_uuid())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.as_hyphenated().fmt(f)
+            }
+        }
+    };
+}
+
+id! {
+    /// An organization: the tenant that everything belongs to.
+    OrganizationId
+}
+id! {
+    /// A user.
+    UserId
+}
+id! {
+    /// A folder of an organization.
+    FolderId
+}
+id! {
+    /// An upload session, and, once confirmed, the asset made of it.
+    AssetUploadId
+}
+id! {
+    /// One HTTP request, for the log and `X-Request-Id`.
+    RequestId
+}
+
+impl AssetUploadId {
+    /// The object's key in R2. It follows from the id, so that nothing need be read to find the object.
+    pub fn object_key(&self) -> String {
+        format!("uploads/{self}")
+    }
+}

@@ -1,0 +1,165 @@
+//! Media types: parsing, the list of those permitted, and what kind of asset one makes.
+
+use std::fmt;
+
+use mediatype::MediaType;
+use serde::Serialize;
+
+/// A media type without parameters, lower-case, at most 255 bytes: `image/png`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct MimeType(String);
+
+impl MimeType {
+    /// Reads a Content-Type: lower-cases it and drops its parameters. `None` when it is malformed.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() > 255 {
+            return None;
+        }
+        let parsed = MediaType::parse(text.trim()).ok()?;
+        Some(Self(parsed.essence().to_string().to_ascii_lowercase()))
+    }
+
+    /// `image/png`
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands before the slash.
+    fn top_level(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for MimeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an asset is to a person who looks through a library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AssetType {
+    /// `image/*`
+    Image,
+    /// `video/*`
+    Video,
+    /// `audio/*`
+    Audio,
+    /// Text, PDF and office formats.
+    Document,
+    /// All else.
+    File,
+}
+
+impl AssetType {
+    /// The kind of asset that this media type makes.
+    pub fn of(mime: &MimeType) -> Self {
+        match mime.top_level() {
+            "image" => Self::Image,
+            "video" => Self::Video,
+            "audio" => Self::Audio,
+            "text" => Self::Document,
+            _ if is_document(mime.as_str()) => Self::Document,
+            _ => Self::File,
+        }
+    }
+
+    /// As stored and sent.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Video => "video",
+            Self::Audio => "audio",
+            Self::Document => "document",
+            Self::File => "file",
+        }
+    }
+}
+
+/// Formats under `application/` that people open to read.
+fn is_document(mime: &str) -> bool {
+    const EXACT: [&str; 6] = [
+        "application/pdf",
+        "application/rtf",
+        "application/epub+zip",
+        "application/msword",
+        "application/vnd.ms-excel",
+        "application/vnd.ms-powerpoint",
+    ];
+    const FAMILIES: [&str; 2] =
+        ["application/vnd.openxmlformats-officedocument.", "application/vnd.oasis.opendocument."];
+    EXACT.contains(&mime) || FAMILIES.iter().any(|family| mime.starts_with(family))
+}
+
+/// Which media types may become assets: patterns that permit and patterns, marked `!`, that forbid.
+/// A type passes when one permits it and none forbids it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedTypes {
+    permit: Vec<Pattern>,
+    forbid: Vec<Pattern>,
+}
+
+/// `type/subtype`, or a whole `type/*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pattern {
+    Exact(MimeType),
+    /// Holds `type/`, slash included, so that `image/*` does not match `imagery/x`.
+    Whole(String),
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Option<Self> {
+        match text.strip_suffix("/*") {
+            // Parsed with a subtype put in, to have the same rules for what a type's name may hold.
+            Some(kind) => MimeType::parse(&format!("{kind}/x"))
+                .map(|mime| Self::Whole(format!("{}/", mime.top_level()))),
+            None if text.contains(['*', ';']) => None,
+            None => MimeType::parse(text).map(Self::Exact),
+        }
+    }
+
+    fn matches(&self, mime: &MimeType) -> bool {
+        match self {
+            Self::Exact(exact) => exact == mime,
+            Self::Whole(prefix) => mime.as_str().starts_with(prefix.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(exact) => exact.fmt(f),
+            Self::Whole(prefix) => write!(f, "{prefix}*"),
+        }
+    }
+}
+
+impl AllowedTypes {
+    /// Reads patterns such as `image/*`, `application/pdf` and `!image/svg+xml`. The error is the first
+    /// entry that is no such pattern, or empty text when nothing is permitted at all.
+    pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let mut allowed = Self { permit: Vec::new(), forbid: Vec::new() };
+        for entry in entries {
+            let (list, text) = match entry.strip_prefix('!') {
+                Some(rest) => (&mut allowed.forbid, rest),
+                None => (&mut allowed.permit, entry),
+            };
+            list.push(Pattern::parse(text).ok_or_else(|| entry.to_owned())?);
+        }
+        if allowed.permit.is_empty() { Err(String::new()) } else { Ok(allowed) }
+    }
+
+    /// Whether an object of this type may become an asset.
+    pub fn permits(&self, mime: &MimeType) -> bool {
+        self.permit.iter().any(|pattern| pattern.matches(mime))
+            && !self.forbid.iter().any(|pattern| pattern.matches(mime))
+    }
+
+    /// The patterns as configured, permitting ones first.
+    pub fn patterns(&self) -> Vec<String> {
+        let permit = self.permit.iter().map(Pattern::to_string);
+        permit.chain(self.forbid.iter().map(|pattern| format!("!{pattern}"))).collect()
+    }
+}

@@ -1,0 +1,9 @@
+//! The rules: what an id, a time, a media type and a stored object are, and when an upload may become
+//! an asset. No SQL, HTTP, clock or randomness.
+
+pub mod asset;
+pub mod idempotency;
+pub mod ids;
+pub mod media;
+pub mod timestamp;
+pub mod upload;

@@ -1,0 +1,169 @@
+//! When a stored object may become an asset.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::media::{AllowedTypes, AssetType, MimeType};
+use super::timestamp::Timestamp;
+use crate::error::Fault;
+
+/// An upload session as stored: what the client said it would upload.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Session {
+    /// The file's name, which becomes the asset's.
+    pub filename: String,
+    /// Declared media type.
+    pub mime_type: String,
+    /// Declared size in bytes.
+    pub size_bytes: u64,
+    /// From this moment on it can no longer be confirmed.
+    pub expires_at: Timestamp,
+}
+
+/// What HEAD says of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredObject {
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// `Content-Type` as stored; `None` where it was stored without one.
+    pub content_type: Option<String>,
+    /// ETag, without quotes.
+    pub etag: String,
+}
+
+/// An object that passed verification: what goes into the asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedObject {
+    /// Actual size in bytes, 1 to the limit.
+    pub size_bytes: u64,
+    /// Actual media type, a permitted one.
+    pub mime_type: MimeType,
+    /// What that type makes of it.
+    pub asset_type: AssetType,
+    /// ETag, without quotes.
+    pub etag: String,
+}
+
+/// What an operator permits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadRules {
+    /// Largest size in bytes.
+    pub max_bytes: u64,
+    /// Permitted media types.
+    pub allowed_types: AllowedTypes,
+    /// Whether a difference between declared and actual size or type rejects the object.
+    pub reject_mismatch: bool,
+}
+
+/// Where an object stands after HEAD and verification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObjectState {
+    /// May become an asset.
+    Verified(VerifiedObject),
+    /// May not, whatever the session says.
+    Rejected(Vec<Violation>),
+    /// Stored without a content type, so that the declared type has to stand in for it.
+    Untyped(StoredObject),
+    /// Not there.
+    Missing,
+    /// Storage did not answer; holds text for the log.
+    Unavailable(String),
+}
+
+/// One reason why an object is rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Violation {
+    /// No bytes at all.
+    Empty,
+    /// More bytes than permitted; holds how many there are.
+    TooLarge(u64),
+    /// A media type that is not permitted, or none at all; holds it as stored.
+    TypeNotAllowed(String),
+    /// Another size than declared; holds the actual one.
+    OtherSize(u64),
+    /// Another media type than declared; holds the actual one.
+    OtherType(String),
+}
+
+impl UploadRules {
+    /// Judges an object by what does not depend on its session.
+    pub fn verify(&self, object: StoredObject) -> ObjectState {
+        match object.content_type.clone() {
+            Some(content_type) if !content_type.trim().is_empty() => self.verify_as(object, &content_type),
+            _ => ObjectState::Untyped(object),
+        }
+    }
+
+    /// Judges an object whose media type is `content_type`.
+    pub fn verify_as(&self, object: StoredObject, content_type: &str) -> ObjectState {
+        let mut violations = Vec::new();
+        if object.size_bytes == 0 {
+            violations.push(Violation::Empty);
+        } else if object.size_bytes > self.max_bytes {
+            violations.push(Violation::TooLarge(object.size_bytes));
+        }
+        let mime_type = MimeType::parse(content_type);
+        match mime_type.filter(|mime| self.allowed_types.permits(mime)) {
+            Some(mime_type) if violations.is_empty() => ObjectState::Verified(VerifiedObject {
+                size_bytes: object.size_bytes,
+                asset_type: AssetType::of(&mime_type),
+                mime_type,
+                etag: object.etag,
+            }),
+            Some(_) => ObjectState::Rejected(violations),
+            None => {
+                // A hostile client may have stored kilobytes here; 255 is the longest type there is.
+                violations.push(Violation::TypeNotAllowed(content_type.chars().take(255).collect()));
+                ObjectState::Rejected(violations)
+            }
+        }
+    }
+
+    /// How a verified object differs from what its session declared; empty where that is accepted.
+    pub fn mismatches(&self, object: &VerifiedObject, session: &Session) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        if self.reject_mismatch && object.size_bytes != session.size_bytes {
+            violations.push(Violation::OtherSize(object.size_bytes));
+        }
+        if self.reject_mismatch && object.mime_type.as_str() != session.mime_type {
+            violations.push(Violation::OtherType(object.mime_type.to_string()));
+        }
+        violations
+    }
+
+    /// The entry of `errors` that names what was declared, what is there and what is permitted.
+    pub fn explain(&self, violation: &Violation, session: &Session) -> Fault {
+        let (field, kind, msg, actual): (_, _, _, Value) = match violation {
+            Violation::Empty => ("size_bytes", "object_empty", "The stored object is empty.", json!(0)),
+            Violation::TooLarge(actual) => {
+                ("size_bytes", "object_too_large", "The stored object is too large.", json!(actual))
+            }
+            Violation::TypeNotAllowed(actual) => (
+                "mime_type",
+                "mime_type_not_allowed",
+                "The stored object's media type is not permitted.",
+                json!(actual),
+            ),
+            Violation::OtherSize(actual) => (
+                "size_bytes",
+                "declared_mismatch",
+                "The stored object has another size than declared.",
+                json!(actual),
+            ),
+            Violation::OtherType(actual) => (
+                "mime_type",
+                "declared_mismatch",
+                "The stored object has another media type than declared.",
+                json!(actual),
+            ),
+        };
+        let (declared, limit) = match field {
+            "size_bytes" => (json!(session.size_bytes), json!(self.max_bytes)),
+            _ => (json!(session.mime_type), json!(self.allowed_types.patterns())),
+        };
+        Fault::new(&["object", field], kind, msg)
+            .with("declared", declared)
+            .with("actual", actual)
+            .with("limit", limit)
+    }
+}

@@ -1,0 +1,24 @@
+//! Does the database answer, and has it been set up?
+
+use super::rights::Identity;
+use super::{Operation, Rows, Statement};
+use crate::error::ApiError;
+
+/// Reads one row that the first migration wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckDatabase;
+
+impl Operation for CheckDatabase {
+    type Output = ();
+
+    fn statements(&self) -> Vec<Statement> {
+        vec![Statement { sql: "SELECT 'true' AS json FROM roles LIMIT 1", params: Vec::new() }]
+    }
+
+    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<(), ApiError> {
+        match rows.first::<bool>(0)? {
+            Some(true) => Ok(()),
+            _ => Err(ApiError::Internal("the table roles is empty; apply the migrations".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Operations on the database: each is one transaction of SQL statements, and the decoding of its rows.
+//!
+//! Every statement returns rows of one text column of JSON. That crosses from D1 to the Worker as one
+//! string a row, and reads the same from SQLite in the tests.
+
+pub mod health;
+pub mod rights;
+pub mod uploads;
+
+use serde::de::DeserializeOwned;
+
+use crate::error::ApiError;
+use rights::Identity;
+
+/// A value bound to a statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Param {
+    /// TEXT
+    Text(String),
+    /// INTEGER. Travels to D1 as a double, as all numbers do; exact below 2^53.
+    Int(i64),
+    /// NULL
+    Null,
+}
+
+impl<T: ToString> From<&T> for Param {
+    fn from(value: &T) -> Self {
+        Self::Text(value.to_string())
+    }
+}
+
+impl<T: ToString> From<Option<&T>> for Param {
+    fn from(value: Option<&T>) -> Self {
+        value.map_or(Self::Null, Self::from)
+    }
+}
+
+/// One SQL statement, with values for `?1`, `?2`, ...
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// The text. Static, so that no value can ever be part of it.
+    pub sql: &'static str,
+    /// The values, as many as the text names.
+    pub params: Vec<Param>,
+}
+
+/// What a transaction returned: for each statement the JSON text of its rows.
+#[derive(Debug, Clone, Default)]
+pub struct Rows(pub Vec<Vec<String>>);
+
+impl Rows {
+    /// The first row of statement `n`; `None` where it returned none.
+    ///
+    /// # Errors
+    /// `Internal` when the statement is missing or the row is not a `T`.
+    pub fn first<T: DeserializeOwned>(&self, n: usize) -> Result<Option<T>, ApiError> {
+        let rows =
+            self.0.get(n).ok_or_else(|| ApiError::Internal(format!("D1 answered no statement {n}")))?;
+        let row = rows.first().map(|json| serde_json::from_str(json)).transpose();
+        row.map_err(|error| ApiError::Internal(format!("row of statement {n}: {error}")))
+    }
+}
+
+/// One transaction. It must be safe to run again when its answer was lost after the commit.
+pub trait Operation {
+    /// What it comes to.
+    type Output;
+
+    /// The statements, at least one, in order.
+    fn statements(&self) -> Vec<Statement>;
+
+    /// What the rows mean. Notes in `identity` who called, as far as the rows say.
+    ///
+    /// # Errors
+    /// Every refusal, in the order of the contract; `Internal` when rows are not as expected.
+    fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<Self::Output, ApiError>;
+}
