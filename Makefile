@@ -68,6 +68,8 @@ clean: ## remove what was built, and the local database and bucket; keep the ins
 build/index.js: $(SOURCES) $(NODE_STAMP) $(WORKER_BUILD) $(WASM_BINDGEN) $(WASM_STAMP)
 	WASM_BINDGEN_BIN=$(WASM_BINDGEN)/bin/wasm-bindgen WASM_OPT_BIN=$(CURDIR)/node_modules/.bin/wasm-opt \
 	  ESBUILD_BIN=$(CURDIR)/node_modules/.bin/esbuild $(WORKER_BUILD)/bin/worker-build --release
+	@# worker-build keeps the names of functions; they are a fifth of the size.
+	wasm-opt --strip-debug --strip-producers build/index_bg.wasm -o build/index_bg.wasm
 	@touch $@
 
 # What is needed, each installed when it is missing.

@@ -1,7 +1,6 @@
 //! Every refusal: its status, its code, what the client is told, and what only the log is told.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use crate::domain::ids::AssetUploadId;
 
@@ -75,9 +74,30 @@ pub struct Fault {
     /// A stable word for programs, such as `missing` or `uuid_parsing`.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// Further members, such as `declared`, `actual` and `limit`.
-    #[serde(flatten)]
-    pub detail: Map<String, Value>,
+    /// What was declared, of what is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub declared: Option<Detail>,
+    /// What is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual: Option<Detail>,
+    /// What is permitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Detail>,
+    /// The asset that exists already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asset_id: Option<AssetUploadId>,
+}
+
+/// A size or type in a fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Detail {
+    /// A media type.
+    Text(String),
+    /// A size in bytes.
+    Number(u64),
+    /// Permitted values.
+    List(Vec<String>),
 }
 
 impl Fault {
@@ -87,15 +107,11 @@ impl Fault {
             loc: loc.iter().map(|part| (*part).to_owned()).collect(),
             msg: msg.into(),
             kind,
-            detail: Map::new(),
+            declared: None,
+            actual: None,
+            limit: None,
+            asset_id: None,
         }
-    }
-
-    /// The same fault with one more member.
-    #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.detail.insert(name.to_owned(), value.into());
-        self
     }
 }
 
@@ -194,14 +210,14 @@ impl ApiError {
         match self {
             Self::Validation(faults) | Self::UploadRejected(faults) => Some(faults.clone()),
             Self::StorageUnavailable { parts, .. } if !parts.is_empty() => Some(parts.clone()),
-            Self::AssetUploadAlreadyConfirmed(id) => Some(vec![
-                Fault::new(
+            Self::AssetUploadAlreadyConfirmed(id) => Some(vec![Fault {
+                asset_id: Some(*id),
+                ..Fault::new(
                     &["path", "asset_upload_id"],
                     "already_confirmed",
                     "This upload was confirmed before.",
                 )
-                .with("asset_id", id.to_string()),
-            ]),
+            }]),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 
+use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use sha2::{Digest, Sha256};
 
 const PREFIX: &str = "au_";
@@ -59,7 +60,8 @@ pub fn generate(random: &[u8; 32]) -> String {
 }
 
 fn checksum_of(checked: &str) -> String {
-    base62(&crc32fast::hash(checked.as_bytes()).to_be_bytes(), LENGTH - CHECKED)
+    const CRC32: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+    base62(&CRC32.checksum(checked.as_bytes()).to_be_bytes(), LENGTH - CHECKED)
 }
 
 /// A big-endian number in `width` base62 digits: long division by 62, a digit a round.

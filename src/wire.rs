@@ -1,5 +1,6 @@
 //! Every header and JSON body in, every JSON body out.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -117,9 +118,7 @@ fn uuid_fault(loc: &[&str]) -> Fault {
 }
 
 fn unknown_field(name: &str) -> Fault {
-    // A name may be as long as the body; the fault need not repeat all of it.
-    let shown: String = name.chars().take(100).collect();
-    Fault::new(&["body", &shown], "extra_forbidden", "There is no such field; leave it out.")
+    Fault::new(&["body", shown(name)], "extra_forbidden", "There is no such field; leave it out.")
 }
 
 fn optional_folder(value: &RawValue) -> Result<Option<FolderId>, Fault> {
@@ -165,19 +164,21 @@ impl<'a> Fields<'a> {
     }
 
     fn note_duplicates(&self, faults: &mut Vec<Fault>) {
-        let mut seen = std::collections::HashSet::new();
-        let mut told = std::collections::HashSet::new();
-        for (name, _) in &self.0 {
-            if !seen.insert(name) && told.insert(name) {
-                let shown: String = name.chars().take(100).collect();
-                faults.push(Fault::new(
-                    &["body", &shown],
-                    "duplicate_field",
-                    "Stands more than once; send it once.",
-                ));
-            }
+        let (mut seen, mut told) = (BTreeSet::new(), BTreeSet::new());
+        let repeated = self.0.iter().filter(|(name, _)| !seen.insert(name) && told.insert(name));
+        for (name, _) in repeated {
+            faults.push(Fault::new(
+                &["body", shown(name)],
+                "duplicate_field",
+                "Stands more than once; send it once.",
+            ));
         }
     }
+}
+
+/// A name as repeated in a fault: it may be as long as the body.
+fn shown(name: &str) -> &str {
+    name.char_indices().nth(100).and_then(|(end, _)| name.get(..end)).unwrap_or(name)
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -279,7 +280,7 @@ pub struct Checks {
 }
 
 /// An answer, ready to be sent.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,

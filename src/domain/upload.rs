@@ -1,11 +1,10 @@
 //! When a stored object may become an asset.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::media::{AllowedTypes, AssetType, MimeType};
 use super::timestamp::Timestamp;
-use crate::error::Fault;
+use crate::error::{Detail, Fault};
 
 /// An upload session as stored: what the client said it would upload.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -133,37 +132,42 @@ impl UploadRules {
 
     /// The entry of `errors` that names what was declared, what is there and what is permitted.
     pub fn explain(&self, violation: &Violation, session: &Session) -> Fault {
-        let (field, kind, msg, actual): (_, _, _, Value) = match violation {
-            Violation::Empty => ("size_bytes", "object_empty", "The stored object is empty.", json!(0)),
+        let (kind, msg, actual) = match violation {
+            Violation::Empty => ("object_empty", "The stored object is empty.", Detail::Number(0)),
             Violation::TooLarge(actual) => {
-                ("size_bytes", "object_too_large", "The stored object is too large.", json!(actual))
+                ("object_too_large", "The stored object is too large.", Detail::Number(*actual))
             }
             Violation::TypeNotAllowed(actual) => (
-                "mime_type",
                 "mime_type_not_allowed",
                 "The stored object's media type is not permitted.",
-                json!(actual),
+                Detail::Text(actual.clone()),
             ),
             Violation::OtherSize(actual) => (
-                "size_bytes",
                 "declared_mismatch",
                 "The stored object has another size than declared.",
-                json!(actual),
+                Detail::Number(*actual),
             ),
             Violation::OtherType(actual) => (
-                "mime_type",
                 "declared_mismatch",
                 "The stored object has another media type than declared.",
-                json!(actual),
+                Detail::Text(actual.clone()),
             ),
         };
-        let (declared, limit) = match field {
-            "size_bytes" => (json!(session.size_bytes), json!(self.max_bytes)),
-            _ => (json!(session.mime_type), json!(self.allowed_types.patterns())),
+        let (field, declared, limit) = match actual {
+            Detail::Number(_) => {
+                ("size_bytes", Detail::Number(session.size_bytes), Detail::Number(self.max_bytes))
+            }
+            Detail::Text(_) | Detail::List(_) => (
+                "mime_type",
+                Detail::Text(session.mime_type.clone()),
+                Detail::List(self.allowed_types.patterns()),
+            ),
         };
-        Fault::new(&["object", field], kind, msg)
-            .with("declared", declared)
-            .with("actual", actual)
-            .with("limit", limit)
+        Fault {
+            declared: Some(declared),
+            actual: Some(actual),
+            limit: Some(limit),
+            ..Fault::new(&["object", field], kind, msg)
+        }
     }
 }

@@ -97,7 +97,10 @@ impl Exchange {
 
     /// The one exit: headers, log line, response.
     fn close(&self, outcome: Result<Reply, ApiError>) -> worker::Result<web_sys::Response> {
-        let reply = outcome.as_ref().map_or_else(Reply::from, Reply::clone);
+        let (reply, error) = match outcome {
+            Ok(reply) => (reply, None),
+            Err(error) => (Reply::from(&error), Some(error)),
+        };
         let headers = web_sys::Headers::new()?;
         let timing = log::server_timing(self.r2_ms.get(), self.d1_ms.get());
         headers.set("x-request-id", &self.id.to_string())?;
@@ -113,7 +116,7 @@ impl Exchange {
             headers.set(name, value)?;
         }
         self.set_cors_headers(&headers)?;
-        self.log(&reply, outcome.as_ref().err());
+        self.log(&reply, error.as_ref());
 
         let init = web_sys::ResponseInit::new();
         init.set_status(reply.status);

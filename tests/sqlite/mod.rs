@@ -1,0 +1,269 @@
+//! Runs operations on an in-memory SQLite with the real migrations, and fills it with people and things.
+
+#![allow(dead_code, reason = "no test file needs all of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test whose ground is not laid must stop")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use asset_uploads::domain::asset::User;
+use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId, UserId};
+use asset_uploads::domain::timestamp::Timestamp;
+use asset_uploads::error::ApiError;
+use asset_uploads::store::rights::{Caller, Identity, Permission};
+use asset_uploads::store::{Operation, Param, Rows, Statement};
+use asset_uploads::token::{self, TokenHash};
+use rusqlite::config::DbConfig;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params, params_from_iter};
+
+/// The moment of every request, unless a test says otherwise: 2026-11-22T12:51:07.042Z.
+pub(crate) const NOW: Timestamp = Timestamp(1_795_351_867_042);
+
+/// An empty database as the migrations leave it.
+pub(crate) fn open() -> Connection {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.pragma_update(None, "foreign_keys", true).unwrap();
+    // One plan a statement, whatever is bound: without it, each binding has SQLite plan anew.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+    let mut migrations: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    migrations.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
+    assert!(!migrations.is_empty(), "no migrations in {folder}");
+    migrations.sort();
+    for path in migrations {
+        conn.execute_batch(&std::fs::read_to_string(path).unwrap()).unwrap();
+    }
+    conn
+}
+
+/// Runs an operation as D1 does: all its statements in one transaction.
+pub(crate) fn run<O: Operation>(conn: &Connection, operation: &O) -> Result<O::Output, ApiError> {
+    run_and_identify(conn, operation).0
+}
+
+/// Runs an operation, and says whom it found to be the caller.
+pub(crate) fn run_and_identify<O: Operation>(
+    conn: &Connection,
+    operation: &O,
+) -> (Result<O::Output, ApiError>, Identity) {
+    let mut identity = Identity::default();
+    let rows = transact(conn, &operation.statements())
+        .map_err(|error| ApiError::Internal(format!("SQLite: {error}")));
+    let output = rows.and_then(|rows| operation.decode(&rows, &mut identity));
+    (output, identity)
+}
+
+fn transact(conn: &Connection, statements: &[Statement]) -> rusqlite::Result<Rows> {
+    assert!(!statements.is_empty(), "D1 refuses an empty batch");
+    // Dropped on an error, it rolls back.
+    let transaction = conn.unchecked_transaction()?;
+    let mut rows = Vec::new();
+    for statement in statements {
+        assert!(statement.params.len() <= 100 && statement.sql.len() <= 100_000, "over D1's limits");
+        let mut prepared = transaction.prepare_cached(statement.sql)?;
+        let texts = prepared.query_map(params_from_iter(statement.params.iter().map(bound)), |row| {
+            assert_eq!(row.as_ref().column_count(), 1, "one column a row: {}", statement.sql);
+            row.get::<_, String>("json")
+        })?;
+        rows.push(texts.collect::<Result<_, _>>()?);
+    }
+    transaction.commit()?;
+    Ok(Rows(rows))
+}
+
+/// A parameter as it reaches SQLite through D1, where every number is a double.
+#[allow(clippy::cast_precision_loss, reason = "D1 loses it too")]
+pub(crate) fn bound(param: &Param) -> Value {
+    match param {
+        Param::Text(text) => Value::Text(text.clone()),
+        Param::Int(number) => Value::Real(*number as f64),
+        Param::Null => Value::Null,
+    }
+}
+
+/// Every row of a query, every value as SQLite holds it.
+pub(crate) fn rows(conn: &Connection, sql: &str) -> Vec<Vec<(String, Value)>> {
+    let mut prepared = conn.prepare(sql).unwrap();
+    let names: Vec<String> = prepared.column_names().into_iter().map(str::to_owned).collect();
+    let row = |row: &rusqlite::Row<'_>| {
+        names.iter().enumerate().map(|(n, name)| Ok((name.clone(), row.get(n)?))).collect()
+    };
+    prepared.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// Everything that a confirmation could have touched.
+pub(crate) fn contents(conn: &Connection) -> [Vec<Vec<(String, Value)>>; 3] {
+    ["assets", "asset_uploads", "folders"]
+        .map(|table| rows(conn, &format!("SELECT * FROM {table} ORDER BY id")))
+}
+
+/// How many assets there are.
+pub(crate) fn assets(conn: &Connection) -> i64 {
+    conn.query_row("SELECT count(*) FROM assets", [], |row| row.get(0)).unwrap()
+}
+
+/// Bytes that no other call returns: what makes ids and keys differ.
+fn unique() -> [u8; 10] {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let mut bytes = [0; 10];
+    bytes[2..].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    bytes
+}
+
+const BORN: i64 = 1_700_000_000_000;
+
+/// An id that nothing has.
+pub(crate) fn nobodys_organization() -> OrganizationId {
+    OrganizationId::v7(BORN.unsigned_abs(), &unique())
+}
+
+/// An id that nothing has.
+pub(crate) fn nobodys_folder() -> FolderId {
+    FolderId::v7(BORN.unsigned_abs(), &unique())
+}
+
+/// An id that nothing has.
+pub(crate) fn nobodys_session() -> AssetUploadId {
+    AssetUploadId::v7(BORN.unsigned_abs(), &unique())
+}
+
+/// A well-formed key that nobody has.
+pub(crate) fn nobodys_key() -> TokenHash {
+    let mut random = [0; 32];
+    random[..10].copy_from_slice(&unique());
+    TokenHash::of(&token::generate(&random)).unwrap()
+}
+
+/// Somebody who calls with a key.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) user: User,
+    pub(crate) key: TokenHash,
+}
+
+impl Person {
+    /// A call that names no organization.
+    pub(crate) fn asks_to(&self, permission: Permission) -> Caller {
+        Caller { token: self.key.clone(), organization: None, now: NOW, permission }
+    }
+}
+
+/// What is known of a key beside its user.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Key {
+    pub(crate) org: Option<OrganizationId>,
+    pub(crate) impersonator: Option<UserId>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) revoked_at: Option<Timestamp>,
+}
+
+pub(crate) fn organization(conn: &Connection) -> OrganizationId {
+    let id = nobodys_organization();
+    conn.execute("INSERT INTO organizations VALUES (?1, 'Acme', ?2)", params![id.to_string(), BORN]).unwrap();
+    id
+}
+
+/// A user with a verified e-mail address, without key or membership.
+pub(crate) fn user(conn: &Connection, name: &str) -> User {
+    let id = UserId::v7(BORN.unsigned_abs(), &unique());
+    let user = User {
+        id,
+        email: format!("{name}@{id}.example"),
+        first_name: Some(name.to_owned()),
+        last_name: None,
+        avatar_url: Some(format!("https://faces.example/{name}.png")),
+    };
+    conn.execute(
+        "INSERT INTO users (id, email, first_name, last_name, avatar_url, email_verified_at, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
+        params![id.to_string(), user.email, user.first_name, user.last_name, user.avatar_url, BORN],
+    )
+    .unwrap();
+    user
+}
+
+pub(crate) fn join(conn: &Connection, user: &User, org: OrganizationId, role: Option<&str>) {
+    conn.execute(
+        "INSERT INTO memberships (org_id, user_id, role) VALUES (?1, ?2, ?3)",
+        params![org.to_string(), user.id.to_string(), role],
+    )
+    .unwrap();
+}
+
+/// Gives a user a key.
+pub(crate) fn key(conn: &Connection, user: &User, key: Key) -> TokenHash {
+    let hash = nobodys_key();
+    conn.execute(
+        "INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at,
+           revoked_at) VALUES (?1, ?2, ?3, ?4, ?5, 'laptop', ?6, ?7, ?8)",
+        params![
+            nobodys_session().to_string(),
+            hash.as_str(),
+            user.id.to_string(),
+            key.org.map(|id| id.to_string()),
+            key.impersonator.map(|id| id.to_string()),
+            BORN,
+            key.expires_at.map(|time| time.0),
+            key.revoked_at.map(|time| time.0),
+        ],
+    )
+    .unwrap();
+    hash
+}
+
+fn member(conn: &Connection, name: &str, org: OrganizationId, role: &str) -> Person {
+    let user = user(conn, name);
+    join(conn, &user, org, Some(role));
+    let key = key(conn, &user, Key::default());
+    Person { user, key }
+}
+
+/// May read and write in `org`.
+pub(crate) fn editor(conn: &Connection, org: OrganizationId) -> Person {
+    member(conn, "Edith", org, "editor")
+}
+
+/// May read in `org`.
+pub(crate) fn viewer(conn: &Connection, org: OrganizationId) -> Person {
+    member(conn, "Vera", org, "viewer")
+}
+
+/// Owns another organization, and has nothing to do with any that the test knows.
+pub(crate) fn outsider(conn: &Connection) -> (Person, OrganizationId) {
+    let org = organization(conn);
+    (member(conn, "Otto", org, "owner"), org)
+}
+
+/// A folder; deleted where `deleted_at` says so.
+pub(crate) fn folder(
+    conn: &Connection,
+    org: OrganizationId,
+    by: &Person,
+    deleted_at: Option<Timestamp>,
+) -> FolderId {
+    let id = nobodys_folder();
+    conn.execute(
+        "INSERT INTO folders (id, org_id, name, created_by, created_at, updated_at, deleted_at)
+         VALUES (?1, ?2, 'Holiday', ?3, ?4, ?4, ?5)",
+        params![id.to_string(), org.to_string(), by.user.id.to_string(), BORN, deleted_at.map(|time| time.0)],
+    )
+    .unwrap();
+    id
+}
+
+/// An upload session of `beach.png`, declared as 640 bytes of `image/png`.
+pub(crate) fn session(
+    conn: &Connection,
+    org: OrganizationId,
+    by: &Person,
+    expires_at: Timestamp,
+) -> AssetUploadId {
+    let id = nobodys_session();
+    conn.execute(
+        "INSERT INTO asset_uploads VALUES (?1, ?2, 'beach.png', 'image/png', 640, ?3, ?4, ?5)",
+        params![id.to_string(), org.to_string(), by.user.id.to_string(), BORN, expires_at.0],
+    )
+    .unwrap();
+    id
+}
