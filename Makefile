@@ -53,7 +53,7 @@ test-native: rust
 	cargo test --quiet
 
 .PHONY: test-worker
-test-worker: build
+test-worker: build/bundle/index.js
 	tsc --noEmit
 	vitest run
 
@@ -71,6 +71,10 @@ build/index.js: $(SOURCES) $(NODE_STAMP) $(WORKER_BUILD) $(WASM_BINDGEN) $(WASM_
 	@# worker-build keeps the names of functions; they are a fifth of the size.
 	wasm-opt --strip-debug --strip-producers build/index_bg.wasm -o build/index_bg.wasm
 	@touch $@
+
+# The Worker as `wrangler deploy` would upload it, which the tests start without building it again.
+build/bundle/index.js: build/index.js wrangler.toml
+	wrangler deploy --dry-run --outdir build/bundle
 
 # What is needed, each installed when it is missing.
 

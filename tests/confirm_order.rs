@@ -1,0 +1,218 @@
+//! The order in which a confirmation is judged: every combination of findings about caller, session,
+//! earlier confirmation, folder and object, against an oracle that reads like the contract's table.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+
+mod sqlite;
+
+use asset_uploads::domain::ids::AssetUploadId;
+use asset_uploads::domain::media::AllowedTypes;
+use asset_uploads::domain::timestamp::Timestamp;
+use asset_uploads::domain::upload::{ObjectState, StoredObject, UploadRules};
+use asset_uploads::error::ApiError;
+use asset_uploads::store::rights::Permission;
+use asset_uploads::store::uploads::{Confirm, Confirmed};
+use rusqlite::{Connection, params};
+use sqlite::{NOW, contents, run};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Session {
+    Pending,
+    Expired,
+    Foreign,
+    Unknown,
+}
+
+/// Whose asset there is already.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Earlier {
+    Nobodys,
+    Others,
+    /// Of this very Idempotency-Key, in no folder.
+    Ours,
+    /// Of this very Idempotency-Key, in the folder that has been deleted since.
+    OursInDeleted,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Folder {
+    None,
+    Own,
+    Deleted,
+    Foreign,
+    Unknown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Object {
+    AsDeclared,
+    Other,
+    Unfit,
+    Untyped,
+    Missing,
+    Unavailable,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Case {
+    may_write: bool,
+    session: Session,
+    earlier: Earlier,
+    folder: Folder,
+    object: Object,
+    reject_mismatch: bool,
+}
+
+fn all_cases() -> Vec<Case> {
+    let mut all = Vec::new();
+    for may_write in [true, false] {
+        for session in [Session::Pending, Session::Expired, Session::Foreign, Session::Unknown] {
+            for earlier in [Earlier::Nobodys, Earlier::Others, Earlier::Ours, Earlier::OursInDeleted] {
+                for folder in [Folder::None, Folder::Own, Folder::Deleted, Folder::Foreign, Folder::Unknown] {
+                    for object in [
+                        Object::AsDeclared,
+                        Object::Other,
+                        Object::Unfit,
+                        Object::Untyped,
+                        Object::Missing,
+                        Object::Unavailable,
+                    ] {
+                        for reject_mismatch in [false, true] {
+                            all.push(Case { may_write, session, earlier, folder, object, reject_mismatch });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    // No asset without a session, and none of another organization in this one's folder.
+    all.retain(|case| match case.session {
+        Session::Unknown => case.earlier == Earlier::Nobodys,
+        Session::Foreign => case.earlier != Earlier::OursInDeleted,
+        Session::Pending | Session::Expired => true,
+    });
+    all
+}
+
+/// Rows 8 to 17 of the contract, in its order; where there is an answer, its code.
+fn oracle(case: Case) -> &'static str {
+    if !case.may_write {
+        return "PERMISSION_DENIED";
+    }
+    if matches!(case.session, Session::Foreign | Session::Unknown) {
+        return "ASSET_UPLOAD_NOT_FOUND";
+    }
+    match (case.earlier, case.folder) {
+        (Earlier::Nobodys, _) => {}
+        (Earlier::Others, _) => return "ASSET_UPLOAD_ALREADY_CONFIRMED",
+        (Earlier::Ours, Folder::None) | (Earlier::OursInDeleted, Folder::Deleted) => return "replayed",
+        (Earlier::Ours | Earlier::OursInDeleted, _) => return "VALIDATION_ERROR",
+    }
+    if case.session == Session::Expired {
+        return "ASSET_UPLOAD_EXPIRED";
+    }
+    if matches!(case.folder, Folder::Deleted | Folder::Foreign | Folder::Unknown) {
+        return "FOLDER_NOT_FOUND";
+    }
+    match case.object {
+        Object::Unavailable => "STORAGE_UNAVAILABLE",
+        Object::Missing => "OBJECT_NOT_UPLOADED",
+        Object::Unfit => "UPLOAD_REJECTED",
+        Object::Other if case.reject_mismatch => "UPLOAD_REJECTED",
+        Object::Untyped => "needs declared type",
+        Object::AsDeclared | Object::Other => "written",
+    }
+}
+
+fn stored(size_bytes: u64, content_type: &str) -> StoredObject {
+    StoredObject { size_bytes, content_type: Some(content_type.to_owned()), etag: "etag-1".to_owned() }
+}
+
+/// Puts an asset there as an earlier confirmation would have left it.
+fn confirmed_before(conn: &Connection, upload: AssetUploadId, folder: Option<String>, key: &str) {
+    let sql = "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type,
+                 source_type, source_id, etag, confirmation_key, created_by, created_at, updated_at)
+               SELECT id, org_id, ?2, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload', id,
+                 'etag-0', ?3, created_by, 5, 5 FROM asset_uploads WHERE id = ?1";
+    assert_eq!(conn.execute(sql, params![upload.to_string(), folder, key]), Ok(1));
+}
+
+/// Plays a case in a database of its own; the answer in a word, and how many assets it made.
+fn play(case: Case) -> (String, i64) {
+    let conn = sqlite::open();
+    let org = sqlite::organization(&conn);
+    let editor = sqlite::editor(&conn, org);
+    let viewer = sqlite::viewer(&conn, org);
+    let (outsider, elsewhere) = sqlite::outsider(&conn);
+    let own = sqlite::folder(&conn, org, &editor, None);
+    let deleted = sqlite::folder(&conn, org, &editor, Some(Timestamp(NOW.0 - 1)));
+    let foreign = sqlite::folder(&conn, elsewhere, &outsider, None);
+    let upload = match case.session {
+        Session::Pending => sqlite::session(&conn, org, &editor, Timestamp(NOW.0 + 1)),
+        Session::Expired => sqlite::session(&conn, org, &editor, NOW),
+        Session::Foreign => sqlite::session(&conn, elsewhere, &outsider, Timestamp(NOW.0 + 1)),
+        Session::Unknown => sqlite::nobodys_session(),
+    };
+    match case.earlier {
+        Earlier::Nobodys => {}
+        Earlier::Others => confirmed_before(&conn, upload, None, "k0"),
+        Earlier::Ours => confirmed_before(&conn, upload, None, "k1"),
+        Earlier::OursInDeleted => confirmed_before(&conn, upload, Some(deleted.to_string()), "k1"),
+    }
+    let rules = UploadRules {
+        max_bytes: 1_000,
+        allowed_types: AllowedTypes::parse(["image/*"]).unwrap(),
+        reject_mismatch: case.reject_mismatch,
+    };
+    let operation = Confirm {
+        caller: if case.may_write { &editor } else { &viewer }.asks_to(Permission::Write),
+        asset_upload_id: upload,
+        folder_id: match case.folder {
+            Folder::None => None,
+            Folder::Own => Some(own),
+            Folder::Deleted => Some(deleted),
+            Folder::Foreign => Some(foreign),
+            Folder::Unknown => Some(sqlite::nobodys_folder()),
+        },
+        confirmation_key: "k1".to_owned(),
+        replayable: true,
+        object: match case.object {
+            Object::AsDeclared => rules.verify(stored(640, "image/png")),
+            Object::Other => rules.verify(stored(641, "image/gif")),
+            Object::Unfit => rules.verify(stored(1_001, "text/html")),
+            Object::Untyped => rules.verify(StoredObject { content_type: None, ..stored(640, "") }),
+            Object::Missing => ObjectState::Missing,
+            Object::Unavailable => ObjectState::Unavailable("R2 is down".to_owned()),
+        },
+        rules: &rules,
+    };
+
+    let before = contents(&conn);
+    let [assets, ..] = &before;
+    let answer = run(&conn, &operation);
+    let grown = sqlite::assets(&conn) - i64::try_from(assets.len()).unwrap();
+    if grown == 0 {
+        assert_eq!(contents(&conn), before, "{case:?} changed something");
+    }
+    let word = match answer {
+        Ok(Confirmed::Asset { replayed: true, .. }) => "replayed",
+        Ok(Confirmed::Asset { replayed: false, .. }) => "written",
+        Ok(Confirmed::NeedsDeclaredType(declared)) => {
+            assert_eq!(declared, "image/png");
+            "needs declared type"
+        }
+        Err(ApiError::Internal(detail)) => panic!("{case:?}: {detail}"),
+        Err(error) => error.status_and_code().1,
+    };
+    (word.to_owned(), grown)
+}
+
+#[test]
+fn the_first_row_that_applies_is_the_answer() {
+    let cases = all_cases();
+    assert_eq!(cases.len(), 2 * (4 + 4 + 3 + 1) * 5 * 6 * 2);
+    for case in cases {
+        let expected = oracle(case);
+        assert_eq!(play(case), (expected.to_owned(), i64::from(expected == "written")), "{case:?}");
+    }
+}

@@ -1,0 +1,144 @@
+//! How SQLite finds the rows of each operation: by key, never by reading a table through. D1 bills the
+//! rows read, and one slow statement holds up the whole database.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod sqlite;
+
+use asset_uploads::domain::media::AllowedTypes;
+use asset_uploads::domain::upload::{ObjectState, StoredObject, UploadRules};
+use asset_uploads::store::rights::{CheckRights, Permission};
+use asset_uploads::store::uploads::Confirm;
+use asset_uploads::store::{Operation, Statement};
+use rusqlite::{Connection, StatementStatus, params_from_iter};
+use sqlite::{Person, bound};
+
+/// One line of EXPLAIN QUERY PLAN.
+#[derive(Debug, Clone, PartialEq)]
+struct Step {
+    id: i64,
+    parent: i64,
+    detail: String,
+}
+
+fn plan(conn: &Connection, statement: &Statement) -> Vec<Step> {
+    let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql)).unwrap();
+    let values = params_from_iter(statement.params.iter().map(bound));
+    let step = |row: &rusqlite::Row<'_>| {
+        Ok(Step { id: row.get("id")?, parent: row.get("parent")?, detail: row.get("detail")? })
+    };
+    explain.query_map(values, step).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// The steps that read more than they need to. Fine are a SEARCH by equality, and the SCAN of a
+/// subquery that itself makes one such SEARCH, as that of `default_org_id`, which ends after two rows.
+fn costly(plan: &[Step]) -> Vec<&str> {
+    let is_lookup = |step: &&Step| {
+        let by = step.detail.split_once('(').map_or("", |(_, by)| by).trim_end_matches(" LEFT-JOIN");
+        step.detail.starts_with("SEARCH ")
+            && !step.detail.contains("AUTOMATIC")
+            && by.trim_end_matches(')').split(" AND ").all(|term| term.ends_with("=?"))
+    };
+    let is_bounded_scan = |step: &&Step| {
+        let name = step.detail.strip_prefix("SCAN ").unwrap_or_default();
+        let routine = plan.iter().find(|other| other.detail == format!("CO-ROUTINE {name}"));
+        routine.is_some_and(|routine| {
+            let inner: Vec<&Step> = plan.iter().filter(|other| other.parent == routine.id).collect();
+            routine.parent == step.parent
+                && inner.iter().map(|inner| inner.detail.as_str()).eq(["SEARCH m USING PRIMARY KEY (user_id=?)"])
+        })
+    };
+    let is_frame = |step: &&Step| {
+        step.detail.starts_with("CORRELATED SCALAR SUBQUERY ") || step.detail.starts_with("CO-ROUTINE ")
+    };
+    plan.iter()
+        .filter(|step| !is_lookup(step) && !is_bounded_scan(step) && !is_frame(step))
+        .map(|step| step.detail.as_str())
+        .collect()
+}
+
+/// Every statement of every operation that a request to the API makes.
+fn statements(by: &Person) -> Vec<(&'static str, Statement)> {
+    let rules = UploadRules {
+        max_bytes: 1_000,
+        allowed_types: AllowedTypes::parse(["image/*"]).unwrap(),
+        reject_mismatch: true,
+    };
+    let object = StoredObject {
+        size_bytes: 640,
+        content_type: Some("image/png".to_owned()),
+        etag: "etag-1".to_owned(),
+    };
+    let verified = Confirm {
+        caller: by.asks_to(Permission::Write),
+        asset_upload_id: sqlite::nobodys_session(),
+        folder_id: Some(sqlite::nobodys_folder()),
+        confirmation_key: "k1".to_owned(),
+        replayable: true,
+        object: rules.verify(object),
+        rules: &rules,
+    };
+    let missing = Confirm { object: ObjectState::Missing, ..verified.clone() };
+    let check = CheckRights { caller: by.asks_to(Permission::Read), organization_readable: true };
+    let all = [
+        ("confirm", verified.statements()),
+        ("confirm without an object", missing.statements()),
+        ("check rights", check.statements()),
+    ];
+    assert_eq!(all.each_ref().map(|(_, statements)| statements.len()), [2, 1, 1]);
+    all.into_iter().flat_map(|(name, list)| list.into_iter().map(move |statement| (name, statement))).collect()
+}
+
+#[test]
+fn every_row_is_found_by_its_key() {
+    let conn = sqlite::open();
+    let org = sqlite::organization(&conn);
+    let editor = sqlite::editor(&conn, org);
+    for (name, statement) in statements(&editor) {
+        let plan = plan(&conn, &statement);
+        assert_eq!(costly(&plan), Vec::<&str>::new(), "{name}: {plan:#?}");
+        // At the least key, user, membership and role are looked up.
+        let lookups = plan.iter().filter(|step| step.detail.starts_with("SEARCH ")).count();
+        assert!(lookups >= 4, "{name}: {plan:#?}");
+    }
+}
+
+/// What the test above relies on: that a plan which reads too much is told from one which does not.
+#[test]
+fn costly_plans_are_recognized() {
+    let conn = sqlite::open();
+    for (sql, expected) in [
+        ("SELECT * FROM users WHERE id = 'x'", vec![]),
+        ("SELECT * FROM users WHERE first_name = 'x'", vec!["SCAN users"]),
+        ("SELECT * FROM users u WHERE first_name = 'x'", vec!["SCAN u"]),
+        ("SELECT * FROM users WHERE id > 'x'", vec!["SEARCH users USING PRIMARY KEY (id>?)"]),
+        ("SELECT * FROM users ORDER BY email", vec!["SCAN users USING INDEX sqlite_autoindex_users_2"]),
+        (
+            "SELECT count(*) FROM (SELECT 1 FROM memberships m WHERE m.org_id = 'x' LIMIT 2)",
+            vec!["SCAN m", "SCAN (subquery-1)"],
+        ),
+    ] {
+        assert_eq!(costly(&plan(&conn, &Statement { sql, params: Vec::new() })), expected, "{sql}");
+    }
+}
+
+/// The one subquery that is scanned stops after two rows, however many there are.
+#[test]
+fn many_memberships_cost_no_more_than_two() {
+    let conn = sqlite::open();
+    let [few, many] = [2, 500].map(|memberships| {
+        let org = sqlite::organization(&conn);
+        let editor = sqlite::editor(&conn, org);
+        for _ in 1..memberships {
+            sqlite::join(&conn, &editor.user, sqlite::organization(&conn), Some("editor"));
+        }
+        let steps = statements(&editor).into_iter().map(|(_, statement)| {
+            let mut prepared = conn.prepare(statement.sql).unwrap();
+            let values = params_from_iter(statement.params.iter().map(bound));
+            prepared.query_map(values, |_| Ok(())).unwrap().for_each(drop);
+            prepared.get_status(StatementStatus::VmStep)
+        });
+        steps.collect::<Vec<i32>>()
+    });
+    assert_eq!(few, many);
+}

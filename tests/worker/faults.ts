@@ -1,0 +1,54 @@
+// A test-only main module around the built Worker. It records the storage calls of a request, in order,
+// and lets a request name the faults it wants: header `x-test-faults` in, `x-test-trace` out.
+import { WorkerEntrypoint } from "cloudflare:workers";
+// @ts-expect-error The build has no type declarations.
+import Inner from "../../build/index.js";
+import type { Fault } from "./harness.ts";
+
+interface Env {
+  BUCKET: object;
+  DB: object;
+}
+
+/** Calls that reach storage; all others (prepare, bind) happen in the isolate. */
+const STORAGE_CALLS = ["head", "get", "put", "delete", "list", "batch", "run", "all", "first", "raw", "exec"];
+
+function wrap(name: string, binding: object, faults: Fault[], trace: string[]): object {
+  const count = new Map<string, number>();
+  return new Proxy(binding, {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property, target);
+      if (typeof value !== "function") return value;
+      if (!STORAGE_CALLS.includes(String(property))) return value.bind(target);
+      return async (...args: unknown[]) => {
+        const call = `${name}.${String(property)}`;
+        const nth = (count.get(call) ?? 0) + 1;
+        count.set(call, nth);
+        trace.push(Array.isArray(args[0]) ? `${call}(${args[0].length})` : `${call}(${String(args[0])})`);
+        const fault = faults.find((one) => one.call === call && (one.nth === undefined || one.nth === nth));
+        if (fault?.how === "throw") throw new Error(fault.message);
+        if (fault?.how === "hang") return new Promise(() => {});
+        if (fault?.how === "delay") await scheduler.wait(fault.ms ?? 0);
+        const result: unknown = await Reflect.apply(value, target, args);
+        if (fault?.how === "throw after") throw new Error(fault.message);
+        return result;
+      };
+    },
+  });
+}
+
+export default class extends WorkerEntrypoint<Env> {
+  override async fetch(request: Request): Promise<Response> {
+    const faults = JSON.parse(request.headers.get("x-test-faults") ?? "[]") as Fault[];
+    const trace: string[] = [];
+    const env = {
+      ...this.env,
+      BUCKET: wrap("BUCKET", this.env.BUCKET, faults, trace),
+      DB: wrap("DB", this.env.DB, faults, trace),
+    };
+    const answer: Response = await new Inner(this.ctx, env).fetch(request);
+    const response = new Response(answer.body, answer);
+    response.headers.set("x-test-trace", JSON.stringify(trace));
+    return response;
+  }
+}

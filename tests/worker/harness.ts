@@ -1,0 +1,272 @@
+// The built Worker in workerd with real D1 and R2, people with keys, and an HTTP client that checks every
+// answer: envelope, headers that all have, and the schema that openapi.json promises.
+import { createHash, randomBytes, randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { crc32 } from "node:zlib";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+import { afterAll, beforeAll, expect } from "vitest";
+import { createTestHarness, type TestHarness } from "wrangler";
+
+export const ROOT = new URL("../../", import.meta.url);
+
+/** One fault of a storage call: see faults.ts. Without `nth` it strikes at every call. */
+export interface Fault {
+  call: "BUCKET.head" | "BUCKET.delete" | "DB.batch";
+  nth?: number;
+  how: "throw" | "throw after" | "hang" | "delay";
+  message?: string;
+  ms?: number;
+}
+
+export interface Person {
+  userId: string;
+  token: string;
+  email: string;
+}
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  text: string;
+  // Bodies are compared whole; what they hold is the schema's business.
+  json: any;
+  /** The storage calls in order; empty unless the worker runs behind faults.ts. */
+  trace: string[];
+}
+
+export interface CallOptions {
+  as?: Person | string | undefined;
+  body?: string | Uint8Array | ReadableStream;
+  headers?: Record<string, string>;
+  faults?: Fault[];
+}
+
+const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+function base62(number: bigint, width: number): string {
+  let digits = "";
+  for (let i = 0; i < width; i++, number /= 62n) digits = BASE62[Number(number % 62n)] + digits;
+  return digits;
+}
+
+/** An API key, made as the design says, independently of the Worker's code. */
+export function makeToken(): string {
+  const checked = `au_${base62(BigInt(`0x${randomBytes(32).toString("hex")}`), 43)}`;
+  return checked + base62(BigInt(crc32(checked)), 6);
+}
+
+export const hashOf = (token: string) => createHash("sha256").update(token).digest("hex");
+
+const openapi = JSON.parse(readFileSync(new URL("src/openapi.json", ROOT), "utf8"));
+const ajv = new Ajv2020({ strict: false, allErrors: true });
+addFormats.default(ajv);
+ajv.addSchema(openapi, "openapi");
+
+/** The documented pattern of a path, or undefined. */
+function patternOf(path: string): string | undefined {
+  const segments = path.split("?")[0]!.split("/");
+  return Object.keys(openapi.paths).find((pattern) => {
+    const parts = pattern.split("/");
+    return (
+      parts.length === segments.length &&
+      parts.every((part, i) => (part.startsWith("{") ? segments[i] !== "" : part === segments[i]))
+    );
+  });
+}
+
+/** Checks a body against what openapi.json promises for that path, method and status. */
+function checkAgainstOpenApi(method: string, path: string, answer: Answer): void {
+  const pattern = patternOf(path);
+  const operation = pattern && openapi.paths[pattern][method.toLowerCase()];
+  if (!operation) {
+    expect([404, 405, 204, 500], `${method} ${path} is not documented`).toContain(answer.status);
+    return;
+  }
+  const documented = operation.responses[answer.status];
+  expect(documented, `${method} ${pattern} answered ${answer.status}, which is not documented`).toBeDefined();
+  const escaped = (text: string) => encodeURIComponent(text.replaceAll("~", "~0").replaceAll("/", "~1"));
+  const at = `openapi#/paths/${escaped(pattern!)}/${method.toLowerCase()}/responses/${answer.status}`;
+  if (documented.content) {
+    const validate = ajv.compile({ $ref: `${at}/content/${escaped("application/json")}/schema` });
+    expect(validate(answer.json), JSON.stringify(validate.errors)).toBe(true);
+  }
+}
+
+export class World {
+  harness: TestHarness;
+  url!: URL;
+  env!: any;
+  constructor(
+    readonly options: { config?: string; vars?: Record<string, string>; secrets?: Record<string, string> },
+  ) {
+    const { config = "wrangler.toml", vars, secrets } = options;
+    this.harness = createTestHarness({
+      root: ROOT.pathname,
+      workers: [
+        {
+          configPath: config,
+          ...(config === "wrangler.toml" ? { prebuiltWorkerDir: "build/bundle" } : {}),
+          ...(vars ? { vars } : {}),
+          ...(secrets ? { secrets } : {}),
+        },
+      ],
+    });
+  }
+
+  async start(): Promise<void> {
+    this.url = (await this.harness.listen()).url;
+    const worker = this.harness.getWorker();
+    await worker.applyD1Migrations("DB");
+    this.env = await worker.getEnv();
+  }
+
+  /** Sends a request and checks what every answer must have. */
+  async call(method: string, path: string, options: CallOptions = {}): Promise<Answer> {
+    const { as, body, headers = {}, faults } = options;
+    const token = typeof as === "object" ? as.token : as;
+    const response = await fetch(new URL(path, this.url), {
+      method,
+      redirect: "manual",
+      ...(body === undefined ? {} : { body, duplex: "half" }),
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...(faults ? { "x-test-faults": JSON.stringify(faults) } : {}),
+        ...headers,
+      },
+    } as RequestInit);
+    const text = await response.text();
+    const answer: Answer = {
+      status: response.status,
+      headers: response.headers,
+      text,
+      json: text === "" ? undefined : JSON.parse(text),
+      trace: JSON.parse(response.headers.get("x-test-trace") ?? "[]"),
+    };
+    expect(answer.headers.get("x-request-id")).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    expect(answer.headers.get("cache-control")).toBe("no-store");
+    expect(answer.headers.get("x-content-type-options")).toBe("nosniff");
+    if (text !== "") expect(answer.headers.get("content-type")).toBe("application/json");
+    if (answer.status >= 400 && method !== "HEAD") {
+      expect(Object.keys(answer.json)).toEqual(["code", "message", "errors"]);
+      expect(answer.json.message).toMatch(/^[A-Z`].{10,}\.$/s);
+      if (token) expect(text).not.toContain(token);
+      expect(text).not.toMatch(/sqlite|select |insert |D1_|stack|panicked|\.rs\b|BUCKET/i);
+    }
+    checkAgainstOpenApi(method, path, answer);
+    return answer;
+  }
+
+  confirm(uploadId: string, options: CallOptions = {}): Promise<Answer> {
+    return this.call("POST", `/v1/asset-uploads/${uploadId}/confirmations`, { body: "{}", ...options });
+  }
+
+  async sql(sql: string, ...params: (string | number | null)[]): Promise<any[]> {
+    const statement = this.env.DB.prepare(sql);
+    return (await (params.length ? statement.bind(...params) : statement).all()).results;
+  }
+
+  async organization(name = "Acme"): Promise<string> {
+    const id = randomUUID();
+    await this.sql("INSERT INTO organizations VALUES (?, ?, 0)", id, name);
+    return id;
+  }
+
+  /** A user with a verified e-mail and a key; `columns` overrides those of the key or the user. */
+  async person(
+    memberships: Record<string, string | null> = {},
+    columns: {
+      disabled_at?: number;
+      email_verified_at?: number | null;
+      first_name?: string;
+      org_id?: string;
+      impersonator_id?: string;
+      expires_at?: number;
+      revoked_at?: number;
+    } = {},
+  ): Promise<Person> {
+    const userId = randomUUID();
+    const email = `${userId}@example.com`;
+    const { disabled_at = null, email_verified_at = 1, first_name = null } = columns;
+    const { org_id = null, impersonator_id = null, expires_at = null, revoked_at = null } = columns;
+    await this.sql(
+      "INSERT INTO users (id, email, first_name, email_verified_at, disabled_at, created_at) VALUES (?, ?, ?, ?, ?, 0)",
+      userId, email, first_name, email_verified_at, disabled_at,
+    );
+    for (const [org, role] of Object.entries(memberships)) {
+      await this.sql("INSERT INTO memberships (org_id, user_id, role) VALUES (?, ?, ?)", org, userId, role);
+    }
+    const token = makeToken();
+    await this.sql(
+      `INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at, revoked_at)
+       VALUES (?, ?, ?, ?, ?, 'test', 0, ?, ?)`,
+      randomUUID(), hashOf(token), userId, org_id, impersonator_id, expires_at, revoked_at,
+    );
+    return { userId, token, email };
+  }
+
+  async folder(orgId: string, by: Person, deletedAt: number | null = null): Promise<string> {
+    const id = randomUUID();
+    await this.sql(
+      "INSERT INTO folders VALUES (?, ?, NULL, 'Folder', ?, 0, 0, ?)",
+      id, orgId, by.userId, deletedAt,
+    );
+    return id;
+  }
+
+  /** An upload session and, unless `object` is null, its object in R2. */
+  async upload(
+    orgId: string,
+    by: Person,
+    options: {
+      filename?: string;
+      mime?: string;
+      size?: number;
+      expiresAt?: number;
+      object?: { body: string | Uint8Array; contentType?: string } | null;
+    } = {},
+  ): Promise<string> {
+    const { filename = "photo.png", mime = "image/png", expiresAt = Date.now() + 3_600_000 } = options;
+    const { object = { body: "not really a picture", contentType: mime } } = options;
+    const id = randomUUID();
+    await this.sql(
+      "INSERT INTO asset_uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      id, orgId, filename, mime, options.size ?? object?.body.length ?? 1, by.userId, Date.now(), expiresAt,
+    );
+    if (object) {
+      const { body, contentType } = object;
+      await this.env.BUCKET.put(`uploads/${id}`, body, contentType === undefined ? {} : { httpMetadata: { contentType } });
+    }
+    return id;
+  }
+
+  assets(uploadId: string): Promise<any[]> {
+    return this.sql("SELECT * FROM assets WHERE id = ?", uploadId);
+  }
+
+  /** Everything that must not change when a request is refused. */
+  async snapshot(): Promise<unknown> {
+    const tables = ["assets", "asset_uploads", "folders", "memberships", "api_keys"];
+    const rows = await Promise.all(tables.map((table) => this.sql(`SELECT * FROM ${table} ORDER BY 1, 2`)));
+    const { objects } = await this.env.BUCKET.list();
+    return { rows, objects: objects.map((object: any) => [object.key, object.etag]) };
+  }
+
+  /** The Worker's log lines, parsed. */
+  logs(): any[] {
+    return this.harness
+      .getLogs()
+      .map((log: any) => String(log.message))
+      .filter((message) => message.startsWith('{"level"'))
+      .map((message) => JSON.parse(message));
+  }
+}
+
+/** A Worker for the tests of one file. */
+export function world(options: ConstructorParameters<typeof World>[0] = {}): World {
+  const world = new World(options);
+  beforeAll(() => world.start());
+  afterAll(() => world.harness.close());
+  return world;
+}

@@ -1,0 +1,10 @@
+// The little of workerd's own modules and globals that faults.ts uses.
+declare module "cloudflare:workers" {
+  export class WorkerEntrypoint<Env> {
+    protected ctx: unknown;
+    protected env: Env;
+    fetch?(request: Request): Promise<Response>;
+  }
+}
+
+declare const scheduler: { wait(ms: number): Promise<void> };
