@@ -1,7 +1,7 @@
 # asset-uploads. `make` lists what there is.
 
 SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
+.SHELLFLAGS := --norc -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
@@ -26,7 +26,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 .PHONY: dev
-dev: build ## set everything up and serve on http://localhost:8787 with a development key
+dev: build .dev.vars ## set everything up and serve on http://localhost:8787 with a development key
 	@node dev/dev.mjs
 
 .PHONY: build
@@ -46,16 +46,31 @@ fmt-check: rust
 .PHONY: clippy
 clippy: rust $(WASM_STAMP)
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --target wasm32-unknown-unknown -- -D warnings
+	cargo clippy --lib --target wasm32-unknown-unknown -- -D warnings
 
 .PHONY: test-native
 test-native: rust
 	cargo test --quiet
 
 .PHONY: test-worker
-test-worker: build/bundle/index.js
+test-worker: build/bundle/index.js .dev.vars
 	tsc --noEmit
 	vitest run
+
+.PHONY: admin
+admin: build .dev.vars ## make organizations, users and keys in the local database: make admin ARGS="--help"
+	@$(call admin,--local)
+
+.PHONY: admin-remote
+admin-remote: $(NODE_STAMP) ## the same in the deployed database
+	@$(call admin,--remote)
+
+# The SQL on standard output goes to D1; what a person must read goes past it. Without SQL (--help) there
+# is nothing to run.
+define admin
+	sql=$$(cargo run --quiet --bin admin -- $(ARGS)); \
+	case "$$sql" in *';') wrangler d1 execute DB $(1) --command "$$sql" ;; *) echo "$$sql" ;; esac
+endef
 
 .PHONY: size
 size: build ## the Worker's size, gzipped
@@ -96,6 +111,9 @@ $(WORKER_BUILD): | rust
 $(WASM_BINDGEN): | rust
 	@echo 'Installing wasm-bindgen $(WASM_BINDGEN_VERSION) into .tools (a minute, once)'
 	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --root $@ wasm-bindgen-cli@$(WASM_BINDGEN_VERSION) --debug --no-default-features --bin wasm-bindgen
+
+.dev.vars: dev/dev.vars
+	cp dev/dev.vars .dev.vars
 
 $(NODE_STAMP): package.json package-lock.json
 	@command -v npm >/dev/null || { echo 'npm is missing: install Node.js 20 or newer, https://nodejs.org, then run make again' >&2; exit 1; }

@@ -2,7 +2,10 @@
 
 use crate::domain::asset::Links;
 use crate::domain::media::AllowedTypes;
+use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::UploadRules;
+use crate::error::ApiError;
+use crate::presign::S3;
 
 /// Types permitted where `ALLOWED_MIME_TYPES` is not set. SVG is left out because it may hold scripts.
 pub const DEFAULT_ALLOWED_MIME_TYPES: &str = "image/*, video/*, audio/*, !image/svg+xml, application/pdf, \
@@ -12,8 +15,11 @@ pub const DEFAULT_MAX_UPLOAD_BYTES: u64 = 52_428_800;
 /// The largest object a single PUT can make in R2: just under 5 GiB.
 const LARGEST_SINGLE_PUT: u64 = 5 * 1024 * 1024 * 1024 - 5 * 1024 * 1024;
 
+/// The longest life that S3 gives a signature: 7 days, in seconds.
+const LONGEST_SIGNATURE: u64 = 604_800;
+
 /// The configuration of a running Worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     /// What may become an asset.
     pub rules: UploadRules,
@@ -21,6 +27,23 @@ pub struct Config {
     pub links: Links,
     /// Which browsers' pages may call.
     pub cors: Cors,
+    /// How uploads are signed and how long they may take.
+    pub uploads: Uploads,
+}
+
+/// How uploads and downloads are signed, and how long they may take.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Uploads {
+    /// The S3 side of the bucket; the error names the variables and secrets that are missing.
+    pub s3: Result<S3, String>,
+    /// Whether storage refuses to overwrite an object.
+    pub write_once: bool,
+    /// Life of an upload URL, in seconds.
+    pub upload_url_seconds: u64,
+    /// Life of a download URL, in seconds.
+    pub download_url_seconds: u64,
+    /// How long an upload may be confirmed, in seconds from its start.
+    pub confirm_seconds: u64,
 }
 
 /// Origins whose pages may call the API from a browser.
@@ -113,6 +136,40 @@ impl Config {
             valid
         });
 
+        let write_once = match get("WRITE_ONCE").as_deref() {
+            None | Some("true") => true,
+            Some("false") => false,
+            Some(_) => {
+                faults.push("WRITE_ONCE must be `true` or `false`".to_owned());
+                true
+            }
+        };
+
+        let mut seconds = |name: &str, default: u64, longest: u64| match get(name)
+            .map_or(Ok(default), |text| text.parse())
+        {
+            Ok(seconds) if (1..=longest).contains(&seconds) => seconds,
+            _ => {
+                faults.push(format!("{name} must be a whole number of seconds from 1 to {longest}"));
+                default
+            }
+        };
+        let upload_url_seconds = seconds("UPLOAD_URL_TTL_SECONDS", 900, LONGEST_SIGNATURE);
+        let download_url_seconds = seconds("DOWNLOAD_URL_TTL_SECONDS", 3600, LONGEST_SIGNATURE);
+        let confirm_seconds = seconds("CONFIRM_TTL_SECONDS", 86_400, 30 * 86_400);
+        if upload_url_seconds > confirm_seconds {
+            faults.push("CONFIRM_TTL_SECONDS must be at least UPLOAD_URL_TTL_SECONDS, or an upload could end too late to be confirmed".to_owned());
+        }
+
+        let endpoint = get("S3_ENDPOINT");
+        if endpoint.as_ref().is_some_and(|text| !text.starts_with('/') && host_of(text).is_none()) {
+            faults.push(
+                "S3_ENDPOINT must be an absolute http or https URL, or a path that begins with `/`"
+                    .to_owned(),
+            );
+        }
+        let s3 = s3(endpoint, get("S3_BUCKET"), get("S3_ACCESS_KEY_ID"), get("S3_SECRET_ACCESS_KEY"));
+
         let cors = match get("CORS_ALLOWED_ORIGINS") {
             None => Cors::Off,
             Some(text) if text == "*" => Cors::Any,
@@ -135,8 +192,54 @@ impl Config {
                 rules: UploadRules { max_bytes, allowed_types, reject_mismatch },
                 links: Links { public_base_url, thumbnail_template },
                 cors,
+                uploads: Uploads {
+                    s3,
+                    write_once,
+                    upload_url_seconds,
+                    download_url_seconds,
+                    confirm_seconds,
+                },
             }),
             _ => Err(faults),
+        }
+    }
+}
+
+impl Config {
+    /// URL of an object: the public one where there is a base, else one signed for a while, else none.
+    ///
+    /// # Errors
+    /// `Internal` when the configured endpoint is no URL.
+    pub fn asset_url(&self, key: &str, origin: &str, now: Timestamp) -> Result<Option<String>, ApiError> {
+        match (self.links.url(key), &self.uploads.s3) {
+            (Some(url), _) => Ok(Some(url)),
+            (None, Ok(s3)) => s3.get(key, origin, now, self.uploads.download_url_seconds).map(Some),
+            (None, Err(_)) => Ok(None),
+        }
+    }
+}
+
+/// The S3 side of the bucket; the error names what is missing of it.
+fn s3(
+    endpoint: Option<String>,
+    bucket: Option<String>,
+    id: Option<String>,
+    secret: Option<String>,
+) -> Result<S3, String> {
+    match (endpoint, bucket, id, secret) {
+        (Some(endpoint), Some(bucket), Some(access_key_id), Some(secret_access_key)) => {
+            Ok(S3 { endpoint, bucket, access_key_id, secret_access_key })
+        }
+        (endpoint, bucket, id, secret) => {
+            let parts = [
+                ("S3_ENDPOINT", endpoint.is_none()),
+                ("S3_BUCKET", bucket.is_none()),
+                ("S3_ACCESS_KEY_ID", id.is_none()),
+                ("S3_SECRET_ACCESS_KEY", secret.is_none()),
+            ];
+            let missing: Vec<&str> =
+                parts.iter().filter(|(_, missing)| *missing).map(|(name, _)| *name).collect();
+            Err(format!("cannot sign URLs, not set: {}", missing.join(", ")))
         }
     }
 }

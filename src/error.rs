@@ -10,7 +10,7 @@ pub enum ApiError {
     /// No such path.
     NotFound,
     /// The path exists, the method does not; holds the value of `Allow`.
-    MethodNotAllowed(&'static str),
+    MethodNotAllowed(String),
     /// The caller lacks a right.
     Refused(Refusal),
     /// The body cannot be read as a JSON object; holds what to do about it.
@@ -25,6 +25,8 @@ pub enum ApiError {
     AssetUploadExpired,
     /// The folder is unknown, deleted or another organization's.
     FolderNotFound,
+    /// The asset is unknown, deleted or another organization's.
+    AssetNotFound,
     /// Storage did not answer; holds text for the log and the state of each part, where known.
     StorageUnavailable {
         /// What failed, for the log.
@@ -74,15 +76,23 @@ pub struct Fault {
     /// A stable word for programs, such as `missing` or `uuid_parsing`.
     #[serde(rename = "type")]
     pub kind: &'static str,
+    /// Further members, where there are any.
+    #[serde(flatten)]
+    pub detail: Option<Box<Detail>>,
+}
+
+/// Further members of a fault.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Detail {
     /// What was declared, of what is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub declared: Option<Detail>,
+    pub declared: Option<Measure>,
     /// What is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub actual: Option<Detail>,
+    pub actual: Option<Measure>,
     /// What is permitted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<Detail>,
+    pub limit: Option<Measure>,
     /// The asset that exists already.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asset_id: Option<AssetUploadId>,
@@ -91,7 +101,7 @@ pub struct Fault {
 /// A size or type in a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Detail {
+pub enum Measure {
     /// A media type.
     Text(String),
     /// A size in bytes.
@@ -103,15 +113,14 @@ pub enum Detail {
 impl Fault {
     /// A fault at `loc` without further members.
     pub fn new(loc: &[&str], kind: &'static str, msg: impl Into<String>) -> Self {
-        Self {
-            loc: loc.iter().map(|part| (*part).to_owned()).collect(),
-            msg: msg.into(),
-            kind,
-            declared: None,
-            actual: None,
-            limit: None,
-            asset_id: None,
-        }
+        Self { loc: loc.iter().map(|part| (*part).to_owned()).collect(), msg: msg.into(), kind, detail: None }
+    }
+
+    /// The same fault with further members.
+    #[must_use]
+    pub fn with(mut self, detail: Detail) -> Self {
+        self.detail = Some(Box::new(detail));
+        self
     }
 }
 
@@ -148,6 +157,7 @@ impl ApiError {
             Self::AssetUploadAlreadyConfirmed(_) => (409, "ASSET_UPLOAD_ALREADY_CONFIRMED"),
             Self::AssetUploadExpired => (409, "ASSET_UPLOAD_EXPIRED"),
             Self::FolderNotFound => (404, "FOLDER_NOT_FOUND"),
+            Self::AssetNotFound => (404, "ASSET_NOT_FOUND"),
             Self::StorageUnavailable { .. } => (503, "STORAGE_UNAVAILABLE"),
             Self::ObjectNotUploaded => (409, "OBJECT_NOT_UPLOADED"),
             Self::UploadRejected(_) => (422, "UPLOAD_REJECTED"),
@@ -190,6 +200,7 @@ impl ApiError {
             Self::FolderNotFound => {
                 "There is no such folder in this organization; choose another or send null."
             }
+            Self::AssetNotFound => "There is no such asset in this organization.",
             Self::StorageUnavailable { .. } => {
                 "Storage did not answer; nothing was lost, send the same request again after the time in Retry-After."
             }
@@ -210,20 +221,17 @@ impl ApiError {
         match self {
             Self::Validation(faults) | Self::UploadRejected(faults) => Some(faults.clone()),
             Self::StorageUnavailable { parts, .. } if !parts.is_empty() => Some(parts.clone()),
-            Self::AssetUploadAlreadyConfirmed(id) => Some(vec![Fault {
-                asset_id: Some(*id),
-                ..Fault::new(
-                    &["path", "asset_upload_id"],
-                    "already_confirmed",
-                    "This upload was confirmed before.",
-                )
-            }]),
+            Self::AssetUploadAlreadyConfirmed(id) => {
+                const LOC: [&str; 2] = ["path", "asset_upload_id"];
+                let fault = Fault::new(&LOC, "already_confirmed", "This upload was confirmed before.");
+                Some(vec![fault.with(Detail { asset_id: Some(*id), ..Detail::default() })])
+            }
             _ => None,
         }
     }
 
     /// The header that only this error has.
-    pub fn header(&self) -> Option<(&'static str, &'static str)> {
+    pub fn header(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::MethodNotAllowed(allow) => Some(("allow", allow)),
             Self::Refused(Refusal::Unauthorized) => Some(("www-authenticate", "Bearer")),

@@ -10,6 +10,7 @@ pub mod domain;
 pub mod error;
 pub mod log;
 pub mod outage;
+pub mod presign;
 pub mod route;
 pub mod store;
 pub mod token;

@@ -2,10 +2,10 @@
 //! the 46 ASCII bytes before them. Base62 is `0-9A-Za-z`, most significant digit first, zero-padded.
 //! The checksum lets a mistyped key be refused without asking the database.
 
-use std::fmt::Write;
-
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use sha2::{Digest, Sha256};
+
+use crate::presign::hex;
 
 const PREFIX: &str = "au_";
 const LENGTH: usize = 52;
@@ -43,12 +43,7 @@ impl TokenHash {
         if checksum != checksum_of(checked) {
             return None;
         }
-        let mut hex = String::with_capacity(64);
-        for byte in Sha256::digest(token.as_bytes()) {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-        }
-        Some(Self(hex))
+        Some(Self(hex(&Sha256::digest(token.as_bytes()))))
     }
 }
 

@@ -3,7 +3,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+use super::idempotency::IdempotencyKey;
+use crate::token::TokenHash;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -68,6 +72,22 @@ id! {
 }
 
 impl AssetUploadId {
+    /// The id of the upload that a client means by an Idempotency-Key: the same whenever it is asked for
+    /// with the same API key and organization, so that the table's primary key makes it exist once. It
+    /// is as hard to guess as the API key. Version 8, the one for ids of one's own making.
+    pub fn for_intent(
+        token: &TokenHash,
+        organization: Option<&OrganizationId>,
+        key: &IdempotencyKey,
+    ) -> Self {
+        let organization = organization.map(OrganizationId::to_string).unwrap_or_default();
+        // No part can hold a line break, so no two intents have the same text.
+        let intent = format!("{}\n{organization}\n{}", token.as_str(), key.as_str());
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(Sha256::digest(intent.as_bytes())).for_each(|(to, from)| *to = from);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
     /// The object's key in R2. It follows from the id, so that nothing need be read to find the object.
     pub fn object_key(&self) -> String {
         format!("uploads/{self}")

@@ -9,10 +9,39 @@ use serde::{Deserialize, Serialize, Serializer, ser::Error};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// Milliseconds since the Unix epoch, never negative.
+    pub fn unix_ms(self) -> u64 {
+        u64::try_from(self.0).unwrap_or_default()
+    }
+
+    /// The beginning of this second.
+    #[must_use]
+    pub fn whole_second(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(1000))
+    }
+
+    /// Whole seconds from here to there; 0 when that lies in the past.
+    pub fn seconds_until(self, then: Self) -> u64 {
+        u64::try_from(then.0.saturating_sub(self.0) / 1000).unwrap_or_default()
+    }
+
+    /// The moment so many seconds later.
+    #[must_use]
+    pub fn plus_seconds(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000)))
+    }
+
     /// `2026-11-22T12:51:07.042Z`; `None` outside the years 0 to 9999, which RFC 3339 cannot write.
     pub fn to_rfc3339(self) -> Option<String> {
         let text = DateTime::from_timestamp_millis(self.0)?.to_rfc3339_opts(SecondsFormat::Millis, true);
         (text.len() == "2026-11-22T12:51:07.042Z".len()).then_some(text)
+    }
+
+    /// `20261122T125107Z`, the basic format of ISO 8601 to the second; `None` as for RFC 3339.
+    pub fn basic(self) -> Option<String> {
+        let text = self.to_rfc3339()?;
+        let seconds = text.split('.').next()?;
+        Some(seconds.chars().filter(char::is_ascii_alphanumeric).chain(['Z']).collect())
     }
 }
 

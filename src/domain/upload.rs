@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::media::{AllowedTypes, AssetType, MimeType};
 use super::timestamp::Timestamp;
-use crate::error::{Detail, Fault};
+use crate::error::{Detail, Fault, Measure};
 
 /// An upload session as stored: what the client said it would upload.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -17,6 +17,38 @@ pub struct Session {
     pub size_bytes: u64,
     /// From this moment on it can no longer be confirmed.
     pub expires_at: Timestamp,
+}
+
+/// A file's name as a client declares it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filename(String);
+
+impl Filename {
+    /// `None` unless it has 1 to 500 characters, none of them a control character, `/` or `\\`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let valid = (1..=500).contains(&text.chars().count())
+            && !text.contains(|c: char| c.is_control() || matches!(c, '/' | '\\'));
+        valid.then(|| Self(text.to_owned()))
+    }
+
+    /// As stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How an upload stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Nothing in storage yet.
+    Waiting,
+    /// The file is in storage, to be confirmed.
+    Received,
+    /// There is an asset.
+    Confirmed,
+    /// Too late to be confirmed.
+    Expired,
 }
 
 /// What HEAD says of an object.
@@ -133,41 +165,41 @@ impl UploadRules {
     /// The entry of `errors` that names what was declared, what is there and what is permitted.
     pub fn explain(&self, violation: &Violation, session: &Session) -> Fault {
         let (kind, msg, actual) = match violation {
-            Violation::Empty => ("object_empty", "The stored object is empty.", Detail::Number(0)),
+            Violation::Empty => ("object_empty", "The stored object is empty.", Measure::Number(0)),
             Violation::TooLarge(actual) => {
-                ("object_too_large", "The stored object is too large.", Detail::Number(*actual))
+                ("object_too_large", "The stored object is too large.", Measure::Number(*actual))
             }
             Violation::TypeNotAllowed(actual) => (
                 "mime_type_not_allowed",
                 "The stored object's media type is not permitted.",
-                Detail::Text(actual.clone()),
+                Measure::Text(actual.clone()),
             ),
             Violation::OtherSize(actual) => (
                 "declared_mismatch",
                 "The stored object has another size than declared.",
-                Detail::Number(*actual),
+                Measure::Number(*actual),
             ),
             Violation::OtherType(actual) => (
                 "declared_mismatch",
                 "The stored object has another media type than declared.",
-                Detail::Text(actual.clone()),
+                Measure::Text(actual.clone()),
             ),
         };
         let (field, declared, limit) = match actual {
-            Detail::Number(_) => {
-                ("size_bytes", Detail::Number(session.size_bytes), Detail::Number(self.max_bytes))
+            Measure::Number(_) => {
+                ("size_bytes", Measure::Number(session.size_bytes), Measure::Number(self.max_bytes))
             }
-            Detail::Text(_) | Detail::List(_) => (
+            Measure::Text(_) | Measure::List(_) => (
                 "mime_type",
-                Detail::Text(session.mime_type.clone()),
-                Detail::List(self.allowed_types.patterns()),
+                Measure::Text(session.mime_type.clone()),
+                Measure::List(self.allowed_types.patterns()),
             ),
         };
-        Fault {
+        Fault::new(&["object", field], kind, msg).with(Detail {
             declared: Some(declared),
             actual: Some(actual),
             limit: Some(limit),
-            ..Fault::new(&["object", field], kind, msg)
-        }
+            asset_id: None,
+        })
     }
 }

@@ -6,7 +6,7 @@ use worker::wasm_bindgen_futures::JsFuture;
 // The SDK's thin layer: the one above it copies every row through serde once more.
 use worker::worker_sys::types::{D1Database, D1Result};
 
-use super::{Exchange, add_since, now, text_of};
+use super::exchange::{Exchange, add_since, now, text_of};
 use crate::error::ApiError;
 use crate::outage::{MAX_ATTEMPTS, Outage};
 use crate::store::{Operation, Param, Rows, Statement};
@@ -37,7 +37,7 @@ impl Exchange {
         let mut attempt = 1;
         loop {
             let message = match self.batch(statements).await {
-                Ok(rows) => return Ok(rows),
+                Ok(texts) => return Ok(Rows { texts, repeated: attempt > 1 }),
                 Err(error) => format!("D1: {}", text_of(&error)),
             };
             match Outage::of_d1(&message) {
@@ -51,7 +51,7 @@ impl Exchange {
         }
     }
 
-    async fn batch(&self, statements: &[Statement]) -> Result<Rows, JsValue> {
+    async fn batch(&self, statements: &[Statement]) -> Result<Vec<Vec<String>>, JsValue> {
         let database: D1Database = self.binding(BINDING)?;
         let bound = Array::new();
         for statement in statements {
@@ -59,7 +59,7 @@ impl Exchange {
             bound.push(&database.prepare(statement.sql)?.bind(params)?.into());
         }
         let results: Array = JsFuture::from(database.batch(bound)?).await?.dyn_into()?;
-        results.iter().map(|result| texts(result.unchecked_ref())).collect::<Result<_, _>>().map(Rows)
+        results.iter().map(|result| texts(result.unchecked_ref())).collect()
     }
 }
 

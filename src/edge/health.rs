@@ -1,6 +1,6 @@
 //! `GET /v1/health` and `GET /v1/ready`.
 
-use super::Exchange;
+use super::exchange::Exchange;
 use crate::error::{ApiError, Fault};
 use crate::store::health::CheckDatabase;
 use crate::wire::{Checks, Reply, StatusResponse};

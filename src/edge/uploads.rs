@@ -1,13 +1,103 @@
 //! Handlers of upload sessions.
 
-use super::{Exchange, random};
+use super::exchange::{Exchange, random};
 use crate::config::Config;
-use crate::domain::ids::RequestId;
-use crate::domain::upload::ObjectState;
+use crate::domain::ids::{AssetUploadId, RequestId};
+use crate::domain::upload::{ObjectState, Status};
 use crate::error::ApiError;
-use crate::store::rights::{Caller, Permission};
-use crate::store::uploads::{Confirm, Confirmed};
-use crate::wire::{AssetResponse, ConfirmAssetUploadRequest, Reply};
+use crate::presign::Put;
+use crate::store::confirm::{Confirm, Confirmed};
+use crate::store::rights::Permission;
+use crate::store::uploads::{Cancel, Create, Read};
+use crate::wire::{
+    AssetResponse, AssetUploadResponse, ConfirmAssetUploadRequest, CreateAssetUploadRequest,
+    CreateAssetUploadResponse, ItemRequest, Reply,
+};
+
+/// The name of the id in the path.
+const ID: &str = "asset_upload_id";
+
+/// `POST /v1/asset-uploads`: one D1 transaction, which writes the session; the URL is signed here.
+pub(super) async fn create(exchange: &Exchange, config: &Config) -> Result<Reply, ApiError> {
+    let token = exchange.token()?;
+    let head = exchange.head();
+    let parsed = CreateAssetUploadRequest::parse(&head, &exchange.body().await, &config.rules);
+    let signer = config.uploads.s3.as_ref().map_err(ApiError::unavailable);
+    let (request, signer) = match (parsed, signer) {
+        (Ok(request), Ok(signer)) => (request, signer),
+        (Err(fault), _) | (_, Err(fault)) => {
+            return Err(exchange.refuse(token, Permission::Write, &head, fault).await);
+        }
+    };
+
+    let now = exchange.started;
+    let id = match &request.idempotency_key {
+        Some(key) => AssetUploadId::for_intent(&token, request.organization.as_ref(), key),
+        None => AssetUploadId::v7(now.unix_ms(), &random().map_err(ApiError::Internal)?),
+    };
+    let create = Create {
+        caller: exchange.caller(token, request.organization, Permission::Write),
+        asset_upload_id: id,
+        filename: request.filename,
+        mime_type: request.mime_type,
+        size_bytes: request.size_bytes,
+        expires_at: now.plus_seconds(config.uploads.confirm_seconds),
+    };
+    let created = exchange.run(&create).await?;
+
+    // No URL outlives its session. A signature counts in whole seconds.
+    let seconds = config.uploads.upload_url_seconds.min(now.seconds_until(created.session.expires_at)).max(1);
+    let put = Put {
+        key: &id.object_key(),
+        mime_type: &create.mime_type,
+        size_bytes: create.size_bytes,
+        write_once: config.uploads.write_once,
+    };
+    let signed = signer.put(put, &exchange.origin, now, seconds)?;
+    let expires_at = now.whole_second().plus_seconds(seconds);
+    let reply = Reply::json(201, &CreateAssetUploadResponse::new(id, signed, expires_at))?
+        .with_header("location", format!("/v1/asset-uploads/{id}"));
+    let replayed = created.existed && request.idempotency_key.is_some();
+    Ok(if replayed { reply.with_header("idempotent-replayed", "true") } else { reply })
+}
+
+/// `GET /v1/asset-uploads/{asset_upload_id}`: one D1 transaction, and an R2 HEAD while it is pending.
+pub(super) async fn read(exchange: &Exchange, id: &str) -> Result<Reply, ApiError> {
+    let token = exchange.token()?;
+    let head = exchange.head();
+    let request = match ItemRequest::parse(ID, id, &head, "") {
+        Ok(request) => request,
+        Err(fault) => return Err(exchange.refuse(token, Permission::Read, &head, fault).await),
+    };
+    let caller = exchange.caller(token, request.organization, Permission::Read);
+    let (session, confirmed) = exchange.run(&Read { caller, asset_upload_id: request.id }).await?;
+    let status = if confirmed {
+        Status::Confirmed
+    } else if session.expires_at <= exchange.started {
+        Status::Expired
+    } else {
+        let object = exchange.head_object(&request.id.object_key()).await.map_err(ApiError::unavailable)?;
+        if object.is_some() { Status::Received } else { Status::Waiting }
+    };
+    Reply::json(200, &AssetUploadResponse::new(request.id, &session, status))
+}
+
+/// `DELETE /v1/asset-uploads/{asset_upload_id}`: one D1 transaction, then the object's removal.
+///
+/// In this order, a confirmation that comes in between finds either its session and its object, or no
+/// session. What is left in R2 when the removal fails belongs to no session and can never be confirmed.
+pub(super) async fn cancel(exchange: &Exchange, id: &str) -> Result<Reply, ApiError> {
+    let token = exchange.token()?;
+    let head = exchange.head();
+    let request = match ItemRequest::parse(ID, id, &head, "") {
+        Ok(request) => request,
+        Err(fault) => return Err(exchange.refuse(token, Permission::Write, &head, fault).await),
+    };
+    let caller = exchange.caller(token, request.organization, Permission::Write);
+    exchange.run(&Cancel { caller, asset_upload_id: request.id }).await?;
+    exchange.note_failure(exchange.delete_object(&request.id.object_key()).await);
+    Ok(Reply::empty(204))
+}
 
 /// `POST /v1/asset-uploads/{asset_upload_id}/confirmations`
 ///
@@ -40,12 +130,7 @@ pub(super) async fn confirm(exchange: &Exchange, config: &Config, id: &str) -> R
         None => RequestId::v7(0, &random().map_err(ApiError::Internal)?).to_string(),
     };
     let mut confirm = Confirm {
-        caller: Caller {
-            token,
-            organization: request.organization,
-            now: exchange.started,
-            permission: Permission::Write,
-        },
+        caller: exchange.caller(token, request.organization, Permission::Write),
         asset_upload_id: request.asset_upload_id,
         folder_id: request.folder_id,
         confirmation_key,
@@ -56,7 +141,8 @@ pub(super) async fn confirm(exchange: &Exchange, config: &Config, id: &str) -> R
     loop {
         match (exchange.run(&confirm).await?, confirm.object) {
             (Confirmed::Asset { asset, created_by_user, replayed }, _) => {
-                let body = AssetResponse::new(&asset, Some(&created_by_user), &config.links);
+                let url = config.asset_url(&asset.r2_key, &exchange.origin, exchange.started)?;
+                let body = AssetResponse::new(&asset, Some(&created_by_user), url, &config.links);
                 let reply =
                     Reply::json(201, &body)?.with_header("location", format!("/v1/assets/{}", asset.id));
                 return Ok(if replayed { reply.with_header("idempotent-replayed", "true") } else { reply });

@@ -3,6 +3,8 @@
 //! Every statement returns rows of one text column of JSON. That crosses from D1 to the Worker as one
 //! string a row, and reads the same from SQLite in the tests.
 
+pub mod assets;
+pub mod confirm;
 pub mod health;
 pub mod rights;
 pub mod uploads;
@@ -44,9 +46,14 @@ pub struct Statement {
     pub params: Vec<Param>,
 }
 
-/// What a transaction returned: for each statement the JSON text of its rows.
+/// What a transaction returned.
 #[derive(Debug, Clone, Default)]
-pub struct Rows(pub Vec<Vec<String>>);
+pub struct Rows {
+    /// For each statement the JSON text of its rows.
+    pub texts: Vec<Vec<String>>,
+    /// Whether the transaction was sent before, and may have been carried out then.
+    pub repeated: bool,
+}
 
 impl Rows {
     /// The first row of statement `n`; `None` where it returned none.
@@ -55,7 +62,7 @@ impl Rows {
     /// `Internal` when the statement is missing or the row is not a `T`.
     pub fn first<T: DeserializeOwned>(&self, n: usize) -> Result<Option<T>, ApiError> {
         let rows =
-            self.0.get(n).ok_or_else(|| ApiError::Internal(format!("D1 answered no statement {n}")))?;
+            self.texts.get(n).ok_or_else(|| ApiError::Internal(format!("D1 answered no statement {n}")))?;
         let row = rows.first().map(|json| serde_json::from_str(json)).transpose();
         row.map_err(|error| ApiError::Internal(format!("row of statement {n}: {error}")))
     }

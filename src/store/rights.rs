@@ -9,11 +9,11 @@ use crate::error::{ApiError, Refusal};
 use crate::token::TokenHash;
 
 /// SQL of a statement that acts for a caller: the rule of rights.sql as the table `caller` (one row, or
-/// none for an unknown key; `refusal` is NULL exactly when the caller may), then the given text.
+/// none for an unknown key; `refusal` is NULL exactly when the caller may), then the given texts.
 /// `?1` to `?4` are the caller's; see [`Caller::params`].
 macro_rules! for_caller {
-    ($sql:literal) => {
-        concat!(include_str!("rights.sql"), $sql)
+    ($($sql:expr),+) => {
+        concat!(include_str!("rights.sql"), $($sql),+)
     };
 }
 pub(super) use for_caller;

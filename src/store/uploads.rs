@@ -1,196 +1,191 @@
-//! Upload sessions: confirming one.
+//! Upload sessions: starting, reading and cancelling one.
 
 use serde::Deserialize;
 
 use super::rights::{Caller, CallerRow, Identity, for_caller, judge};
 use super::{Operation, Param, Rows, Statement};
-use crate::domain::asset::{Asset, User};
-use crate::domain::ids::{AssetUploadId, FolderId};
-use crate::domain::upload::{ObjectState, Session, UploadRules, VerifiedObject};
+use crate::domain::ids::AssetUploadId;
+use crate::domain::media::MimeType;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::upload::{Filename, Session};
 use crate::error::{ApiError, Fault};
 
-/// Turns a pending upload into an asset, exactly once.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Confirm<'a> {
-    /// Who confirms.
-    pub caller: Caller,
-    /// The upload.
-    pub asset_upload_id: AssetUploadId,
-    /// The folder to put the asset in.
-    pub folder_id: Option<FolderId>,
-    /// Tells this confirmation from others: the Idempotency-Key, else a random id.
-    pub confirmation_key: String,
-    /// Whether `confirmation_key` is the client's, so that a repeat is a replay.
-    pub replayable: bool,
-    /// Where the object stands.
-    pub object: ObjectState,
-    /// What the operator permits.
-    pub rules: &'a UploadRules,
+/// SQL of the session `u` as JSON for [`Session`], or NULL.
+macro_rules! session_json {
+    () => {
+        "json(CASE WHEN u.id IS NOT NULL THEN json_object(
+           'filename', u.filename, 'mime_type', u.mime_type, 'size_bytes', u.size_bytes,
+           'expires_at', u.expires_at) END)"
+    };
 }
+pub(super) use session_json;
 
-/// What a confirmation comes to.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Confirmed {
-    /// The asset exists and is this confirmation's.
-    Asset {
-        /// The asset.
-        asset: Box<Asset>,
-        /// Who confirmed it.
-        created_by_user: User,
-        /// Whether an earlier request with the same Idempotency-Key made it.
-        replayed: bool,
-    },
-    /// Nothing stands against it so far, but the object has no content type: verify it as this one,
-    /// which the session declares, and confirm again.
-    NeedsDeclaredType(String),
-}
-
-/// The facts that decide, in one row.
-#[derive(Debug, Deserialize)]
-struct Facts {
-    caller: CallerRow,
-    session: Option<Session>,
-    asset: Option<Asset>,
-    created_by_user: Option<User>,
-    folder_found: u8,
-}
-
-// Beside the caller's ?1 to ?4: ?5 upload, ?6 folder or NULL.
+/// The caller, its session and whether that is confirmed, in one row. Beside the caller's ?1 to ?4:
+/// ?5 upload.
 const FACTS: &str = for_caller!(
     "SELECT json_object(
        'caller', json_object('user_id', c.user_id, 'org_id', c.org_id, 'refusal', c.refusal),
-       'session', json(CASE WHEN u.id IS NOT NULL THEN json_object(
-         'filename', u.filename, 'mime_type', u.mime_type, 'size_bytes', u.size_bytes,
-         'expires_at', u.expires_at) END),
-       'asset', json(CASE WHEN a.id IS NOT NULL THEN json_object(
-         'id', a.id, 'org_id', a.org_id, 'folder_id', a.folder_id, 'name', a.name, 'r2_key', a.r2_key,
-         'mime_type', a.mime_type, 'size_bytes', a.size_bytes, 'asset_type', a.asset_type,
-         'source_type', a.source_type, 'source_id', a.source_id, 'confirmation_key', a.confirmation_key,
-         'created_by', a.created_by, 'created_at', a.created_at, 'updated_at', a.updated_at,
-         'deleted_at', a.deleted_at, 'deleted_by', a.deleted_by) END),
-       'created_by_user', json(CASE WHEN w.id IS NOT NULL THEN json_object(
-         'id', w.id, 'email', w.email, 'first_name', w.first_name, 'last_name', w.last_name,
-         'avatar_url', w.avatar_url) END),
-       'folder_found', f.id IS NOT NULL) AS json
+       'session', ",
+    session_json!(),
+    ", 'confirmed', a.id IS NOT NULL) AS json
      FROM caller c
      LEFT JOIN asset_uploads u ON u.id = ?5 AND u.org_id = c.org_id AND c.refusal IS NULL
-     LEFT JOIN assets a ON a.id = u.id
-     LEFT JOIN users w ON w.id = a.created_by
-     LEFT JOIN folders f ON f.id = ?6 AND f.org_id = u.org_id AND f.deleted_at IS NULL"
+     LEFT JOIN assets a ON a.id = u.id"
 );
 
-// The guard is in the INSERT itself: whatever changed since the request came in is seen here.
-// Beside those of FACTS: ?7 key of the object, ?8 MIME type, ?9 size, ?10 asset type, ?11 ETag,
-// ?12 confirmation key, ?13 1 where declared and actual must agree.
-const INSERT: &str = for_caller!(
-    "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type,
-       source_id, etag, confirmation_key, created_by, created_at, updated_at)
-     SELECT u.id, u.org_id, ?6, u.filename, ?7, ?8, ?9, ?10, 'upload', u.id, ?11, ?12, c.user_id, ?3, ?3
-     FROM caller c
-     JOIN asset_uploads u ON u.id = ?5 AND u.org_id = c.org_id
-     WHERE c.refusal IS NULL
-       AND u.expires_at > ?3
-       AND (?13 = 0 OR (u.size_bytes = ?9 AND u.mime_type = ?8))
-       AND (?6 IS NULL OR EXISTS (
-         SELECT 1 FROM folders f WHERE f.id = ?6 AND f.org_id = u.org_id AND f.deleted_at IS NULL))
-     ON CONFLICT (id) DO NOTHING
-     RETURNING 'true' AS json"
-);
-
-impl Confirm<'_> {
-    fn facts(&self) -> Statement {
-        let mut params = self.caller.params();
-        params.push(Param::from(&self.asset_upload_id));
-        params.push(Param::from(self.folder_id.as_ref()));
-        Statement { sql: FACTS, params }
-    }
-
-    fn insert(&self, object: &VerifiedObject) -> Statement {
-        let mut params = self.facts().params;
-        params.extend([
-            Param::from(&self.asset_upload_id.object_key()),
-            Param::from(&object.mime_type),
-            // Checked against the limit, which is far below 2^53.
-            Param::Int(i64::try_from(object.size_bytes).unwrap_or(i64::MAX)),
-            Param::from(&object.asset_type.as_str()),
-            Param::from(&object.etag),
-            Param::from(&self.confirmation_key),
-            Param::Int(i64::from(self.rules.reject_mismatch)),
-        ]);
-        Statement { sql: INSERT, params }
-    }
-
-    /// What an existing asset means for this confirmation.
-    fn judge_asset(
-        &self,
-        asset: Asset,
-        created_by_user: Option<User>,
-        written: bool,
-    ) -> Result<Confirmed, ApiError> {
-        if asset.confirmation_key != self.confirmation_key {
-            return Err(ApiError::AssetUploadAlreadyConfirmed(asset.id));
-        }
-        if asset.folder_id != self.folder_id {
-            return Err(ApiError::Validation(vec![Fault::new(
-                &["header", "Idempotency-Key"],
-                "idempotency_key_reused",
-                "This key was used with another body; send the first body again, or another key.",
-            )]));
-        }
-        let created_by_user = created_by_user
-            .ok_or_else(|| ApiError::Internal(format!("asset {} has no creator", asset.id)))?;
-        // With a random key an asset that was not written just now is still ours: an attempt before
-        // this one committed it and its answer was lost.
-        let replayed = self.replayable && !written;
-        Ok(Confirmed::Asset { asset: Box::new(asset), created_by_user, replayed })
-    }
-
-    /// What to do about an object that has become no asset, everything else being in order.
-    fn judge_object(&self, session: &Session) -> Result<Confirmed, ApiError> {
-        let violations = match &self.object {
-            ObjectState::Unavailable(detail) => return Err(ApiError::unavailable(detail)),
-            ObjectState::Missing => return Err(ApiError::ObjectNotUploaded),
-            ObjectState::Untyped(_) => {
-                return Ok(Confirmed::NeedsDeclaredType(session.mime_type.clone()));
-            }
-            ObjectState::Rejected(violations) => violations.clone(),
-            ObjectState::Verified(object) => self.rules.mismatches(object, session),
-        };
-        if violations.is_empty() {
-            return Err(ApiError::Internal("nothing forbade the asset, yet none was written".to_owned()));
-        }
-        let explain = |violation| self.rules.explain(violation, session);
-        Err(ApiError::UploadRejected(violations.iter().map(explain).collect()))
-    }
+#[derive(Deserialize)]
+struct Facts {
+    caller: CallerRow,
+    session: Option<Session>,
+    confirmed: u8,
 }
 
-impl Operation for Confirm<'_> {
-    type Output = Confirmed;
+fn facts_statement(caller: &Caller, id: AssetUploadId) -> Statement {
+    let mut params = caller.params();
+    params.push(Param::from(&id));
+    Statement { sql: FACTS, params }
+}
+
+/// The session, and whether it is confirmed; `None` when the caller may, but there is no such session.
+fn judge_facts(facts: Option<Facts>, identity: &mut Identity) -> Result<Option<(Session, bool)>, ApiError> {
+    judge(facts.as_ref().map(|facts| facts.caller), identity)?;
+    Ok(facts.and_then(|facts| facts.session.map(|session| (session, facts.confirmed != 0))))
+}
+
+/// Starts an upload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Create {
+    /// Who starts it.
+    pub caller: Caller,
+    /// The new session's id. A repeat with the same Idempotency-Key has the same id.
+    pub asset_upload_id: AssetUploadId,
+    /// The file's name.
+    pub filename: Filename,
+    /// Declared media type.
+    pub mime_type: MimeType,
+    /// Declared size in bytes.
+    pub size_bytes: u64,
+    /// Until when it may be confirmed.
+    pub expires_at: Timestamp,
+}
+
+/// An upload that was started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Created {
+    /// The session as stored.
+    pub session: Session,
+    /// Whether the session was there before this transaction.
+    pub existed: bool,
+}
+
+impl Operation for Create {
+    type Output = Created;
 
     fn statements(&self) -> Vec<Statement> {
-        match &self.object {
-            ObjectState::Verified(object) => vec![self.insert(object), self.facts()],
-            _ => vec![self.facts()],
-        }
+        // Beside those of FACTS: ?6 filename, ?7 MIME type, ?8 size, ?9 deadline.
+        const INSERT: &str = for_caller!(
+            "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
+             SELECT ?5, c.org_id, ?6, ?7, ?8, c.user_id, ?3, ?9 FROM caller c WHERE c.refusal IS NULL
+             ON CONFLICT (id) DO NOTHING
+             RETURNING 'true' AS json"
+        );
+        let facts = facts_statement(&self.caller, self.asset_upload_id);
+        let mut params = facts.params.clone();
+        params.extend([
+            Param::from(&self.filename.as_str()),
+            Param::from(&self.mime_type),
+            // Checked against the limit, which is far below 2^53.
+            Param::Int(i64::try_from(self.size_bytes).unwrap_or(i64::MAX)),
+            Param::Int(self.expires_at.0),
+        ]);
+        vec![Statement { sql: INSERT, params }, facts]
     }
 
-    fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<Confirmed, ApiError> {
-        let tried = matches!(self.object, ObjectState::Verified(_));
-        let written = tried && rows.first::<bool>(0)?.is_some();
-        let facts: Option<Facts> = rows.first(usize::from(tried))?;
-        judge(facts.as_ref().map(|facts| facts.caller), identity)?;
-        let Some(Facts { session: Some(session), asset, created_by_user, folder_found, .. }) = facts else {
-            return Err(ApiError::AssetUploadNotFound);
+    fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<Created, ApiError> {
+        let existed = rows.first::<bool>(0)?.is_none();
+        let Some((session, confirmed)) = judge_facts(rows.first(1)?, identity)? else {
+            // The id is another organization's, which only a reused Idempotency-Key can bring about.
+            return Err(reused_key());
         };
-        if let Some(asset) = asset {
-            return self.judge_asset(asset, created_by_user, written);
+        if session.filename != self.filename.as_str()
+            || session.mime_type != self.mime_type.as_str()
+            || session.size_bytes != self.size_bytes
+        {
+            return Err(reused_key());
+        }
+        if confirmed {
+            return Err(ApiError::AssetUploadAlreadyConfirmed(self.asset_upload_id));
         }
         if session.expires_at <= self.caller.now {
             return Err(ApiError::AssetUploadExpired);
         }
-        if self.folder_id.is_some() && folder_found == 0 {
-            return Err(ApiError::FolderNotFound);
+        Ok(Created { session, existed })
+    }
+}
+
+/// The fault of an Idempotency-Key that comes with another request than before.
+pub(super) fn reused_key() -> ApiError {
+    ApiError::Validation(vec![Fault::new(
+        &["header", "Idempotency-Key"],
+        "idempotency_key_reused",
+        "This key was used with another body; send the first body again, or another key.",
+    )])
+}
+
+/// Reads a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// Who asks.
+    pub caller: Caller,
+    /// The session.
+    pub asset_upload_id: AssetUploadId,
+}
+
+impl Operation for Read {
+    /// The session, and whether it is confirmed.
+    type Output = (Session, bool);
+
+    fn statements(&self) -> Vec<Statement> {
+        vec![facts_statement(&self.caller, self.asset_upload_id)]
+    }
+
+    fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<Self::Output, ApiError> {
+        judge_facts(rows.first(0)?, identity)?.ok_or(ApiError::AssetUploadNotFound)
+    }
+}
+
+/// Gives up a session that is not confirmed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cancel {
+    /// Who cancels.
+    pub caller: Caller,
+    /// The session.
+    pub asset_upload_id: AssetUploadId,
+}
+
+impl Operation for Cancel {
+    type Output = ();
+
+    fn statements(&self) -> Vec<Statement> {
+        const DELETE: &str = for_caller!(
+            "DELETE FROM asset_uploads
+             WHERE id = ?5
+               AND org_id = (SELECT org_id FROM caller WHERE refusal IS NULL)
+               AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = ?5)"
+        );
+        // The facts first: after the deletion there are none.
+        let facts = facts_statement(&self.caller, self.asset_upload_id);
+        let delete = Statement { sql: DELETE, params: facts.params.clone() };
+        vec![facts, delete]
+    }
+
+    fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<(), ApiError> {
+        match judge_facts(rows.first(0)?, identity)? {
+            Some((_, true)) => Err(ApiError::AssetUploadAlreadyConfirmed(self.asset_upload_id)),
+            Some((_, false)) => Ok(()),
+            // An attempt before this one may have deleted it, and its answer was lost.
+            None if rows.repeated => Ok(()),
+            None => Err(ApiError::AssetUploadNotFound),
         }
-        self.judge_object(&session)
     }
 }

@@ -1,17 +1,16 @@
-//! Every header and JSON body in, every JSON body out.
+//! Every header and JSON body in: parsed into validated values, or into every fault there is.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::domain::asset::{Asset, Links, User};
 use crate::domain::idempotency::IdempotencyKey;
-use crate::domain::ids::{AssetUploadId, FolderId, OrganizationId, UserId};
-use crate::domain::timestamp::Timestamp;
-use crate::error::{ApiError, Fault};
+use crate::domain::ids::{AssetUploadId, FolderId, OrganizationId};
+use crate::domain::media::MimeType;
+use crate::domain::upload::{Filename, UploadRules};
+use crate::error::{ApiError, Detail, Fault, Measure};
 
 /// The largest body that is read, in bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -108,6 +107,95 @@ impl ConfirmAssetUploadRequest {
     }
 }
 
+/// A validated `POST /v1/asset-uploads`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CreateAssetUploadRequest {
+    /// The organization that the request names.
+    pub organization: Option<OrganizationId>,
+    /// The client's name for this intent.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// The file's name.
+    pub filename: Filename,
+    /// Its media type, a permitted one.
+    pub mime_type: MimeType,
+    /// Its size in bytes, 1 to the limit.
+    pub size_bytes: u64,
+}
+
+impl CreateAssetUploadRequest {
+    /// Parses the whole request.
+    ///
+    /// # Errors
+    /// `BadRequest` when the body is no JSON object, else `Validation` with every fault there is.
+    pub fn parse(head: &Head, body: &Body, rules: &UploadRules) -> Result<Self, ApiError> {
+        const REQUIRED: [&str; 3] = ["filename", "mime_type", "size_bytes"];
+        let mut faults = Vec::new();
+        let (mut filename, mut mime_type, mut size_bytes) = (None, None, None);
+        if let Some(fields) = Fields::parse(head, body, &mut faults)? {
+            for (name, value) in &fields.0 {
+                match name.as_str() {
+                    "filename" => filename = note(&mut faults, parse_filename(value)),
+                    "mime_type" => mime_type = note(&mut faults, parse_mime_type(value, rules)),
+                    "size_bytes" => size_bytes = note(&mut faults, parse_size(value, rules)),
+                    _ => faults.push(unknown_field(name)),
+                }
+            }
+            fields.note_duplicates(&mut faults);
+            let missing =
+                REQUIRED.iter().filter(|required| !fields.0.iter().any(|(name, _)| name == *required));
+            faults.extend(
+                missing.map(|name| Fault::new(&["body", name], "missing", "This field is required.")),
+            );
+        }
+        let organization = note(&mut faults, head.organization());
+        let idempotency_key = note(&mut faults, head.idempotency_key());
+        match (filename, mime_type, size_bytes, organization, idempotency_key) {
+            (
+                Some(filename),
+                Some(mime_type),
+                Some(size_bytes),
+                Some(organization),
+                Some(idempotency_key),
+            ) if faults.is_empty() => {
+                Ok(Self { organization, idempotency_key, filename, mime_type, size_bytes })
+            }
+            _ => Err(ApiError::Validation(faults)),
+        }
+    }
+}
+
+/// A validated request without a body for one thing: `GET` or `DELETE` of a path that ends in its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ItemRequest {
+    /// The upload or asset.
+    pub id: AssetUploadId,
+    /// The organization that the request names.
+    pub organization: Option<OrganizationId>,
+    /// Whether the answer is to hold the user who made it: `?embed=created_by_user`.
+    pub embed_user: bool,
+}
+
+impl ItemRequest {
+    /// Parses the request. `name` is the path parameter's, `query` is what follows `?`.
+    ///
+    /// # Errors
+    /// `Validation` with every fault there is.
+    pub fn parse(name: &str, id: &str, head: &Head, query: &str) -> Result<Self, ApiError> {
+        let mut faults = Vec::new();
+        let id = note(&mut faults, AssetUploadId::parse(id).ok_or_else(|| uuid_fault(&["path", name])));
+        let organization = note(&mut faults, head.organization());
+        let mut embeds = query.split('&').filter_map(|pair| pair.strip_prefix("embed="));
+        let embed_user = embeds.clone().next().is_some();
+        if embeds.any(|value| value != "created_by_user") {
+            faults.push(Fault::new(&["query", "embed"], "enum", "Must be created_by_user, or left out."));
+        }
+        match (id, organization) {
+            (Some(id), Some(organization)) if faults.is_empty() => Ok(Self { id, organization, embed_user }),
+            _ => Err(ApiError::Validation(faults)),
+        }
+    }
+}
+
 /// The value, or `None` with the fault put on the list.
 fn note<T>(faults: &mut Vec<Fault>, result: Result<T, Fault>) -> Option<T> {
     result.map_err(|fault| faults.push(fault)).ok()
@@ -119,6 +207,47 @@ fn uuid_fault(loc: &[&str]) -> Fault {
 
 fn unknown_field(name: &str) -> Fault {
     Fault::new(&["body", shown(name)], "extra_forbidden", "There is no such field; leave it out.")
+}
+
+/// A JSON string, or the fault of a value that is none.
+fn string(name: &str, value: &RawValue, msg: &str) -> Result<String, Fault> {
+    let text = value.get().starts_with('"').then(|| serde_json::from_str(value.get()).ok()).flatten();
+    text.ok_or_else(|| Fault::new(&["body", name], "string_type", msg))
+}
+
+fn parse_filename(value: &RawValue) -> Result<Filename, Fault> {
+    const MSG: &str = "Must be a string of 1 to 500 characters, without control characters, / and \\.";
+    let text = string("filename", value, MSG)?;
+    Filename::parse(&text).ok_or_else(|| Fault::new(&["body", "filename"], "filename", MSG))
+}
+
+fn parse_mime_type(value: &RawValue, rules: &UploadRules) -> Result<MimeType, Fault> {
+    const MSG: &str = "Must be a string holding a media type such as image/png.";
+    const LOC: [&str; 2] = ["body", "mime_type"];
+    let text = string("mime_type", value, MSG)?;
+    let mime_type = MimeType::parse(&text).ok_or_else(|| Fault::new(&LOC, "mime_type_parsing", MSG))?;
+    if rules.allowed_types.permits(&mime_type) {
+        return Ok(mime_type);
+    }
+    let limit = Some(Measure::List(rules.allowed_types.patterns()));
+    Err(Fault::new(&LOC, "mime_type_not_allowed", "This media type is not permitted.")
+        .with(Detail { limit, ..Detail::default() }))
+}
+
+fn parse_size(value: &RawValue, rules: &UploadRules) -> Result<u64, Fault> {
+    const LOC: [&str; 2] = ["body", "size_bytes"];
+    let limit = Some(Measure::Number(rules.max_bytes));
+    let digits = value.get().strip_prefix('-').unwrap_or(value.get());
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Fault::new(&LOC, "int_type", "Must be a whole number of bytes."));
+    }
+    match value.get().parse() {
+        Ok(size) if (1..=rules.max_bytes).contains(&size) => Ok(size),
+        _ => {
+            let msg = format!("Must be from 1 to {} bytes.", rules.max_bytes);
+            Err(Fault::new(&LOC, "size_out_of_range", msg).with(Detail { limit, ..Detail::default() }))
+        }
+    }
 }
 
 fn optional_folder(value: &RawValue) -> Result<Option<FolderId>, Fault> {
@@ -207,111 +336,5 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             }
         }
         deserializer.deserialize_map(Members).map(Fields)
-    }
-}
-
-/// The asset as sent: every field of the contract, null where there is no value.
-#[derive(Debug, Serialize)]
-pub struct AssetResponse<'a> {
-    id: AssetUploadId,
-    org_id: OrganizationId,
-    folder_id: Option<FolderId>,
-    name: &'a str,
-    r2_key: &'a str,
-    url: Option<String>,
-    thumbnail_url: Option<String>,
-    mime_type: &'a str,
-    size_bytes: u64,
-    asset_type: &'a str,
-    source_type: &'a str,
-    source_id: &'a str,
-    created_by: UserId,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    deleted_at: Option<Timestamp>,
-    deleted_by: Option<UserId>,
-    created_by_user: Option<&'a User>,
-}
-
-impl<'a> AssetResponse<'a> {
-    /// Puts the URLs and the embedded user to a stored asset.
-    pub fn new(asset: &'a Asset, created_by_user: Option<&'a User>, links: &Links) -> Self {
-        let url = links.url(&asset.r2_key);
-        Self {
-            id: asset.id,
-            org_id: asset.org_id,
-            folder_id: asset.folder_id,
-            name: &asset.name,
-            r2_key: &asset.r2_key,
-            thumbnail_url: links.thumbnail_url(asset, url.as_deref()),
-            url,
-            mime_type: &asset.mime_type,
-            size_bytes: asset.size_bytes,
-            asset_type: &asset.asset_type,
-            source_type: &asset.source_type,
-            source_id: &asset.source_id,
-            created_by: asset.created_by,
-            created_at: asset.created_at,
-            updated_at: asset.updated_at,
-            deleted_at: asset.deleted_at,
-            deleted_by: asset.deleted_by,
-            created_by_user,
-        }
-    }
-}
-
-/// `GET /v1/health` and `GET /v1/ready` when all is well.
-#[derive(Debug, Serialize)]
-pub struct StatusResponse {
-    /// `ok` or `ready`
-    pub status: &'static str,
-    /// The state of each part of storage; left out where none was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub checks: Option<Checks>,
-}
-
-/// The state of each part of storage: `ok`.
-#[derive(Debug, Serialize)]
-pub struct Checks {
-    /// D1
-    pub d1: &'static str,
-    /// R2
-    pub r2: &'static str,
-}
-
-/// An answer, ready to be sent.
-#[derive(Debug)]
-pub struct Reply {
-    /// HTTP status.
-    pub status: u16,
-    /// JSON text; empty for none.
-    pub body: String,
-    /// Headers of this answer alone.
-    pub headers: Vec<(&'static str, String)>,
-}
-
-impl Reply {
-    /// An answer with a JSON body.
-    ///
-    /// # Errors
-    /// `Internal` when the value cannot be rendered, which means that a stored time is out of range.
-    pub fn json<T: Serialize>(status: u16, value: &T) -> Result<Self, ApiError> {
-        let body = serde_json::to_string(value).map_err(|error| ApiError::Internal(error.to_string()))?;
-        Ok(Self { status, body, headers: Vec::new() })
-    }
-
-    /// The same answer with one more header.
-    #[must_use]
-    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-}
-
-impl From<&ApiError> for Reply {
-    fn from(error: &ApiError) -> Self {
-        let (status, _) = error.status_and_code();
-        let headers = error.header().map(|(name, value)| (name, value.to_owned()));
-        Self { status, body: error.body(), headers: headers.into_iter().collect() }
     }
 }

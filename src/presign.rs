@@ -1,0 +1,178 @@
+//! Presigned URLs (AWS Signature Version 4 in the query): what a client may do with one object in storage,
+//! for a limited time, without a key of storage.
+//!
+//! Pure: the moment is an argument, and nothing is sent. Steps and names are those of Amazon's reference,
+//! "Authenticating Requests: Using Query Parameters".
+
+use std::fmt::Write;
+
+use hmac::{Hmac, KeyInit, Mac};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+
+use crate::domain::media::MimeType;
+use crate::domain::timestamp::Timestamp;
+use crate::error::ApiError;
+
+/// R2 knows one region.
+const REGION: &str = "auto";
+/// What a query value must encode: all but the unreserved characters of RFC 3986.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What a path must encode: the same, but for the slash.
+const PATH: &AsciiSet = &QUERY.remove(b'/');
+
+/// The S3 side of the bucket: where it is and who signs. Has no `Debug`, which would show the secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct S3 {
+    /// Absolute http or https URL without query, or a path on the origin that the client used.
+    pub endpoint: String,
+    /// The bucket's name.
+    pub bucket: String,
+    /// Key id of an R2 API token.
+    pub access_key_id: String,
+    /// Its secret.
+    pub secret_access_key: String,
+}
+
+/// A signed upload: a request that a client may send to storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedPut {
+    /// The URL.
+    pub url: String,
+    /// The headers that the client must send, each exactly so. Content-Length is signed too, but not
+    /// here: every client sends it by itself, and browsers let no page set it.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+/// What is signed into an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Put<'a> {
+    /// The object's key.
+    pub key: &'a str,
+    /// Its media type.
+    pub mime_type: &'a MimeType,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// Whether storage refuses to overwrite an object.
+    pub write_once: bool,
+}
+
+impl S3 {
+    /// Signs the upload of an object for so many seconds from `now`, 1 to 604800.
+    ///
+    /// # Errors
+    /// `Internal` when the endpoint is no URL or the clock is out of range.
+    pub fn put(
+        &self,
+        put: Put<'_>,
+        origin: &str,
+        now: Timestamp,
+        seconds: u64,
+    ) -> Result<SignedPut, ApiError> {
+        let mut headers = vec![("content-type", put.mime_type.to_string())];
+        if put.write_once {
+            headers.push(("if-none-match", "*".to_owned()));
+        }
+        let length = ("content-length", put.size_bytes.to_string());
+        let mut signed = vec![&length];
+        signed.extend(&headers);
+        let url = self.sign("PUT", put.key, &signed, origin, now, seconds)?;
+        Ok(SignedPut { url, headers })
+    }
+
+    /// Signs the download of an object for so many seconds from `now`, 1 to 604800.
+    ///
+    /// # Errors
+    /// `Internal` when the endpoint is no URL or the clock is out of range.
+    pub fn get(&self, key: &str, origin: &str, now: Timestamp, seconds: u64) -> Result<String, ApiError> {
+        self.sign("GET", key, &[], origin, now, seconds)
+    }
+
+    /// Signs one request. `headers` are in lower case and sorted; all of them sort before `host` or
+    /// after it by name, which is put in its place here.
+    fn sign(
+        &self,
+        method: &str,
+        key: &str,
+        headers: &[&(&str, String)],
+        origin: &str,
+        now: Timestamp,
+        seconds: u64,
+    ) -> Result<String, ApiError> {
+        // The host is signed, so a path is resolved against the origin that the client itself used.
+        let base = if self.endpoint.starts_with('/') { origin } else { "" };
+        let endpoint = format!("{base}{}", self.endpoint);
+        let (scheme, host, prefix) = parts_of(&endpoint)
+            .ok_or_else(|| ApiError::Internal("S3_ENDPOINT is no http or https URL".to_owned()))?;
+        let date_time =
+            now.basic().ok_or_else(|| ApiError::Internal("the clock is out of range".to_owned()))?;
+        let date = date_time.get(..8).unwrap_or_default();
+
+        let mut headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        headers.push(("host", &host));
+        headers.sort_unstable();
+        let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
+        let signed_headers = names.join(";");
+        let canonical_headers: String =
+            headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+
+        let path = format!(
+            "{prefix}/{}/{}",
+            utf8_percent_encode(&self.bucket, PATH),
+            utf8_percent_encode(key, PATH)
+        );
+        let scope = format!("{date}/{REGION}/s3/aws4_request");
+        let credential = format!("{}/{scope}", self.access_key_id);
+        let query = format!(
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}&X-Amz-Date={date_time}&X-Amz-Expires={seconds}&X-Amz-SignedHeaders={}",
+            utf8_percent_encode(&credential, QUERY),
+            utf8_percent_encode(&signed_headers, QUERY),
+        );
+        let canonical_request =
+            format!("{method}\n{path}\n{query}\n{canonical_headers}\n{signed_headers}\nUNSIGNED-PAYLOAD");
+        let hash = hex(&Sha256::digest(canonical_request.as_bytes()));
+        let string_to_sign = format!("AWS4-HMAC-SHA256\n{date_time}\n{scope}\n{hash}");
+
+        let mut signing_key = hmac(format!("AWS4{}", self.secret_access_key).as_bytes(), date);
+        for part in [REGION, "s3", "aws4_request"] {
+            signing_key = hmac(&signing_key, part);
+        }
+        let signature = hex(&hmac(&signing_key, &string_to_sign));
+        Ok(format!("{scheme}://{host}{path}?{query}&X-Amz-Signature={signature}"))
+    }
+}
+
+/// Scheme, host as a client sends it, and path without a trailing slash.
+fn parts_of(url: &str) -> Option<(&str, String, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (host, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len()))?;
+    let host = host.to_ascii_lowercase();
+    // Clients leave the scheme's own port out of the Host header.
+    let host = match scheme {
+        "http" => host.strip_suffix(":80").unwrap_or(&host).to_owned(),
+        "https" => host.strip_suffix(":443").unwrap_or(&host).to_owned(),
+        _ => return None,
+    };
+    (!host.is_empty()).then_some((scheme, host, path.trim_end_matches('/')))
+}
+
+fn hmac(key: &[u8], message: &str) -> Vec<u8> {
+    // HMAC takes keys of any length.
+    Hmac::<Sha256>::new_from_slice(key).map_or_else(
+        |_| Vec::new(),
+        |mut mac| {
+            mac.update(message.as_bytes());
+            mac.finalize().into_bytes().to_vec()
+        },
+    )
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
