@@ -36,7 +36,7 @@ build: build/index.js ## build the Worker into build/
 test: fmt-check clippy test-native test-worker ## formatting, lints, native tests, the built Worker in workerd
 
 .PHONY: fmt
-fmt: $(RUST) ## format the code
+fmt: rust ## format the code
 	cargo fmt
 
 .PHONY: fmt-check
@@ -58,11 +58,12 @@ test-worker: build/bundle/index.js .dev.vars
 	vitest run
 
 .PHONY: admin
-admin: build .dev.vars ## make organizations, users and keys in the local database: make admin ARGS="--help"
+admin: rust $(NODE_STAMP) .dev.vars ## make organizations, users and keys in the local database: make admin ARGS="--help"
+	@wrangler d1 migrations apply DB --local > /dev/null
 	@$(call admin,--local)
 
 .PHONY: admin-remote
-admin-remote: $(NODE_STAMP) ## the same in the deployed database
+admin-remote: rust $(NODE_STAMP) ## the same in the deployed database
 	@$(call admin,--remote)
 
 # The SQL on standard output goes to D1; what a person must read goes past it. Without SQL (--help) there
