@@ -14,7 +14,7 @@ WORKER_BUILD_VERSION := 0.8.7
 # The CLI must be of the very version that the crate was compiled with.
 WASM_BINDGEN_VERSION := $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/^version = "\(.*\)"/\1/p;q;}' Cargo.lock)
 WASM_STD := $(shell rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null)
-SOURCES := $(shell find src -type f) Cargo.toml Cargo.lock rust-toolchain.toml
+SOURCES := $(shell find src -type f) build.rs Cargo.toml Cargo.lock rust-toolchain.toml
 
 NODE_STAMP := node_modules/.package-lock.json
 WORKER_BUILD := $(TOOLS)/worker-build-$(WORKER_BUILD_VERSION)
@@ -23,14 +23,14 @@ WASM_STAMP := $(TOOLS)/wasm32-std
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 .PHONY: dev
 dev: build .dev.vars ## set everything up and serve on http://localhost:8787 with a development key
 	@node dev/dev.mjs
 
 .PHONY: build
-build: build/index.js ## build the Worker into build/
+build: build/index.js .dev.vars ## build the Worker into build/
 
 .PHONY: test
 test: fmt-check clippy test-native test-worker ## formatting, lints, native tests, the built Worker in workerd

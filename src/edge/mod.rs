@@ -40,7 +40,7 @@ impl Exchange {
             Route::Ready => health::ready(self).await,
             Route::OpenApi => Ok(Reply {
                 status: 200,
-                body: include_str!("../openapi.json").to_owned(),
+                body: include_str!(concat!(env!("OUT_DIR"), "/openapi.json")).to_owned(),
                 headers: Vec::new(),
             }),
             Route::CreateAssetUpload => uploads::create(self, &config).await,
