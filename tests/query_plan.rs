@@ -7,8 +7,8 @@ mod sqlite;
 
 use asset_uploads::domain::media::AllowedTypes;
 use asset_uploads::domain::upload::{ObjectState, StoredObject, UploadRules};
+use asset_uploads::store::confirm::Confirm;
 use asset_uploads::store::rights::{CheckRights, Permission};
-use asset_uploads::store::uploads::Confirm;
 use asset_uploads::store::{Operation, Statement};
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 use sqlite::{Person, bound};
@@ -45,7 +45,10 @@ fn costly(plan: &[Step]) -> Vec<&str> {
         routine.is_some_and(|routine| {
             let inner: Vec<&Step> = plan.iter().filter(|other| other.parent == routine.id).collect();
             routine.parent == step.parent
-                && inner.iter().map(|inner| inner.detail.as_str()).eq(["SEARCH m USING PRIMARY KEY (user_id=?)"])
+                && inner
+                    .iter()
+                    .map(|inner| inner.detail.as_str())
+                    .eq(["SEARCH m USING PRIMARY KEY (user_id=?)"])
         })
     };
     let is_frame = |step: &&Step| {
@@ -86,7 +89,9 @@ fn statements(by: &Person) -> Vec<(&'static str, Statement)> {
         ("check rights", check.statements()),
     ];
     assert_eq!(all.each_ref().map(|(_, statements)| statements.len()), [2, 1, 1]);
-    all.into_iter().flat_map(|(name, list)| list.into_iter().map(move |statement| (name, statement))).collect()
+    all.into_iter()
+        .flat_map(|(name, list)| list.into_iter().map(move |statement| (name, statement)))
+        .collect()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The rights matrix: every combination of facts about a caller, against an oracle that reads like the
 //! contract; and that a row is written exactly when the answer is a success.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod sqlite;
 
@@ -10,8 +10,8 @@ use asset_uploads::domain::media::AllowedTypes;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::{StoredObject, UploadRules};
 use asset_uploads::error::{ApiError, Refusal};
+use asset_uploads::store::confirm::{Confirm, Confirmed};
 use asset_uploads::store::rights::{Caller, CheckRights, Identity, Permission};
-use asset_uploads::store::uploads::{Confirm, Confirmed};
 use rusqlite::Connection;
 use sqlite::{Key, NOW, Person};
 

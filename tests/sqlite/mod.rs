@@ -1,7 +1,9 @@
 //! Runs operations on an in-memory SQLite with the real migrations, and fills it with people and things.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test whose ground is not laid must stop")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test whose ground is not laid must stop")]
+
+pub(crate) mod studio;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,34 +44,47 @@ pub(crate) fn run<O: Operation>(conn: &Connection, operation: &O) -> Result<O::O
     run_and_identify(conn, operation).0
 }
 
+/// Runs an operation once more, as the Worker does when it got no answer to the first attempt.
+pub(crate) fn run_again<O: Operation>(conn: &Connection, operation: &O) -> Result<O::Output, ApiError> {
+    decode(conn, operation, true).0
+}
+
 /// Runs an operation, and says whom it found to be the caller.
 pub(crate) fn run_and_identify<O: Operation>(
     conn: &Connection,
     operation: &O,
 ) -> (Result<O::Output, ApiError>, Identity) {
+    decode(conn, operation, false)
+}
+
+fn decode<O: Operation>(
+    conn: &Connection,
+    operation: &O,
+    repeated: bool,
+) -> (Result<O::Output, ApiError>, Identity) {
     let mut identity = Identity::default();
-    let rows = transact(conn, &operation.statements())
+    let texts = transact(conn, &operation.statements())
         .map_err(|error| ApiError::Internal(format!("SQLite: {error}")));
-    let output = rows.and_then(|rows| operation.decode(&rows, &mut identity));
+    let output = texts.and_then(|texts| operation.decode(&Rows { texts, repeated }, &mut identity));
     (output, identity)
 }
 
-fn transact(conn: &Connection, statements: &[Statement]) -> rusqlite::Result<Rows> {
+fn transact(conn: &Connection, statements: &[Statement]) -> rusqlite::Result<Vec<Vec<String>>> {
     assert!(!statements.is_empty(), "D1 refuses an empty batch");
     // Dropped on an error, it rolls back.
     let transaction = conn.unchecked_transaction()?;
-    let mut rows = Vec::new();
+    let mut texts = Vec::new();
     for statement in statements {
         assert!(statement.params.len() <= 100 && statement.sql.len() <= 100_000, "over D1's limits");
         let mut prepared = transaction.prepare_cached(statement.sql)?;
-        let texts = prepared.query_map(params_from_iter(statement.params.iter().map(bound)), |row| {
+        let rows = prepared.query_map(params_from_iter(statement.params.iter().map(bound)), |row| {
             assert_eq!(row.as_ref().column_count(), 1, "one column a row: {}", statement.sql);
             row.get::<_, String>("json")
         })?;
-        rows.push(texts.collect::<Result<_, _>>()?);
+        texts.push(rows.collect::<Result<_, _>>()?);
     }
     transaction.commit()?;
-    Ok(Rows(rows))
+    Ok(texts)
 }
 
 /// A parameter as it reaches SQLite through D1, where every number is a double.
@@ -85,7 +100,7 @@ pub(crate) fn bound(param: &Param) -> Value {
 /// Every row of a query, every value as SQLite holds it.
 pub(crate) fn rows(conn: &Connection, sql: &str) -> Vec<Vec<(String, Value)>> {
     let mut prepared = conn.prepare(sql).unwrap();
-    let names: Vec<String> = prepared.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = prepared.column_names().map(str::to_owned).collect();
     let row = |row: &rusqlite::Row<'_>| {
         names.iter().enumerate().map(|(n, name)| Ok((name.clone(), row.get(n)?))).collect()
     };

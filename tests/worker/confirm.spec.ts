@@ -25,7 +25,7 @@ test("an uploaded file becomes an asset with what R2 says of it", async () => {
     folder_id: folder,
     name: "holiday.png",
     r2_key: `uploads/${upload}`,
-    url: null,
+    url: expect.stringContaining(`${w.url.origin}/cdn-cgi/local/r2/s3/asset-uploads/uploads/${upload}?X-Amz-Algorithm=`),
     thumbnail_url: null,
     mime_type: "image/png",
     size_bytes: 5,

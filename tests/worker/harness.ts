@@ -7,6 +7,9 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { afterAll, beforeAll, expect } from "vitest";
 import { createTestHarness, type TestHarness } from "wrangler";
+import { type Code, expectRefusal } from "./answers.ts";
+import type { Statement } from "./backstage.ts";
+import { sendRaw } from "./raw.ts";
 
 export const ROOT = new URL("../../", import.meta.url);
 
@@ -26,6 +29,8 @@ export interface Person {
 }
 
 export interface Answer {
+  method: string;
+  path: string;
   status: number;
   headers: Headers;
   text: string;
@@ -41,6 +46,25 @@ export interface CallOptions {
   headers?: Record<string, string>;
   faults?: Fault[];
 }
+
+const TABLES = [
+  "assets",
+  "asset_uploads",
+  "folders",
+  "memberships",
+  "api_keys",
+  "users",
+  "organizations",
+  "roles",
+  "role_permissions",
+];
+const BACKSTAGE = {
+  name: "backstage",
+  main: "tests/worker/backstage.ts",
+  compatibility_date: "2026-10-22",
+  d1_databases: [{ binding: "DB", database_name: "asset-uploads", database_id: "00000000-0000-0000-0000-000000000000" }],
+  r2_buckets: [{ binding: "BUCKET", bucket_name: "asset-uploads" }],
+};
 
 const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -58,14 +82,15 @@ export function makeToken(): string {
 
 export const hashOf = (token: string) => createHash("sha256").update(token).digest("hex");
 
-const openapi = JSON.parse(readFileSync(new URL("src/openapi.json", ROOT), "utf8"));
+export const openapi = JSON.parse(readFileSync(new URL("src/openapi.json", ROOT), "utf8"));
 const ajv = new Ajv2020({ strict: false, allErrors: true });
 addFormats.default(ajv);
 ajv.addSchema(openapi, "openapi");
 
 /** The documented pattern of a path, or undefined. */
 function patternOf(path: string): string | undefined {
-  const segments = path.split("?")[0]!.split("/");
+  // As the platform reads it: without the query, and with dots resolved.
+  const segments = new URL(`http://x${path}`).pathname.split("/");
   return Object.keys(openapi.paths).find((pattern) => {
     const parts = pattern.split("/");
     return (
@@ -76,9 +101,11 @@ function patternOf(path: string): string | undefined {
 }
 
 /** Checks a body against what openapi.json promises for that path, method and status. */
-function checkAgainstOpenApi(method: string, path: string, answer: Answer): void {
+function checkAgainstOpenApi({ method, path, ...answer }: Answer): void {
   const pattern = patternOf(path);
-  const operation = pattern && openapi.paths[pattern][method.toLowerCase()];
+  // HEAD is GET without the body, and so documented with it.
+  const verb = method === "HEAD" ? "get" : method.toLowerCase();
+  const operation = pattern && openapi.paths[pattern][verb];
   if (!operation) {
     expect([404, 405, 204, 500], `${method} ${path} is not documented`).toContain(answer.status);
     return;
@@ -86,9 +113,9 @@ function checkAgainstOpenApi(method: string, path: string, answer: Answer): void
   const documented = operation.responses[answer.status];
   expect(documented, `${method} ${pattern} answered ${answer.status}, which is not documented`).toBeDefined();
   const escaped = (text: string) => encodeURIComponent(text.replaceAll("~", "~0").replaceAll("/", "~1"));
-  const at = `openapi#/paths/${escaped(pattern!)}/${method.toLowerCase()}/responses/${answer.status}`;
-  if (documented.content) {
-    const validate = ajv.compile({ $ref: `${at}/content/${escaped("application/json")}/schema` });
+  const at = `openapi#/paths/${escaped(pattern!)}/${verb}/responses/${answer.status}`;
+  if (documented.content && method !== "HEAD") {
+    const validate = ajv.getSchema(`${at}/content/${escaped("application/json")}/schema`)!;
     expect(validate(answer.json), JSON.stringify(validate.errors)).toBe(true);
   }
 }
@@ -98,7 +125,7 @@ export class World {
   url!: URL;
   env!: any;
   constructor(
-    readonly options: { config?: string; vars?: Record<string, string>; secrets?: Record<string, string> },
+    readonly options: { config?: string; vars?: Record<string, string | number | string[]>; secrets?: Record<string, string> },
   ) {
     const { config = "wrangler.toml", vars, secrets } = options;
     this.harness = createTestHarness({
@@ -110,6 +137,7 @@ export class World {
           ...(vars ? { vars } : {}),
           ...(secrets ? { secrets } : {}),
         },
+        { config: BACKSTAGE },
       ],
     });
   }
@@ -136,35 +164,69 @@ export class World {
         ...headers,
       },
     } as RequestInit);
-    const text = await response.text();
+    const { status, headers: received } = response;
+    return this.checked({ method, path, status, headers: received, text: await response.text() }, token);
+  }
+
+  /** The same with a request given byte for byte: its head without `Connection`, and its body. */
+  async raw(head: string, body: string | Uint8Array = ""): Promise<Answer> {
+    const [method = "", path = ""] = head.split(" ");
+    const received = await sendRaw(this.url, head.replace("\r\n", "\r\nConnection: close\r\n"), "\r\n\r\n", body);
+    // What workerd refuses itself never reaches the Worker, whose answers all have this header.
+    if (received.headers.has("x-request-id")) return this.checked({ method, path, ...received });
+    return { method, path, ...received, json: undefined, trace: [] };
+  }
+
+  /** What every answer must have. */
+  private checked(received: Omit<Answer, "json" | "trace">, token?: string): Answer {
+    const { method, headers, text } = received;
     const answer: Answer = {
-      status: response.status,
-      headers: response.headers,
-      text,
+      ...received,
       json: text === "" ? undefined : JSON.parse(text),
-      trace: JSON.parse(response.headers.get("x-test-trace") ?? "[]"),
+      trace: JSON.parse(headers.get("x-test-trace") ?? "[]"),
     };
-    expect(answer.headers.get("x-request-id")).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-    expect(answer.headers.get("cache-control")).toBe("no-store");
-    expect(answer.headers.get("x-content-type-options")).toBe("nosniff");
-    if (text !== "") expect(answer.headers.get("content-type")).toBe("application/json");
+    expect(headers.get("x-request-id")).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    expect(headers.get("cache-control")).toBe("no-store");
+    expect(headers.get("x-content-type-options")).toBe("nosniff");
+    if (text !== "") expect(headers.get("content-type")).toBe("application/json");
+    if (method === "HEAD") expect(text).toBe("");
     if (answer.status >= 400 && method !== "HEAD") {
       expect(Object.keys(answer.json)).toEqual(["code", "message", "errors"]);
       expect(answer.json.message).toMatch(/^[A-Z`].{10,}\.$/s);
       if (token) expect(text).not.toContain(token);
       expect(text).not.toMatch(/sqlite|select |insert |D1_|stack|panicked|\.rs\b|BUCKET/i);
     }
-    checkAgainstOpenApi(method, path, answer);
+    checkAgainstOpenApi(answer);
     return answer;
+  }
+
+  /** Sends what must be refused: the whole answer is as the contract says, and nothing has changed. */
+  async refuses(send: () => Promise<Answer>, code: Code, errors: unknown = null, headers = {}): Promise<Answer> {
+    return (await this.refusesAll([send], code, errors, headers))[0]!;
+  }
+
+  async refusesAll(sends: (() => Promise<Answer>)[], code: Code, errors: unknown = null, headers = {}): Promise<Answer[]> {
+    const before = await this.snapshot();
+    const answers: Answer[] = [];
+    for (const send of sends) answers.push(await send());
+    for (const answer of answers) expectRefusal(answer, code, errors, headers);
+    expect(await this.snapshot()).toEqual(before);
+    return answers;
   }
 
   confirm(uploadId: string, options: CallOptions = {}): Promise<Answer> {
     return this.call("POST", `/v1/asset-uploads/${uploadId}/confirmations`, { body: "{}", ...options });
   }
 
-  async sql(sql: string, ...params: (string | number | null)[]): Promise<any[]> {
-    const statement = this.env.DB.prepare(sql);
-    return (await (params.length ? statement.bind(...params) : statement).all()).results;
+  /** Runs statements as one transaction: the rows of each, and all objects of the bucket. */
+  private async backstage(statements: Statement[]): Promise<{ rows: any[][]; objects: unknown[] }> {
+    const answer = await this.harness.getWorker("backstage").fetch("/", { method: "POST", body: JSON.stringify(statements) });
+    if (!answer.ok) throw new Error(await answer.text());
+    return (await answer.json()) as { rows: any[][]; objects: unknown[] };
+  }
+
+  async sql(...statement: Statement): Promise<any[]> {
+    return (await this.backstage([statement])).rows[0]!;
   }
 
   async organization(name = "Acme"): Promise<string> {
@@ -190,19 +252,21 @@ export class World {
     const email = `${userId}@example.com`;
     const { disabled_at = null, email_verified_at = 1, first_name = null } = columns;
     const { org_id = null, impersonator_id = null, expires_at = null, revoked_at = null } = columns;
-    await this.sql(
-      "INSERT INTO users (id, email, first_name, email_verified_at, disabled_at, created_at) VALUES (?, ?, ?, ?, ?, 0)",
-      userId, email, first_name, email_verified_at, disabled_at,
-    );
-    for (const [org, role] of Object.entries(memberships)) {
-      await this.sql("INSERT INTO memberships (org_id, user_id, role) VALUES (?, ?, ?)", org, userId, role);
-    }
     const token = makeToken();
-    await this.sql(
-      `INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at, revoked_at)
-       VALUES (?, ?, ?, ?, ?, 'test', 0, ?, ?)`,
-      randomUUID(), hashOf(token), userId, org_id, impersonator_id, expires_at, revoked_at,
-    );
+    await this.backstage([
+      [
+        "INSERT INTO users (id, email, first_name, email_verified_at, disabled_at, created_at) VALUES (?, ?, ?, ?, ?, 0)",
+        userId, email, first_name, email_verified_at, disabled_at,
+      ],
+      ...Object.entries(memberships).map(
+        ([org, role]): Statement => ["INSERT INTO memberships (org_id, user_id, role) VALUES (?, ?, ?)", org, userId, role],
+      ),
+      [
+        `INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at, revoked_at)
+         VALUES (?, ?, ?, ?, ?, 'test', 0, ?, ?)`,
+        randomUUID(), hashOf(token), userId, org_id, impersonator_id, expires_at, revoked_at,
+      ],
+    ]);
     return { userId, token, email };
   }
 
@@ -246,11 +310,8 @@ export class World {
   }
 
   /** Everything that must not change when a request is refused. */
-  async snapshot(): Promise<unknown> {
-    const tables = ["assets", "asset_uploads", "folders", "memberships", "api_keys"];
-    const rows = await Promise.all(tables.map((table) => this.sql(`SELECT * FROM ${table} ORDER BY 1, 2`)));
-    const { objects } = await this.env.BUCKET.list();
-    return { rows, objects: objects.map((object: any) => [object.key, object.etag]) };
+  snapshot(): Promise<unknown> {
+    return this.backstage(TABLES.map((table) => [`SELECT * FROM ${table}`]));
   }
 
   /** The Worker's log lines, parsed. */
@@ -260,6 +321,13 @@ export class World {
       .map((log: any) => String(log.message))
       .filter((message) => message.startsWith('{"level"'))
       .map((message) => JSON.parse(message));
+  }
+
+  /** The log lines of one request; they arrive a little after its answer. */
+  async logsOf(answer: Answer): Promise<any[]> {
+    const mine = () => this.logs().filter((line) => line.request_id === answer.headers.get("x-request-id"));
+    await expect.poll(() => mine().length, { timeout: 5000 }).toBeGreaterThan(0);
+    return mine();
   }
 }
 

@@ -1,0 +1,48 @@
+//! What the schema itself refuses, whatever code may come to write.
+
+mod sqlite;
+
+use asset_uploads::domain::ids::{AssetUploadId, FolderId};
+use rusqlite::params;
+use sqlite::run;
+use sqlite::studio::{confirm, studio};
+
+#[test]
+fn the_schema_refuses_what_must_never_be() {
+    let (conn, org, editor, upload) = studio();
+    let (outsider, elsewhere) = sqlite::outsider(&conn);
+    let foreign = sqlite::folder(&conn, elsewhere, &outsider, None);
+    let own = sqlite::folder(&conn, org, &editor, None);
+    run(&conn, &confirm(&editor, upload)).unwrap();
+    let other = sqlite::nobodys_session();
+    let insert = |id: AssetUploadId, folder: Option<FolderId>, r2_key: &str| {
+        let result = conn.execute(
+            "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type,
+               source_type, source_id, etag, confirmation_key, created_by, created_at, updated_at)
+             VALUES (?1, ?2, ?3, 'n', ?4, 'image/png', 1, 'image', 'upload', ?1, 'e', 'k', ?5, 1, 1)",
+            params![
+                id.to_string(),
+                org.to_string(),
+                folder.map(|id| id.to_string()),
+                r2_key,
+                editor.user.id.to_string()
+            ],
+        );
+        result.map_err(|error| error.to_string())
+    };
+    let refused = |text: &str| Err(text.to_owned());
+    assert_eq!(insert(other, Some(foreign), "uploads/x"), refused("FOREIGN KEY constraint failed"));
+    assert_eq!(insert(upload, None, "uploads/x"), refused("UNIQUE constraint failed: assets.id"));
+    let taken = upload.object_key();
+    assert_eq!(insert(other, None, &taken), refused("UNIQUE constraint failed: assets.r2_key"));
+    let update = |sql: &str| conn.execute(sql, []).map_err(|error| error.to_string());
+    let move_away = format!("UPDATE assets SET folder_id = '{foreign}'");
+    assert_eq!(update(&move_away), refused("FOREIGN KEY constraint failed"));
+    let nest = format!("UPDATE folders SET parent_id = '{foreign}' WHERE id = '{own}'");
+    assert_eq!(update(&nest), refused("FOREIGN KEY constraint failed"));
+    assert!(update("UPDATE assets SET deleted_by = created_by").unwrap_err().starts_with("CHECK"));
+    assert!(update("UPDATE assets SET size_bytes = 1.5").unwrap_err().starts_with("cannot store REAL"));
+    assert_eq!(sqlite::assets(&conn), 1);
+    // The same statement with an own folder goes through, so each refusal had its own reason.
+    assert_eq!(insert(other, Some(own), "uploads/x"), Ok(1));
+}

@@ -1,0 +1,103 @@
+//! An organization with an editor and an upload of hers, and what a confirmation of it comes to.
+
+use std::sync::LazyLock;
+
+use asset_uploads::domain::asset::Asset;
+use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
+use asset_uploads::domain::media::AllowedTypes;
+use asset_uploads::domain::timestamp::Timestamp;
+use asset_uploads::domain::upload::{StoredObject, UploadRules};
+use asset_uploads::error::ApiError;
+use asset_uploads::store::confirm::{Confirm, Confirmed};
+use asset_uploads::store::rights::Permission;
+use rusqlite::Connection;
+use serde_json::json;
+
+use super::{NOW, Person, contents, run};
+
+pub(crate) static RULES: LazyLock<UploadRules> = LazyLock::new(|| UploadRules {
+    max_bytes: 1_000,
+    allowed_types: AllowedTypes::parse(["image/*", "video/*", "!image/svg+xml"]).unwrap(),
+    reject_mismatch: false,
+});
+pub(crate) static STRICT: LazyLock<UploadRules> =
+    LazyLock::new(|| UploadRules { reject_mismatch: true, ..RULES.clone() });
+
+/// The moment after which a session that is pending now can no longer be confirmed.
+pub(crate) const SOON: Timestamp = Timestamp(NOW.0 + 1);
+
+pub(crate) fn stored(size_bytes: u64, content_type: &str) -> StoredObject {
+    StoredObject { size_bytes, content_type: Some(content_type.to_owned()), etag: "etag-1".to_owned() }
+}
+
+/// A confirmation without Idempotency-Key or folder, of an object that is as it was declared.
+pub(crate) fn confirm(by: &Person, asset_upload_id: AssetUploadId) -> Confirm<'static> {
+    Confirm {
+        caller: by.asks_to(Permission::Write),
+        asset_upload_id,
+        folder_id: None,
+        confirmation_key: "random-1".to_owned(),
+        replayable: false,
+        object: RULES.verify(stored(640, "image/png")),
+        rules: &RULES,
+    }
+}
+
+/// The same with an Idempotency-Key.
+pub(crate) fn keyed(by: &Person, asset_upload_id: AssetUploadId, key: &str) -> Confirm<'static> {
+    Confirm { confirmation_key: key.to_owned(), replayable: true, ..confirm(by, asset_upload_id) }
+}
+
+/// An organization with an editor and a pending session of hers.
+pub(crate) fn studio() -> (Connection, OrganizationId, Person, AssetUploadId) {
+    let conn = super::open();
+    let org = super::organization(&conn);
+    let editor = super::editor(&conn, org);
+    let upload = super::session(&conn, org, &editor, SOON);
+    (conn, org, editor, upload)
+}
+
+pub(crate) fn asset_of(
+    org: OrganizationId,
+    upload: AssetUploadId,
+    by: &Person,
+    folder_id: Option<FolderId>,
+) -> Asset {
+    Asset {
+        id: upload,
+        org_id: org,
+        folder_id,
+        name: "beach.png".to_owned(),
+        r2_key: format!("uploads/{upload}"),
+        mime_type: "image/png".to_owned(),
+        size_bytes: 640,
+        asset_type: "image".to_owned(),
+        source_type: "upload".to_owned(),
+        source_id: upload.to_string(),
+        confirmation_key: "random-1".to_owned(),
+        created_by: by.user.id,
+        created_at: NOW,
+        updated_at: NOW,
+        deleted_at: None,
+        deleted_by: None,
+    }
+}
+
+pub(crate) fn made(asset: Asset, by: &Person, replayed: bool) -> Result<Confirmed, ApiError> {
+    Ok(Confirmed::Asset { asset: Box::new(asset), created_by_user: by.user.clone(), replayed })
+}
+
+/// The answer is the refusal, and the database is as it was.
+pub(crate) fn refuses(conn: &Connection, operation: &Confirm<'_>, expected: &ApiError) {
+    let before = contents(conn);
+    assert_eq!(run(conn, operation).as_ref(), Err(expected));
+    assert_eq!(contents(conn), before, "{expected:?} left something behind");
+}
+
+/// The same for a refusal that lists faults: its code, and `errors` as the client reads them.
+pub(crate) fn lists(conn: &Connection, operation: &Confirm<'_>, code: &str, faults: &serde_json::Value) {
+    let before = contents(conn);
+    let body: serde_json::Value = serde_json::from_str(&run(conn, operation).unwrap_err().body()).unwrap();
+    assert_eq!((&body["code"], &body["errors"]), (&json!(code), faults));
+    assert_eq!(contents(conn), before, "{code} left something behind");
+}

@@ -1,0 +1,298 @@
+//! Starting, reading and cancelling uploads: what is written, what is answered, and what a repeat does.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+
+mod sqlite;
+
+use asset_uploads::domain::ids::AssetUploadId;
+use asset_uploads::domain::media::MimeType;
+use asset_uploads::domain::timestamp::Timestamp;
+use asset_uploads::domain::upload::{Filename, Session};
+use asset_uploads::error::ApiError;
+use asset_uploads::store::rights::{Identity, Permission};
+use asset_uploads::store::uploads::{Cancel, Create, Created, Read};
+use rusqlite::Connection;
+use rusqlite::types::Value::{Integer, Text};
+use serde_json::json;
+use sqlite::studio::{SOON, confirm, studio};
+use sqlite::{NOW, Person, contents, run, run_again, run_and_identify};
+
+/// A new upload of `beach.png`, 640 bytes of `image/png`.
+fn create(by: &Person) -> Create {
+    Create {
+        caller: by.asks_to(Permission::Write),
+        asset_upload_id: sqlite::nobodys_session(),
+        filename: Filename::parse("beach.png").unwrap(),
+        mime_type: MimeType::parse("image/png").unwrap(),
+        size_bytes: 640,
+        expires_at: SOON,
+    }
+}
+
+fn read(by: &Person, asset_upload_id: AssetUploadId) -> Read {
+    Read { caller: by.asks_to(Permission::Read), asset_upload_id }
+}
+
+fn cancel(by: &Person, asset_upload_id: AssetUploadId) -> Cancel {
+    Cancel { caller: by.asks_to(Permission::Write), asset_upload_id }
+}
+
+fn beach(expires_at: Timestamp) -> Session {
+    Session {
+        filename: "beach.png".to_owned(),
+        mime_type: "image/png".to_owned(),
+        size_bytes: 640,
+        expires_at,
+    }
+}
+
+fn created(existed: bool) -> Result<Created, ApiError> {
+    Ok(Created { session: beach(SOON), existed })
+}
+
+fn sessions(conn: &Connection) -> usize {
+    contents(conn)[1].len()
+}
+
+/// The refusal is that of a reused Idempotency-Key, and the database is as it was.
+fn refuses_key(conn: &Connection, create: &Create) {
+    let before = contents(conn);
+    for attempt in [run, run_again] {
+        let error = attempt(conn, create).unwrap_err();
+        let body: serde_json::Value = serde_json::from_str(&error.body()).unwrap();
+        assert_eq!(body["code"], "VALIDATION_ERROR");
+        assert_eq!(body["errors"].as_array().unwrap().len(), 1);
+        assert_eq!(body["errors"][0]["loc"], json!(["header", "Idempotency-Key"]));
+        assert_eq!(body["errors"][0]["type"], "idempotency_key_reused");
+    }
+    assert_eq!(contents(conn), before);
+}
+
+#[test]
+fn an_editor_starts_an_upload_and_every_column_is_as_it_should_be() {
+    let conn = sqlite::open();
+    let org = sqlite::organization(&conn);
+    let editor = sqlite::editor(&conn, org);
+    let operation = create(&editor);
+
+    let (answer, identity) = run_and_identify(&conn, &operation);
+
+    assert_eq!(answer, created(false));
+    assert_eq!(identity, Identity { user_id: Some(editor.user.id), org_id: Some(org) });
+    let text = |text: &dyn ToString| Text(text.to_string());
+    let expected = [
+        ("id", text(&operation.asset_upload_id)),
+        ("org_id", text(&org)),
+        ("filename", text(&"beach.png")),
+        ("mime_type", text(&"image/png")),
+        ("size_bytes", Integer(640)),
+        ("created_by", text(&editor.user.id)),
+        ("created_at", Integer(NOW.0)),
+        ("expires_at", Integer(SOON.0)),
+    ]
+    .map(|(column, value)| (column.to_owned(), value));
+    assert_eq!(sqlite::rows(&conn, "SELECT * FROM asset_uploads"), [expected.to_vec()]);
+    assert_eq!(run(&conn, &read(&editor, operation.asset_upload_id)), Ok((beach(SOON), false)));
+}
+
+#[test]
+fn extremes_are_stored_as_they_are() {
+    let (conn, _, editor, _) = studio();
+    let names = ["x", "'; DROP TABLE assets; --", "\u{202e}\u{2028}\"`$(x)", "e\u{301}é ", &"😀".repeat(500)];
+    for (n, name) in names.into_iter().enumerate() {
+        // The largest object that a single PUT can make, and one byte.
+        let size_bytes = [1, 5_363_466_240][n % 2];
+        let operation = Create {
+            filename: Filename::parse(name).unwrap(),
+            // A type's name and a subtype's have 127 characters at most.
+            mime_type: MimeType::parse(&["x/y".to_owned(), format!("{0}/{0}", "x".repeat(127))][n % 2])
+                .unwrap(),
+            size_bytes,
+            expires_at: Timestamp(NOW.0 + 30 * 86_400_000),
+            ..create(&editor)
+        };
+        let session = run(&conn, &operation).unwrap().session;
+        assert_eq!((session.filename.as_str(), session.size_bytes), (name, size_bytes));
+        assert_eq!(session.mime_type, operation.mime_type.as_str());
+        assert_eq!(session.expires_at, operation.expires_at);
+        assert_eq!(run(&conn, &read(&editor, operation.asset_upload_id)), Ok((session, false)));
+    }
+}
+
+#[test]
+fn the_same_intent_finds_its_session_again() {
+    let (conn, org, editor, _) = studio();
+    let first = create(&editor);
+    assert_eq!(run(&conn, &first), created(false));
+    let before = contents(&conn);
+
+    // With a deadline of its own, which does not count, by a later request, and after a lost answer.
+    let later = Create { expires_at: Timestamp(SOON.0 + 5_000), ..first.clone() };
+    for attempt in [run, run_again] {
+        assert_eq!(attempt(&conn, &later), created(true));
+        assert_eq!(attempt(&conn, &first), created(true));
+    }
+    assert_eq!(contents(&conn), before);
+
+    // Where a colleague may act, the session is the organization's.
+    let colleague = sqlite::editor(&conn, org);
+    let theirs = Create { caller: colleague.asks_to(Permission::Write), ..first };
+    assert_eq!(run(&conn, &theirs), created(true));
+    assert_eq!(contents(&conn), before);
+}
+
+#[test]
+fn an_answer_that_was_lost_is_given_again() {
+    let (conn, _, editor, _) = studio();
+    // Nothing was committed before the repeat.
+    let first = create(&editor);
+    assert_eq!(run_again(&conn, &first), created(false));
+    assert_eq!(run_again(&conn, &first), created(true));
+    assert_eq!(sessions(&conn), 2);
+
+    let id = first.asset_upload_id;
+    assert_eq!(run(&conn, &cancel(&editor, id)), Ok(()));
+    assert_eq!(run_again(&conn, &cancel(&editor, id)), Ok(()));
+    assert_eq!(sessions(&conn), 1);
+}
+
+#[test]
+fn the_same_intent_with_another_file_is_a_fault() {
+    let (conn, _, editor, _) = studio();
+    let first = create(&editor);
+    run(&conn, &first).unwrap();
+    for other in [
+        Create { filename: Filename::parse("Beach.png").unwrap(), ..first.clone() },
+        Create { mime_type: MimeType::parse("image/jpeg").unwrap(), ..first.clone() },
+        Create { size_bytes: 641, ..first.clone() },
+    ] {
+        refuses_key(&conn, &other);
+        // Whatever has become of the first.
+        let late = Create { caller: asks_at(&editor, SOON), ..other };
+        refuses_key(&conn, &late);
+    }
+}
+
+fn asks_at(by: &Person, now: Timestamp) -> asset_uploads::store::rights::Caller {
+    asset_uploads::store::rights::Caller { now, ..by.asks_to(Permission::Write) }
+}
+
+/// As when a key's only membership moves to another organization.
+#[test]
+fn an_id_of_another_organization_is_a_reused_key_and_tells_nothing() {
+    let (conn, ..) = studio();
+    let (outsider, elsewhere) = sqlite::outsider(&conn);
+    let org = sqlite::organization(&conn);
+    let editor = sqlite::editor(&conn, org);
+    let theirs = create(&outsider);
+    run(&conn, &theirs).unwrap();
+    let mine = Create { caller: editor.asks_to(Permission::Write), ..theirs.clone() };
+    refuses_key(&conn, &mine);
+    run(&conn, &confirm(&outsider, theirs.asset_upload_id)).unwrap();
+    refuses_key(&conn, &mine);
+    refuses_key(&conn, &Create { caller: asks_at(&editor, SOON), ..mine });
+    assert_eq!(contents(&conn)[1].iter().filter(|row| row[1].1 == Text(elsewhere.to_string())).count(), 1);
+}
+
+#[test]
+fn a_repeat_after_the_end_of_a_session_is_a_conflict() {
+    let (conn, _, editor, _) = studio();
+    let first = create(&editor);
+    run(&conn, &first).unwrap();
+    // The last millisecond that is in time, and the first that is not.
+    let late = |now: i64| Create { caller: asks_at(&editor, Timestamp(now)), ..first.clone() };
+    assert_eq!(run(&conn, &late(SOON.0 - 1)), created(true));
+    assert_eq!(run(&conn, &late(SOON.0)), Err(ApiError::AssetUploadExpired));
+
+    run(&conn, &confirm(&editor, first.asset_upload_id)).unwrap();
+    let before = contents(&conn);
+    let confirmed = Err(ApiError::AssetUploadAlreadyConfirmed(first.asset_upload_id));
+    for attempt in [run, run_again] {
+        assert_eq!(attempt(&conn, &first), confirmed);
+        // Row 12 comes before row 13.
+        assert_eq!(attempt(&conn, &late(SOON.0)), confirmed);
+    }
+    assert_eq!(contents(&conn), before);
+}
+
+#[test]
+fn a_session_is_read_in_every_state() {
+    let (conn, org, editor, upload) = studio();
+    let viewer = sqlite::viewer(&conn, org);
+    let states = |expected: &Result<(Session, bool), ApiError>| {
+        let before = contents(&conn);
+        for person in [&editor, &viewer] {
+            for attempt in [run, run_again] {
+                assert_eq!(attempt(&conn, &read(person, upload)), *expected);
+                let mut late = read(person, upload);
+                late.caller.now = Timestamp(SOON.0 + 1);
+                assert_eq!(attempt(&conn, &late), *expected);
+            }
+        }
+        assert_eq!(contents(&conn), before);
+    };
+    states(&Ok((beach(SOON), false)));
+    run(&conn, &confirm(&editor, upload)).unwrap();
+    states(&Ok((beach(SOON), true)));
+    // A deleted asset leaves its session confirmed: nothing can be uploaded under it any more.
+    conn.execute("UPDATE assets SET deleted_at = ?1", [NOW.0]).unwrap();
+    states(&Ok((beach(SOON), true)));
+}
+
+#[test]
+fn a_pending_session_is_cancelled_once() {
+    let (conn, org, editor, upload) = studio();
+    let other = sqlite::session(&conn, org, &editor, SOON);
+    let colleague = sqlite::editor(&conn, org);
+    assert_eq!(run(&conn, &cancel(&colleague, upload)), Ok(()));
+    assert_eq!(sessions(&conn), 1);
+    assert_eq!(run(&conn, &cancel(&editor, upload)), Err(ApiError::AssetUploadNotFound));
+    assert_eq!(run(&conn, &read(&editor, upload)), Err(ApiError::AssetUploadNotFound));
+    assert_eq!(run(&conn, &confirm(&editor, upload)), Err(ApiError::AssetUploadNotFound));
+    assert_eq!(run(&conn, &read(&editor, other)), Ok((beach(SOON), false)));
+}
+
+#[test]
+fn an_expired_session_can_be_cancelled() {
+    let (conn, _, editor, upload) = studio();
+    let late = Cancel { caller: asks_at(&editor, Timestamp(SOON.0 + 1)), asset_upload_id: upload };
+    assert_eq!(run(&conn, &late), Ok(()));
+    assert_eq!(sessions(&conn), 0);
+}
+
+#[test]
+fn a_confirmed_session_stays() {
+    let (conn, _, editor, upload) = studio();
+    run(&conn, &confirm(&editor, upload)).unwrap();
+    let before = contents(&conn);
+    let confirmed = Err(ApiError::AssetUploadAlreadyConfirmed(upload));
+    for attempt in [run, run_again] {
+        assert_eq!(attempt(&conn, &cancel(&editor, upload)), confirmed);
+    }
+    // A deleted asset is an asset.
+    conn.execute("UPDATE assets SET deleted_at = created_at", []).unwrap();
+    assert_eq!(run(&conn, &cancel(&editor, upload)), confirmed);
+    conn.execute("UPDATE assets SET deleted_at = NULL", []).unwrap();
+    assert_eq!(contents(&conn), before);
+}
+
+#[test]
+fn another_organizations_session_is_as_one_that_does_not_exist() {
+    let (conn, _, editor, upload) = studio();
+    let (outsider, _) = sqlite::outsider(&conn);
+    let not_found = ApiError::AssetUploadNotFound;
+    let check = || {
+        let before = contents(&conn);
+        for id in [upload, sqlite::nobodys_session()] {
+            assert_eq!(run(&conn, &read(&outsider, id)).as_ref(), Err(&not_found));
+            assert_eq!(run(&conn, &cancel(&outsider, id)).as_ref(), Err(&not_found));
+            assert_eq!(run(&conn, &confirm(&outsider, id)).as_ref(), Err(&not_found));
+            // A repeat cannot know what its first attempt did, but it touches nothing.
+            let _ = run_again(&conn, &cancel(&outsider, id));
+        }
+        assert_eq!(contents(&conn), before);
+    };
+    check();
+    run(&conn, &confirm(&editor, upload)).unwrap();
+    check();
+}

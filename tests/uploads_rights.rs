@@ -1,0 +1,250 @@
+//! Who may start, read and cancel uploads and read assets, and how the database finds what they ask for.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod sqlite;
+
+use asset_uploads::domain::ids::{AssetUploadId, OrganizationId};
+use asset_uploads::domain::media::MimeType;
+use asset_uploads::domain::timestamp::Timestamp;
+use asset_uploads::domain::upload::Filename;
+use asset_uploads::error::{ApiError, Refusal};
+use asset_uploads::store::rights::{Caller, Identity, Permission};
+use asset_uploads::store::{Operation, Statement, assets, uploads};
+use rusqlite::{Connection, params, params_from_iter};
+use sqlite::studio::{SOON, asset_of, confirm, studio};
+use sqlite::{Key, NOW, Person, bound, contents, run, run_and_identify};
+
+/// The operations by what they need: only the caller and the id differ.
+fn create(caller: Caller, asset_upload_id: AssetUploadId) -> uploads::Create {
+    uploads::Create {
+        caller,
+        asset_upload_id,
+        filename: Filename::parse("beach.png").unwrap(),
+        mime_type: MimeType::parse("image/png").unwrap(),
+        size_bytes: 640,
+        expires_at: SOON,
+    }
+}
+
+fn cancel(caller: Caller, asset_upload_id: AssetUploadId) -> uploads::Cancel {
+    uploads::Cancel { caller, asset_upload_id }
+}
+
+fn read(caller: Caller, asset_upload_id: AssetUploadId) -> uploads::Read {
+    uploads::Read { caller, asset_upload_id }
+}
+
+fn read_asset(caller: Caller, asset_id: AssetUploadId) -> assets::Read {
+    assets::Read { caller, asset_id }
+}
+
+/// One who asks: what keeps them from writing, and what from reading.
+struct Case {
+    who: &'static str,
+    key: Person,
+    named: Option<OrganizationId>,
+    write: Option<Refusal>,
+    read: Option<Refusal>,
+}
+
+/// Everybody there is to refuse, in the contract's order, and those who may.
+fn people(conn: &Connection, org: OrganizationId) -> Vec<Case> {
+    use Refusal::{
+        EmailNotVerified, ImpersonationReadOnly, OrganizationMembershipRequired, PermissionDenied,
+        RoleUnresolved, Unauthorized,
+    };
+    let elsewhere = sqlite::organization(conn);
+    let person = |orgs: &[(OrganizationId, Option<&str>)], key: Key| {
+        let user = sqlite::user(conn, "Carla");
+        orgs.iter().for_each(|(org, role)| sqlite::join(conn, &user, *org, *role));
+        Person { key: sqlite::key(conn, &user, key), user }
+    };
+    let here = [(org, Some("editor"))];
+    let both = [(org, Some("editor")), (elsewhere, Some("owner"))];
+    let free = Key::default();
+    let changed = |column: &str, value: Option<i64>| {
+        let person = person(&here, free);
+        let sql = format!("UPDATE users SET {column} = ?1 WHERE id = ?2");
+        conn.execute(&sql, params![value, person.user.id.to_string()]).unwrap();
+        person
+    };
+    let unknown = Person { key: sqlite::nobodys_key(), ..person(&here, free) };
+    let revoked = Key { revoked_at: Some(Timestamp(1)), ..free };
+    let expired = Key { expires_at: Some(NOW), ..free };
+    let lent = Key { impersonator: Some(sqlite::user(conn, "Sue").id), ..free };
+    let at_home = Key { org: Some(org), ..free };
+    let away = Key { org: Some(elsewhere), ..free };
+    let mut cases = Vec::new();
+    let mut all = |who, key, named, write, read| cases.push(Case { who, key, named, write, read });
+    let mut none = |who, key, named, refusal| all(who, key, named, Some(refusal), Some(refusal));
+    none("an unknown key", unknown, None, Unauthorized);
+    none("a revoked key", person(&here, revoked), None, Unauthorized);
+    none("an expired key", person(&here, expired), None, Unauthorized);
+    none("a disabled user", changed("disabled_at", Some(1)), None, Unauthorized);
+    none("an unverified user", changed("email_verified_at", None), None, EmailNotVerified);
+    none("no member", person(&[], free), None, OrganizationMembershipRequired);
+    none("no member here", person(&both[1..], free), Some(org), OrganizationMembershipRequired);
+    none("one of two, unnamed", person(&both, free), None, OrganizationMembershipRequired);
+    none("a key of elsewhere", person(&both, away), Some(org), OrganizationMembershipRequired);
+    none("a key of a place left", person(&[], at_home), None, OrganizationMembershipRequired);
+    none("without a role", person(&[(org, None)], free), None, RoleUnresolved);
+    all("impersonated", person(&here, lent), None, Some(ImpersonationReadOnly), None);
+    all("a viewer", person(&[(org, Some("viewer"))], free), None, Some(PermissionDenied), None);
+    for role in ["editor", "admin", "owner"] {
+        all(role, person(&[(org, Some(role))], free), None, None, None);
+    }
+    all("one of two, named", person(&both, free), Some(org), None, None);
+    all("a key of here", person(&both, at_home), None, None, None);
+    cases
+}
+
+/// What came of an operation, and that it wrote exactly when it may.
+fn outcome<O: Operation>(conn: &Connection, operation: &O, case: &Case) -> Result<O::Output, ApiError> {
+    let before = contents(conn);
+    let (answer, identity) = run_and_identify(conn, operation);
+    if let Err(ApiError::Refused(_)) = answer {
+        assert_eq!(contents(conn), before, "{}", case.who);
+    }
+    let user_id = (case.who != "an unknown key").then_some(case.key.user.id);
+    assert_eq!(identity.user_id, user_id, "{}", case.who);
+    answer
+}
+
+#[test]
+fn rights_are_judged_first_in_every_operation() {
+    let (conn, org, editor, confirmed) = studio();
+    run(&conn, &confirm(&editor, confirmed)).unwrap();
+    let mut written = 0;
+    for case in people(&conn, org) {
+        let asks = |permission| Caller { organization: case.named, ..case.key.asks_to(permission) };
+        let pending = sqlite::session(&conn, org, &editor, SOON);
+        let unknown = sqlite::nobodys_session();
+        let refused = |refusal: Option<Refusal>| refusal.map(ApiError::Refused);
+
+        let new = create(asks(Permission::Write), unknown);
+        let before = contents(&conn)[1].len();
+        let answer = outcome(&conn, &new, &case).map(|created| created.existed);
+        assert_eq!(answer, refused(case.write).map_or(Ok(false), Err), "{} starts", case.who);
+        let grown = contents(&conn)[1].len() - before;
+        assert_eq!(grown, usize::from(case.write.is_none()), "{}", case.who);
+        written += grown;
+
+        for (id, expected) in
+            [(pending, Ok(false)), (confirmed, Ok(true)), (sqlite::nobodys_session(), Err(()))]
+        {
+            let answer =
+                outcome(&conn, &read(asks(Permission::Read), id), &case).map(|(_, confirmed)| confirmed);
+            let expected = expected.map_err(|()| ApiError::AssetUploadNotFound);
+            assert_eq!(answer, refused(case.read).map_or(expected, Err), "{} reads", case.who);
+        }
+
+        for (id, expected) in [(confirmed, Ok(confirmed)), (pending, Err(ApiError::AssetNotFound))] {
+            let answer =
+                outcome(&conn, &read_asset(asks(Permission::Read), id), &case).map(|(asset, _)| asset.id);
+            assert_eq!(answer, refused(case.read).map_or(expected, Err), "{} reads an asset", case.who);
+        }
+
+        for (id, expected) in [
+            (pending, Ok(())),
+            (confirmed, Err(ApiError::AssetUploadAlreadyConfirmed(confirmed))),
+            (sqlite::nobodys_session(), Err(ApiError::AssetUploadNotFound)),
+        ] {
+            let answer = outcome(&conn, &cancel(asks(Permission::Write), id), &case);
+            assert_eq!(answer, refused(case.write).map_or(expected, Err), "{} cancels", case.who);
+        }
+        let left = run(&conn, &read(editor.asks_to(Permission::Read), pending)).is_ok();
+        assert_eq!(left, case.write.is_some(), "{}", case.who);
+    }
+    assert_eq!(written, 5);
+}
+
+/// Rights that go while a request is on its way: a repeat after a lost answer is judged anew.
+#[test]
+fn a_repeat_is_judged_by_the_rights_of_its_own_moment() {
+    let (conn, org, editor, _) = studio();
+    let caller = editor.asks_to(Permission::Write);
+    let id = sqlite::nobodys_session();
+    run(&conn, &create(caller.clone(), id)).unwrap();
+    conn.execute("UPDATE memberships SET role = 'viewer' WHERE org_id = ?1", [org.to_string()]).unwrap();
+    let before = contents(&conn);
+    let denied = ApiError::Refused(Refusal::PermissionDenied);
+    assert_eq!(sqlite::run_again(&conn, &create(caller.clone(), id)), Err(denied.clone()));
+    assert_eq!(sqlite::run_again(&conn, &cancel(caller, id)), Err(denied));
+    assert_eq!(contents(&conn), before);
+}
+
+#[test]
+fn an_asset_is_read_with_whoever_made_it() {
+    let (conn, org, editor, upload) = studio();
+    let viewer = sqlite::viewer(&conn, org);
+    run(&conn, &confirm(&editor, upload)).unwrap();
+    let by_viewer = read_asset(viewer.asks_to(Permission::Read), upload);
+    let (answer, identity) = run_and_identify(&conn, &by_viewer);
+    assert_eq!(answer, Ok((asset_of(org, upload, &editor, None), editor.user.clone())));
+    assert_eq!(identity, Identity { user_id: Some(viewer.user.id), org_id: Some(org) });
+
+    // One who left or was disabled has made it all the same.
+    conn.execute("DELETE FROM memberships WHERE user_id = ?1", [editor.user.id.to_string()]).unwrap();
+    conn.execute("UPDATE users SET disabled_at = 1 WHERE id = ?1", [editor.user.id.to_string()]).unwrap();
+    assert_eq!(run(&conn, &by_viewer).unwrap().1, editor.user);
+}
+
+#[test]
+fn an_asset_that_is_unknown_deleted_or_foreign_is_not_found() {
+    let (conn, org, editor, upload) = studio();
+    let deleted = sqlite::session(&conn, org, &editor, SOON);
+    let pending = sqlite::session(&conn, org, &editor, SOON);
+    for id in [upload, deleted] {
+        run(&conn, &confirm(&editor, id)).unwrap();
+    }
+    conn.execute("UPDATE assets SET deleted_at = ?1 WHERE id = ?2", params![NOW.0, deleted.to_string()])
+        .unwrap();
+    let (outsider, _) = sqlite::outsider(&conn);
+    let asks = |person: &Person, id| run(&conn, &read_asset(person.asks_to(Permission::Read), id)).map(drop);
+    assert_eq!(asks(&editor, upload), Ok(()));
+    for (person, id) in [
+        (&editor, deleted),
+        (&editor, pending),
+        (&editor, sqlite::nobodys_session()),
+        (&outsider, upload),
+        (&outsider, deleted),
+        (&outsider, pending),
+    ] {
+        assert_eq!(asks(person, id), Err(ApiError::AssetNotFound));
+    }
+}
+
+/// Every statement finds its rows by keys. The one SCAN is that of the view `callers`, which reads two rows
+/// of a subquery at most.
+#[test]
+fn no_statement_reads_a_table_through() {
+    let conn = sqlite::open();
+    let org = sqlite::organization(&conn);
+    let editor = sqlite::editor(&conn, org);
+    let id = sqlite::nobodys_session();
+    let [write, look] = [Permission::Write, Permission::Read].map(|permission| editor.asks_to(permission));
+    let all: [(&str, Vec<Statement>); 4] = [
+        ("create", create(write.clone(), id).statements()),
+        ("cancel", cancel(write, id).statements()),
+        ("read", read(look.clone(), id).statements()),
+        ("read asset", read_asset(look, id).statements()),
+    ];
+    assert_eq!(all.each_ref().map(|(_, statements)| statements.len()), [2, 2, 1, 1]);
+    for (name, statement) in all.iter().flat_map(|(name, list)| list.iter().map(move |one| (name, one))) {
+        let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql)).unwrap();
+        let values = params_from_iter(statement.params.iter().map(bound));
+        let plan: Vec<String> =
+            explain.query_map(values, |row| row.get("detail")).unwrap().collect::<Result<_, _>>().unwrap();
+        let scans: Vec<&String> = plan.iter().filter(|step| step.starts_with("SCAN")).collect();
+        assert!(scans.iter().all(|step| step.starts_with("SCAN (subquery-")), "{name}: {plan:#?}");
+        assert!(scans.len() <= 1, "{name}: {plan:#?}");
+        assert!(
+            !plan.iter().any(|step| step.contains("AUTOMATIC") || step.contains("TEMP B-TREE")),
+            "{plan:#?}"
+        );
+        let searches: Vec<&String> = plan.iter().filter(|step| step.starts_with("SEARCH ")).collect();
+        assert!(searches.len() >= 4, "{name}: {plan:#?}");
+        assert!(searches.iter().all(|step| step.contains("=?")), "{name}: {plan:#?}");
+    }
+}

@@ -1,0 +1,23 @@
+// A second Worker on the same database and bucket: tests set the scene and look behind it in one call, where
+// handles on the bindings would cross to workerd several times a statement, and once a field of an object.
+interface Env {
+  DB: { prepare(sql: string): { bind(...params: unknown[]): unknown }; batch(statements: unknown[]): Promise<{ results: unknown[] }[]> };
+  BUCKET: { list(): Promise<{ objects: { key: string; etag: string; size: number }[]; truncated: boolean }> };
+}
+
+/** SQL with the values of its `?`. */
+export type Statement = [sql: string, ...params: (string | number | null)[]];
+
+export default {
+  /** Runs a list of statements as one transaction, and lists the bucket. */
+  async fetch(request: Request, { DB, BUCKET }: Env): Promise<Response> {
+    const statements = (await request.json()) as Statement[];
+    const results = await DB.batch(statements.map(([sql, ...params]) => DB.prepare(sql).bind(...params)));
+    const { objects, truncated } = await BUCKET.list();
+    if (truncated) throw new Error("more objects than one list holds");
+    return Response.json({
+      rows: results.map((result) => result.results),
+      objects: objects.map(({ key, etag, size }) => [key, etag, size]),
+    });
+  },
+};

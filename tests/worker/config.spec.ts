@@ -1,0 +1,174 @@
+// The Worker under other variables: limits, links, CORS, and variables that are wrong.
+import { describe, expect, test } from "vitest";
+import { world } from "./harness.ts";
+
+describe("limits and links set", () => {
+  const w = world({
+    vars: {
+      MAX_UPLOAD_BYTES: "5",
+      ALLOWED_MIME_TYPES: "image/*, !image/gif, application/pdf",
+      DECLARED_MISMATCH: "reject",
+      PUBLIC_BASE_URL: "https://cdn.example.com/files/",
+      THUMBNAIL_URL_TEMPLATE: "https://img.example.com/w=200/{key}?from={url}",
+    },
+  });
+  const TYPES = ["image/*", "application/pdf", "!image/gif"];
+
+  async function confirm(mime: string, size: number, body: string, contentType = mime) {
+    const org = await w.organization();
+    const editor = await w.person({ [org]: "editor" });
+    const id = await w.upload(org, editor, { mime, size, object: { body, contentType } });
+    return { id, answer: await w.confirm(id, { as: editor }), assets: await w.assets(id) };
+  }
+
+  test("a file at the limit passes and has its public links", async () => {
+    const { id, answer } = await confirm("image/png", 5, "12345");
+    expect(answer.status).toBe(201);
+    expect(answer.json).toMatchObject({
+      size_bytes: 5,
+      url: `https://cdn.example.com/files/uploads/${id}`,
+      thumbnail_url: `https://img.example.com/w=200/uploads/${id}?from=https://cdn.example.com/files/uploads/${id}`,
+    });
+  });
+
+  test("only images have thumbnails", async () => {
+    const { answer } = await confirm("application/pdf", 1, "x");
+    expect([answer.status, answer.json.thumbnail_url]).toEqual([201, null]);
+  });
+
+  const tooLarge = { loc: ["object", "size_bytes"], msg: "The stored object is too large.", type: "object_too_large" };
+  const empty = { loc: ["object", "size_bytes"], msg: "The stored object is empty.", type: "object_empty" };
+  const forbidden = { loc: ["object", "mime_type"], msg: "The stored object's media type is not permitted.", type: "mime_type_not_allowed" };
+  const mismatch = { type: "declared_mismatch" };
+  test.each([
+    ["one byte too many", "image/png", 6, "123456", undefined, [{ ...tooLarge, declared: 6, actual: 6, limit: 5 }]],
+    ["no byte at all", "image/png", 5, "", undefined, [{ ...empty, declared: 5, actual: 0, limit: 5 }]],
+    ["a type that no pattern permits", "image/png", 1, "x", "text/html", [{ ...forbidden, declared: "image/png", actual: "text/html", limit: TYPES }]],
+    ["a type that a pattern forbids", "image/gif", 1, "x", undefined, [{ ...forbidden, declared: "image/gif", actual: "image/gif", limit: TYPES }]],
+    ["no media type", "image/png", 1, "x", "nonsense", [{ ...forbidden, declared: "image/png", actual: "nonsense", limit: TYPES }]],
+    ["both", "image/png", 9, "123456789", "text/html", [
+      { ...tooLarge, declared: 9, actual: 9, limit: 5 },
+      { ...forbidden, declared: "image/png", actual: "text/html", limit: TYPES },
+    ]],
+    ["another size than declared", "image/png", 4, "123", undefined, [
+      { ...mismatch, loc: ["object", "size_bytes"], msg: "The stored object has another size than declared.", declared: 4, actual: 3, limit: 5 },
+    ]],
+    ["another type than declared", "image/png", 1, "x", "image/webp", [
+      { ...mismatch, loc: ["object", "mime_type"], msg: "The stored object has another media type than declared.", declared: "image/png", actual: "image/webp", limit: TYPES },
+    ]],
+  ])("%s is rejected, and nothing recorded", async (_, mime, size, body, contentType, errors) => {
+    const { answer, assets } = await confirm(mime, size, body, contentType ?? mime);
+    expect([answer.status, answer.json.code, answer.json.errors]).toEqual([422, "UPLOAD_REJECTED", errors]);
+    expect(assets).toEqual([]);
+  });
+});
+
+describe("the defaults", () => {
+  const w = world();
+
+  test.each(["image/svg+xml", "text/html", "application/xhtml+xml", "application/javascript", "imagery/png", "x"])(
+    "%s is not permitted",
+    async (contentType) => {
+      const org = await w.organization();
+      const editor = await w.person({ [org]: "editor" });
+      const id = await w.upload(org, editor, { object: { body: "x", contentType } });
+      expect((await w.confirm(id, { as: editor })).json.code).toBe("UPLOAD_REJECTED");
+    },
+  );
+
+  test("a difference between declared and actual is accepted: the actual counts", async () => {
+    const org = await w.organization();
+    const editor = await w.person({ [org]: "editor" });
+    const id = await w.upload(org, editor, { mime: "image/png", size: 999, object: { body: "abc", contentType: "text/plain" } });
+    expect((await w.confirm(id, { as: editor })).json).toMatchObject({ size_bytes: 3, mime_type: "text/plain", asset_type: "document" });
+  });
+
+  test("no CORS", async () => {
+    const headers = { origin: "https://app.example.com", "access-control-request-method": "POST" };
+    const preflight = await w.call("OPTIONS", "/v1/asset-uploads", { headers });
+    expect([preflight.status, preflight.headers.get("allow")]).toEqual([405, "POST"]);
+    const answer = await w.call("GET", "/v1/health", { headers });
+    for (const { headers } of [preflight, answer]) {
+      expect([...headers.keys()].filter((name) => name.startsWith("access-control") || name === "vary")).toEqual([]);
+    }
+  });
+});
+
+describe("CORS for two origins", () => {
+  const w = world({ vars: { CORS_ALLOWED_ORIGINS: "https://app.example.com, http://localhost:3000" } });
+  const cors = (headers: Headers) =>
+    Object.fromEntries([...headers].filter(([name]) => name.startsWith("access-control") || name === "vary"));
+  const EXPOSED = "Location, X-Request-Id, Idempotent-Replayed, Retry-After, Server-Timing, WWW-Authenticate";
+
+  test.each(["https://app.example.com", "http://localhost:3000"])("%s may call", async (origin) => {
+    const preflight = await w.call("OPTIONS", "/v1/asset-uploads/x/confirmations", {
+      headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type" },
+    });
+    expect([preflight.status, preflight.text]).toEqual([204, ""]);
+    expect(cors(preflight.headers)).toEqual({
+      "access-control-allow-origin": origin,
+      "access-control-allow-methods": "POST",
+      "access-control-allow-headers": "Authorization, Content-Type, Idempotency-Key, X-Organization-Id",
+      "access-control-expose-headers": EXPOSED,
+      "access-control-max-age": "86400",
+      vary: "Origin",
+    });
+    const refused = await w.call("POST", "/v1/asset-uploads/x/confirmations", { headers: { origin }, body: "{}" });
+    expect(refused.status).toBe(401);
+    expect(cors(refused.headers)).toEqual({
+      "access-control-allow-origin": origin,
+      "access-control-expose-headers": EXPOSED,
+      vary: "Origin",
+    });
+  });
+
+  test.each(["https://app.example.com.evil.example", "https://APP.example.com", "http://app.example.com", "null", "https://app.example.com/"])(
+    "%s may not",
+    async (origin) => {
+      const answer = await w.call("GET", "/v1/health", { headers: { origin } });
+      expect([answer.status, cors(answer.headers)]).toEqual([200, { vary: "Origin" }]);
+    },
+  );
+
+  test("no preflight makes a path or a method", async () => {
+    const headers = { origin: "https://app.example.com", "access-control-request-method": "POST" };
+    expect((await w.call("OPTIONS", "/nothing", { headers })).status).toBe(404);
+    expect((await w.call("OPTIONS", "/v1/health", { headers: { origin: headers.origin } })).status).toBe(405);
+    const item = await w.call("OPTIONS", "/v1/asset-uploads/x", { headers });
+    expect(item.headers.get("access-control-allow-methods")).toBe("GET, HEAD, DELETE");
+  });
+});
+
+describe("CORS for everybody", () => {
+  const w = world({ vars: { CORS_ALLOWED_ORIGINS: "*" } });
+  test("any origin may call", async () => {
+    const answer = await w.call("GET", "/v1/health", { headers: { origin: "https://anything.example" } });
+    expect(answer.headers.get("access-control-allow-origin")).toBe("*");
+  });
+});
+
+describe("wrong variables", () => {
+  const wrong = {
+    MAX_UPLOAD_BYTES: "50MB",
+    ALLOWED_MIME_TYPES: "image",
+    DECLARED_MISMATCH: "maybe",
+    PUBLIC_BASE_URL: "cdn.example.com",
+    THUMBNAIL_URL_TEMPLATE: "https://img.example.com/{file}",
+    CORS_ALLOWED_ORIGINS: "https://app.example.com/path",
+    WRITE_ONCE: "yes",
+    UPLOAD_URL_TTL_SECONDS: "0",
+    DOWNLOAD_URL_TTL_SECONDS: "604801",
+    CONFIRM_TTL_SECONDS: "1h",
+  };
+  const w = world({ vars: wrong });
+
+  test("every request is 500, and its log line names every one of them", async () => {
+    for (const [method, path] of [["GET", "/v1/health"], ["GET", "/nothing"], ["POST", "/v1/asset-uploads"]] as const) {
+      const answer = await w.call(method, path, method === "POST" ? { body: "{}" } : {});
+      expect([answer.status, answer.json.code, answer.json.errors]).toEqual([500, "INTERNAL_ERROR", null]);
+      const line = w.logs().find((line) => line.request_id === answer.headers.get("x-request-id"));
+      expect(line.level).toBe("error");
+      for (const name of Object.keys(wrong)) expect(line.detail).toContain(name);
+    }
+  });
+});

@@ -1,0 +1,37 @@
+// HTTP/1.1 byte for byte, for what fetch() would mend or refuse: odd paths, methods, headers and bodies.
+import { connect } from "node:net";
+
+export interface RawAnswer {
+  status: number;
+  headers: Headers;
+  text: string;
+}
+
+/** Sends these bytes (latin1 where a string) as one connection and reads the answer to its end. */
+export async function sendRaw(url: URL, ...parts: (string | Uint8Array)[]): Promise<RawAnswer> {
+  const socket = connect(Number(url.port), url.hostname);
+  for (const part of parts) socket.write(typeof part === "string" ? Buffer.from(part, "latin1") : part);
+  const chunks: Buffer[] = [];
+  // A server that has read enough may reset the connection; what it said before still counts.
+  socket.on("error", () => {});
+  await new Promise((resolve) => socket.on("data", (chunk) => chunks.push(chunk)).on("close", resolve));
+  const answer = Buffer.concat(chunks).toString("utf8");
+  const [head = "", ...rest] = answer.split("\r\n\r\n");
+  const [statusLine = "", ...lines] = head.split("\r\n");
+  const headers = new Headers(lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]));
+  const body = rest.join("\r\n\r\n");
+  const chunked = headers.get("transfer-encoding") === "chunked";
+  return { status: Number(statusLine.split(" ")[1]), headers, text: chunked ? unchunk(body) : body };
+}
+
+function unchunk(body: string): string {
+  const bytes = Buffer.from(body);
+  let text = "";
+  for (let at = 0; ; ) {
+    const end = bytes.indexOf("\r\n", at);
+    const size = Number.parseInt(bytes.toString("latin1", at, end), 16);
+    if (!size) return text;
+    text += bytes.toString("utf8", end + 2, end + 2 + size);
+    at = end + 2 + size + 2;
+  }
+}

@@ -1,0 +1,128 @@
+// What reaches storage, in which order, and what happens when storage fails.
+import { randomUUID } from "node:crypto";
+import { expect, test } from "vitest";
+import { type Fault, makeToken, type Person, world } from "./harness.ts";
+
+const w = world({ config: "tests/worker/faults.toml" });
+
+const R2_TRANSIENT = "head: We encountered an internal error. Please try again. (10001)";
+const LOST = "D1_ERROR: Network connection lost.";
+const OVERLOADED = "D1_ERROR: D1 DB is overloaded. Requests queued for too long.";
+
+/** An organization, an editor, and an upload that waits to be confirmed. */
+async function scene(): Promise<{ org: string; editor: Person; upload: string; head: string }> {
+  const org = await w.organization();
+  const editor = await w.person({ [org]: "editor" });
+  const upload = await w.upload(org, editor);
+  return { org, editor, upload, head: `BUCKET.head(uploads/${upload})` };
+}
+
+test("a confirmation is one HEAD, then one transaction of two statements", async () => {
+  const { editor, upload, head } = await scene();
+  const answer = await w.confirm(upload, { as: editor });
+  expect(answer.status).toBe(201);
+  expect(answer.trace).toEqual([head, "DB.batch(2)"]);
+});
+
+test("what needs no storage asks none", async () => {
+  const { upload, editor } = await scene();
+  const token = makeToken();
+  const malformed = token.slice(0, -1) + (token.endsWith("0") ? "1" : "0");
+  for (const [status, answer] of [
+    [401, await w.confirm(upload)],
+    [401, await w.confirm(upload, { as: malformed })],
+    [401, await w.confirm(upload, { as: malformed, body: "nonsense" })],
+    [200, await w.call("GET", "/v1/health")],
+    [200, await w.call("GET", "/openapi.json")],
+    [404, await w.call("GET", "/nothing", { as: editor })],
+    [405, await w.call("GET", `/v1/asset-uploads/${upload}/confirmations`, { as: editor })],
+  ] as const) {
+    expect([answer.status, answer.trace]).toEqual([status, []]);
+    expect(answer.headers.get("server-timing")).toBeNull();
+  }
+});
+
+test("a refusal costs at most the same two calls, and writes in none", async () => {
+  const { org, editor, upload, head } = await scene();
+  const viewer = await w.person({ [org]: "viewer" });
+  for (const [code, answer, trace] of [
+    ["UNAUTHORIZED", await w.confirm(upload, { as: makeToken() }), [head, "DB.batch(2)"]],
+    ["PERMISSION_DENIED", await w.confirm(upload, { as: viewer }), [head, "DB.batch(2)"]],
+    ["BAD_REQUEST", await w.confirm(upload, { as: editor, body: "nonsense" }), ["DB.batch(1)"]],
+    ["VALIDATION_ERROR", await w.confirm(upload, { as: editor, body: '{"a": 1}' }), ["DB.batch(1)"]],
+    ["PERMISSION_DENIED", await w.confirm(upload, { as: viewer, body: '{"a": 1}' }), ["DB.batch(1)"]],
+  ] as const) {
+    expect([answer.json.code, answer.trace]).toEqual([code, trace]);
+  }
+  expect(await w.assets(upload)).toEqual([]);
+
+  const missing = randomUUID();
+  const unknown = await w.confirm(missing, { as: editor });
+  expect([unknown.json.code, unknown.trace]).toEqual(["ASSET_UPLOAD_NOT_FOUND", [`BUCKET.head(uploads/${missing})`, "DB.batch(1)"]]);
+});
+
+test("an object without a content type costs one transaction more, which reads the declared one", async () => {
+  const { org, editor } = await scene();
+  const upload = await w.upload(org, editor, { object: { body: "x" } });
+  const answer = await w.confirm(upload, { as: editor });
+  expect(answer.status).toBe(201);
+  expect(answer.trace).toEqual([`BUCKET.head(uploads/${upload})`, "DB.batch(1)", "DB.batch(2)"]);
+});
+
+test.each<[string, Fault[], string[]]>([
+  ["R2 fails once", [{ call: "BUCKET.head", nth: 1, how: "throw", message: R2_TRANSIENT }], ["head", "head", "batch"]],
+  ["R2 fails twice", [1, 2].map((nth) => ({ call: "BUCKET.head", nth, how: "throw", message: R2_TRANSIENT })), ["head", "head", "head", "batch"]],
+  ["D1 fails once", [{ call: "DB.batch", nth: 1, how: "throw", message: LOST }], ["head", "batch", "batch"]],
+  ["D1's answer is lost after the commit", [{ call: "DB.batch", nth: 1, how: "throw after", message: LOST }], ["head", "batch", "batch"]],
+  ["both fail once", [
+    { call: "BUCKET.head", nth: 1, how: "throw", message: R2_TRANSIENT },
+    { call: "DB.batch", nth: 1, how: "throw after", message: "D1_ERROR: Internal error while starting up D1 DB storage caused object to be reset." },
+  ], ["head", "head", "batch", "batch"]],
+])("when %s, the confirmation is 201 all the same", async (_, faults, calls) => {
+  for (const headers of [{}, { "idempotency-key": "k" }]) {
+    const { editor, upload } = await scene();
+    const answer = await w.confirm(upload, { as: editor, faults, headers });
+    expect(answer.status).toBe(201);
+    expect(answer.trace.map((call) => call.replace(/^\w+\.|\(.*/g, ""))).toEqual(calls);
+    expect(answer.json.id).toBe(upload);
+    expect(await w.assets(upload)).toHaveLength(1);
+    expect((await w.confirm(upload, { as: editor })).json.code).toBe("ASSET_UPLOAD_ALREADY_CONFIRMED");
+  }
+});
+
+test.each<[string, Fault, number, string, number]>([
+  ["R2 keeps failing", { call: "BUCKET.head", how: "throw", message: R2_TRANSIENT }, 503, "STORAGE_UNAVAILABLE", 3],
+  ["R2 refuses", { call: "BUCKET.head", how: "throw", message: "head: The bucket is gone. (10037)" }, 503, "STORAGE_UNAVAILABLE", 1],
+  ["D1 keeps failing", { call: "DB.batch", how: "throw", message: LOST }, 503, "STORAGE_UNAVAILABLE", 3],
+  ["D1 is overloaded", { call: "DB.batch", how: "throw", message: OVERLOADED }, 503, "STORAGE_UNAVAILABLE", 1],
+  ["D1 says what nobody foresaw", { call: "DB.batch", how: "throw", message: "D1_ERROR: near \"x\": syntax error at offset 3: SQLITE_ERROR" }, 500, "INTERNAL_ERROR", 1],
+])("when %s, nothing is written and a repeat succeeds", async (_, fault, status, code, tries) => {
+  const { editor, upload } = await scene();
+  const before = await w.snapshot();
+  const answer = await w.confirm(upload, { as: editor, faults: [fault] });
+  expect([answer.status, answer.json.code, answer.json.errors]).toEqual([status, code, null]);
+  expect(answer.headers.get("retry-after")).toBe(status === 503 ? "2" : null);
+  expect(answer.trace.filter((call) => call.startsWith(fault.call))).toHaveLength(tries);
+  expect(answer.text).not.toContain(fault.message);
+  const logged = w.logs().find((line) => line.request_id === answer.headers.get("x-request-id"));
+  expect(logged).toMatchObject({ level: "error", status, code, retries: tries - 1, detail: expect.stringContaining(fault.message!) });
+  expect(await w.snapshot()).toEqual(before);
+  expect((await w.confirm(upload, { as: editor })).status).toBe(201);
+});
+
+test("while R2 is out, whatever else forbids the confirmation is still the answer", async () => {
+  const { org, editor, upload } = await scene();
+  const viewer = await w.person({ [org]: "viewer" });
+  const outsider = await w.person({ [await w.organization()]: "editor" });
+  const confirmed = await w.upload(org, editor);
+  await w.confirm(confirmed, { as: editor, headers: { "idempotency-key": "first" } });
+  const faults: Fault[] = [{ call: "BUCKET.head", how: "throw", message: "head: gone (10020)" }];
+  const code = async (id: string, as: Person | string, headers = {}) => (await w.confirm(id, { as, faults, headers })).json.code;
+  expect(await code(upload, makeToken())).toBe("UNAUTHORIZED");
+  expect(await code(upload, viewer)).toBe("PERMISSION_DENIED");
+  expect(await code(upload, outsider)).toBe("ASSET_UPLOAD_NOT_FOUND");
+  expect(await code(confirmed, editor)).toBe("ASSET_UPLOAD_ALREADY_CONFIRMED");
+  expect(await code(upload, editor)).toBe("STORAGE_UNAVAILABLE");
+  const replay = await w.confirm(confirmed, { as: editor, faults, headers: { "idempotency-key": "first" } });
+  expect([replay.status, replay.headers.get("idempotent-replayed")]).toEqual([201, "true"]);
+});
