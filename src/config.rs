@@ -162,9 +162,11 @@ impl Config {
         }
 
         let endpoint = get("S3_ENDPOINT");
-        if endpoint.as_ref().is_some_and(|text| !text.starts_with('/') && host_of(text).is_none()) {
+        if endpoint.as_ref().is_some_and(|text| {
+            text.contains(['?', '#']) || !text.starts_with('/') && host_of(text).is_none()
+        }) {
             faults.push(
-                "S3_ENDPOINT must be an absolute http or https URL, or a path that begins with `/`"
+                "S3_ENDPOINT must be an absolute http or https URL, or a path that begins with `/`, without query and fragment"
                     .to_owned(),
             );
         }
@@ -258,11 +260,41 @@ fn list(text: &str) -> Result<Vec<String>, String> {
 /// library would be a fifth of the Worker's size, and a browser will tell of what this lets through.
 fn host_of(url: &str) -> Option<&str> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
-    let host = rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty() && !host.contains('@'))?;
+    let host = rest.split(['/', '?', '#']).next().filter(|host| !host.contains('@'))?;
+    split_port(host).filter(|(name, _)| !name.is_empty())?;
     url.bytes().all(|byte| byte.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&byte)).then_some(host)
 }
 
-/// Whether the text is an origin as a browser would send it.
+/// Host, and port where there is one; `None` when the port is no port.
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    match authority.rsplit_once(':') {
+        // An IPv6 address has colons of its own, inside brackets.
+        Some((host, port)) if !port.ends_with(']') => {
+            let number =
+                port.parse::<u16>().ok().filter(|number| *number != 0 && number.to_string() == port)?;
+            Some((host, Some(number)))
+        }
+        _ => Some((authority, None)),
+    }
+}
+
+/// Whether the text is an origin exactly as a browser sends it: scheme, lower-case host, and the port
+/// unless it is the scheme's own.
 fn is_origin(text: &str) -> bool {
-    host_of(text).is_some_and(|host| text.ends_with(host)) && !text.contains(|c: char| c.is_ascii_uppercase())
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let own_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return false,
+    };
+    split_port(authority).is_some_and(|(host, port)| {
+        let valid = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => {
+                let known = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_');
+                !host.is_empty() && host.bytes().all(known)
+            }
+        };
+        valid && port != Some(own_port)
+    })
 }

@@ -129,8 +129,8 @@ fn oracle(case: Case) -> &'static str {
 fn confirmed_before(conn: &Connection, upload: AssetUploadId, folder: Option<String>, key: &str) {
     let sql = "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type,
                  source_type, source_id, etag, confirmation_key, created_by, created_at, updated_at)
-               SELECT id, org_id, ?2, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload', id,
-                 'etag-0', ?3, created_by, 5, 5 FROM asset_uploads WHERE id = ?1";
+               SELECT id, org_id, ?2, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload',
+                 id, 'etag-0', ?3, created_by, 5, 5 FROM asset_uploads WHERE id = ?1";
     assert_eq!(conn.execute(sql, params![upload.to_string(), folder, key]), Ok(1));
 }
 

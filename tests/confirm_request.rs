@@ -38,11 +38,13 @@ fn faults(result: Result<ConfirmAssetUploadRequest, ApiError>) -> Value {
 }
 
 fn uuid_fault(loc: [&str; 2]) -> Value {
-    json!({"loc": loc, "msg": "Must be a UUID such as 018f4d2e-7c4b-7a35-9c1f-0242ac120002.", "type": "uuid_parsing"})
+    json!({"loc": loc, "type": "uuid_parsing",
+        "msg": "Must be a UUID such as 018f4d2e-7c4b-7a35-9c1f-0242ac120002."})
 }
 
 fn string_fault() -> Value {
-    json!({"loc": ["body", "folder_id"], "msg": "Must be a string holding a UUID, or null.", "type": "string_type"})
+    json!({"loc": ["body", "folder_id"], "type": "string_type",
+        "msg": "Must be a string holding a UUID, or null."})
 }
 
 fn unknown(name: &str) -> Value {

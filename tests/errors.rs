@@ -154,7 +154,7 @@ fn d1_errors_are_told_apart() {
         "The request timed out",
     ];
     let unforeseen = [
-        "D1_ERROR: UNIQUE constraint failed: assets.id: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_PRIMARYKEY)",
+        "D1_ERROR: UNIQUE constraint failed: t.id: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_PRIMARYKEY)",
         "D1_ERROR: FOREIGN KEY constraint failed: SQLITE_CONSTRAINT",
         "D1_ERROR: no such table: assets at offset 12: SQLITE_ERROR",
         "D1_TYPE_ERROR: Type 'bigint' not supported for value '5'",

@@ -16,8 +16,9 @@ impl MimeType {
         if text.len() > 255 {
             return None;
         }
-        let parsed = MediaType::parse(text.trim()).ok()?;
-        Some(Self(parsed.essence().to_string().to_ascii_lowercase()))
+        let essence = MediaType::parse(text.trim()).ok()?.essence().to_string().to_ascii_lowercase();
+        // The parser lets `*` through, which RFC 6838 does not: `image/*` is a pattern, not a type.
+        (!essence.contains('*')).then_some(Self(essence))
     }
 
     /// `image/png`

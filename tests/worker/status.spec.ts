@@ -50,9 +50,8 @@ describe("the Worker as deployed", () => {
       [await w.call("GET", `/v1/health?key=${editor.token}`), { route: "/v1/health", code: null, r2_ms: null, d1_ms: null }],
       [await w.call("GET", `/${editor.token}%0a{"level":"fake"}`), { route: null, code: "NOT_FOUND" }],
     ] as const;
-    const lines = w.logs();
     for (const [answer, expected] of cases) {
-      const ours = lines.filter((line) => line.request_id === answer.headers.get("x-request-id"));
+      const ours = await w.logsOf(answer);
       expect(ours).toHaveLength(1);
       expect(Object.keys(ours[0])).toEqual([
         "level", "request_id", "method", "route", "status", "code", "org_id", "user_id", "r2_ms", "d1_ms", "retries", "duration_ms", "detail",
@@ -63,6 +62,27 @@ describe("the Worker as deployed", () => {
     for (const secret of [editor.token, stray, "s3cr3t", "fake", "Bearer", "local-development-only"]) {
       expect(everything).not.toContain(secret);
     }
+  });
+});
+
+describe("a log line", () => {
+  const w = world();
+  const hostile = String.raw`x","level":"fake`;
+
+  test.each([
+    ["a method that no route takes", "PROPFIND /v1/health", "", { method: "OTHER", route: "/v1/health", code: "METHOD_NOT_ALLOWED" }],
+    ["a path", `GET /${encodeURI(hostile)}%0A%0D`, "", { method: "GET", route: null, code: "NOT_FOUND" }],
+    ["a path with quotes", `GET /v1/x"'fake`, "", { method: "GET", route: null, code: "NOT_FOUND" }],
+    ["an id", `POST /v1/asset-uploads/fake%22%0A/confirmations`, "", { method: "POST", code: "UNAUTHORIZED" }],
+    ["a query", `GET /v1/health?fake="%0A`, "", { method: "GET", route: "/v1/health", code: null }],
+    ["a key", "POST /v1/asset-uploads/x/confirmations", `Authorization: Bearer ${hostile}`, { code: "UNAUTHORIZED", user_id: null }],
+    ["other headers", "GET /v1/health", `X-Request-Id: ${hostile}\r\nCF-Ray: ${hostile}\r\nUser-Agent: ${hostile}`, { code: null }],
+  ])("has nothing of %s that a client made up", async (_, line, header, expected) => {
+    const answer = await w.raw([`${line} HTTP/1.1`, "Host: x", header, "Content-Length: 0"].filter(Boolean).join("\r\n"));
+    const lines = await w.logsOf(answer);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({ level: "info", status: answer.status, ...expected });
+    expect(JSON.stringify(w.logs())).not.toContain("fake");
   });
 });
 
@@ -79,7 +99,7 @@ describe("with faults in storage", () => {
     const answer = await w.call("GET", "/v1/ready", { faults: [...faults] });
     expect([answer.status, answer.json.code, answer.json.errors]).toEqual([503, "STORAGE_UNAVAILABLE", errors]);
     expect(answer.headers.get("retry-after")).toBe("2");
-    const line = w.logs().find((line) => line.request_id === answer.headers.get("x-request-id"));
+    const [line] = await w.logsOf(answer);
     for (const { message } of faults) expect(line.detail).toContain(message);
   });
 

@@ -1,6 +1,7 @@
 // What reaches storage, in which order, and what happens when storage fails.
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
+import { type Code, confirmedFault, expectRefusal, typeRejected } from "./answers.ts";
 import { type Fault, makeToken, type Person, world } from "./harness.ts";
 
 const w = world({ config: "tests/worker/faults.toml" });
@@ -61,6 +62,26 @@ test("a refusal costs at most the same two calls, and writes in none", async () 
   expect([unknown.json.code, unknown.trace]).toEqual(["ASSET_UPLOAD_NOT_FOUND", [`BUCKET.head(uploads/${missing})`, "DB.batch(1)"]]);
 });
 
+test("a replay, a conflict and a rejection cost at most the same two calls, and change nothing", async () => {
+  const { org, editor, upload, head } = await scene();
+  const headers = { "idempotency-key": "k" };
+  expect((await w.confirm(upload, { as: editor, headers })).status).toBe(201);
+  const before = await w.snapshot();
+  const replay = await w.confirm(upload, { as: editor, headers });
+  expect([replay.status, replay.headers.get("idempotent-replayed"), replay.trace]).toEqual([201, "true", [head, "DB.batch(2)"]]);
+  expect(await w.snapshot()).toEqual(before);
+  const again = await w.refuses(() => w.confirm(upload, { as: editor }), "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedFault(upload)]);
+  expect(again.trace).toEqual([head, "DB.batch(2)"]);
+
+  const html = await w.upload(org, editor, { object: { body: "<p>", contentType: "text/html" } });
+  const errors = [typeRejected("image/png", "text/html")];
+  const rejected = await w.refuses(() => w.confirm(html, { as: editor }), "UPLOAD_REJECTED", errors);
+  expect(rejected.trace).toEqual([`BUCKET.head(uploads/${html})`, "DB.batch(1)"]);
+  const absent = await w.upload(org, editor, { object: null });
+  const missing = await w.refuses(() => w.confirm(absent, { as: editor }), "OBJECT_NOT_UPLOADED");
+  expect(missing.trace).toEqual([`BUCKET.head(uploads/${absent})`, "DB.batch(1)"]);
+});
+
 test("an object without a content type costs one transaction more, which reads the declared one", async () => {
   const { org, editor } = await scene();
   const upload = await w.upload(org, editor, { object: { body: "x" } });
@@ -85,12 +106,14 @@ test.each<[string, Fault[], string[]]>([
     expect(answer.status).toBe(201);
     expect(answer.trace.map((call) => call.replace(/^\w+\.|\(.*/g, ""))).toEqual(calls);
     expect(answer.json.id).toBe(upload);
+    // It was this very request that created the asset.
+    expect(answer.headers.get("idempotent-replayed")).toBeNull();
     expect(await w.assets(upload)).toHaveLength(1);
     expect((await w.confirm(upload, { as: editor })).json.code).toBe("ASSET_UPLOAD_ALREADY_CONFIRMED");
   }
 });
 
-test.each<[string, Fault, number, string, number]>([
+test.each<[string, Fault, number, Code, number]>([
   ["R2 keeps failing", { call: "BUCKET.head", how: "throw", message: R2_TRANSIENT }, 503, "STORAGE_UNAVAILABLE", 3],
   ["R2 refuses", { call: "BUCKET.head", how: "throw", message: "head: The bucket is gone. (10037)" }, 503, "STORAGE_UNAVAILABLE", 1],
   ["D1 keeps failing", { call: "DB.batch", how: "throw", message: LOST }, 503, "STORAGE_UNAVAILABLE", 3],
@@ -100,13 +123,39 @@ test.each<[string, Fault, number, string, number]>([
   const { editor, upload } = await scene();
   const before = await w.snapshot();
   const answer = await w.confirm(upload, { as: editor, faults: [fault] });
-  expect([answer.status, answer.json.code, answer.json.errors]).toEqual([status, code, null]);
-  expect(answer.headers.get("retry-after")).toBe(status === 503 ? "2" : null);
+  expectRefusal(answer, code);
   expect(answer.trace.filter((call) => call.startsWith(fault.call))).toHaveLength(tries);
   expect(answer.text).not.toContain(fault.message);
-  const logged = w.logs().find((line) => line.request_id === answer.headers.get("x-request-id"));
-  expect(logged).toMatchObject({ level: "error", status, code, retries: tries - 1, detail: expect.stringContaining(fault.message!) });
+  const logged = await w.logsOf(answer);
+  expect(logged).toHaveLength(1);
+  expect(logged[0]).toMatchObject({ level: "error", status, code, retries: tries - 1, detail: expect.stringContaining(fault.message!) });
   expect(await w.snapshot()).toEqual(before);
+  expect((await w.confirm(upload, { as: editor })).status).toBe(201);
+});
+
+test.each(["k", undefined])("when every answer of D1 is lost after the commit, a repeat with key %s finds the one asset", async (key) => {
+  const { editor, upload, head } = await scene();
+  const headers: Record<string, string> = key ? { "idempotency-key": key } : {};
+  const faults: Fault[] = [{ call: "DB.batch", how: "throw after", message: LOST }];
+  const answer = await w.confirm(upload, { as: editor, headers, faults });
+  expectRefusal(answer, "STORAGE_UNAVAILABLE");
+  expect(answer.trace).toEqual([head, "DB.batch(2)", "DB.batch(2)", "DB.batch(2)"]);
+  const before = await w.snapshot();
+  const repeat = await w.confirm(upload, { as: editor, headers });
+  if (key) expect([repeat.status, repeat.json.id, repeat.headers.get("idempotent-replayed")]).toEqual([201, upload, "true"]);
+  else expectRefusal(repeat, "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedFault(upload)]);
+  expect(await w.snapshot()).toEqual(before);
+  expect(await w.assets(upload)).toHaveLength(1);
+});
+
+test("while D1 is out, only what needs no database is judged", async () => {
+  const { editor, upload } = await scene();
+  const faults: Fault[] = [{ call: "DB.batch", how: "throw", message: OVERLOADED }];
+  await w.refuses(() => w.confirm(upload, { as: "au_x", faults }), "UNAUTHORIZED");
+  // Whether the caller may hear of its faults is not known.
+  await w.refuses(() => w.confirm(upload, { as: editor, body: "{", faults }), "STORAGE_UNAVAILABLE");
+  await w.refuses(() => w.confirm("x", { as: makeToken(), faults }), "STORAGE_UNAVAILABLE");
+  await w.refuses(() => w.call("PUT", `/v1/asset-uploads/${upload}/confirmations`, { faults }), "METHOD_NOT_ALLOWED", null, { allow: "POST" });
   expect((await w.confirm(upload, { as: editor })).status).toBe(201);
 });
 
