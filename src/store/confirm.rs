@@ -122,6 +122,7 @@ impl Confirm<'_> {
         asset: Asset,
         created_by_user: Option<User>,
         written: bool,
+        repeated: bool,
     ) -> Result<Confirmed, ApiError> {
         if asset.confirmation_key != self.confirmation_key {
             return Err(ApiError::AssetUploadAlreadyConfirmed(asset.id));
@@ -131,9 +132,11 @@ impl Confirm<'_> {
         }
         let created_by_user = created_by_user
             .ok_or_else(|| ApiError::Internal(format!("asset {} has no creator", asset.id)))?;
-        // With a random key an asset that was not written just now is still ours: an attempt before
-        // this one committed it and its answer was lost.
-        let replayed = self.replayable && !written;
+        // An asset that was not written just now is still ours where an attempt before this one
+        // committed it and its answer was lost. With a random key it always is; with a client's key the
+        // moment tells our own attempt from an earlier request.
+        let ours = written || (repeated && asset.created_at == self.caller.now);
+        let replayed = self.replayable && !ours;
         Ok(Confirmed::Asset { asset: Box::new(asset), created_by_user, replayed })
     }
 
@@ -175,7 +178,7 @@ impl Operation for Confirm<'_> {
             return Err(ApiError::AssetUploadNotFound);
         };
         if let Some(asset) = asset {
-            return self.judge_asset(asset, created_by_user, written);
+            return self.judge_asset(asset, created_by_user, written, rows.repeated);
         }
         if session.expires_at <= self.caller.now {
             return Err(ApiError::AssetUploadExpired);

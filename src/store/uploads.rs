@@ -74,7 +74,7 @@ pub struct Create {
 pub struct Created {
     /// The session as stored.
     pub session: Session,
-    /// Whether the session was there before this transaction.
+    /// Whether an earlier request made the session.
     pub existed: bool,
 }
 
@@ -102,7 +102,8 @@ impl Operation for Create {
     }
 
     fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<Created, ApiError> {
-        let existed = rows.first::<bool>(0)?.is_none();
+        // An attempt before this one may have written it, and its answer was lost.
+        let existed = rows.first::<bool>(0)?.is_none() && !rows.repeated;
         let Some((session, confirmed)) = judge_facts(rows.first(1)?, identity)? else {
             // The id is another organization's, which only a reused Idempotency-Key can bring about.
             return Err(reused_key());

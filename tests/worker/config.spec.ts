@@ -1,7 +1,8 @@
 // The Worker under other variables: limits, links, CORS, and variables that are wrong.
 import { describe, expect, test } from "vitest";
 import { expectRefusal } from "./answers.ts";
-import { openapi, world } from "./harness.ts";
+import { world } from "./harness.ts";
+import { openapi } from "./openapi.ts";
 
 describe("limits and links set", () => {
   const w = world({

@@ -98,7 +98,7 @@ test("a repeat with the same Idempotency-Key gets the first answer again", async
 
   const replay = await send('{"folder_id": null}');
   expect(replay.status).toBe(201);
-  expect(replay.json).toEqual(first.json);
+  expect({ ...replay.json, url: null }).toEqual({ ...first.json, url: null });
   expect(replay.headers.get("idempotent-replayed")).toBe("true");
   expect(replay.headers.get("location")).toBe(first.headers.get("location"));
 
@@ -171,7 +171,9 @@ test("of 100 racing confirmations with one Idempotency-Key all get the same asse
   const upload = await w.upload(org, editor);
   const headers = { "idempotency-key": "one-intent" };
   const answers = await Promise.all(Array.from({ length: 100 }, () => w.confirm(upload, { as: editor, headers })));
-  expect(new Set(answers.map((answer) => answer.text)).size).toBe(1);
+  // The URL is signed anew each time.
+  const bodies = answers.map(({ json: { url, ...rest } }) => JSON.stringify(rest));
+  expect(new Set(bodies).size).toBe(1);
   expect(answers.filter((answer) => answer.status === 201)).toHaveLength(100);
   expect(answers.filter((answer) => !answer.headers.has("idempotent-replayed"))).toHaveLength(1);
   expect(await w.assets(upload)).toHaveLength(1);

@@ -5,7 +5,8 @@ import addFormats from "ajv-formats";
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { type Answer, openapi, ROOT, world } from "./harness.ts";
+import { type Answer, ROOT, world } from "./harness.ts";
+import { openapi } from "./openapi.ts";
 
 const w = world({ config: "tests/worker/faults.toml" });
 const PATH = "/v1/asset-uploads/{asset_upload_id}/confirmations";

@@ -1,7 +1,8 @@
 // Health, readiness, the published description, and the log.
 import { isDeepStrictEqual } from "node:util";
 import { describe, expect, test } from "vitest";
-import { makeToken, openapi, world } from "./harness.ts";
+import { makeToken, world } from "./harness.ts";
+import { openapi } from "./openapi.ts";
 
 describe("the Worker as deployed", () => {
   const w = world();
@@ -74,7 +75,7 @@ describe("a log line", () => {
     ["a path", `GET /${encodeURI(hostile)}%0A%0D`, "", { method: "GET", route: null, code: "NOT_FOUND" }],
     ["a path with quotes", `GET /v1/x"'fake`, "", { method: "GET", route: null, code: "NOT_FOUND" }],
     ["an id", `POST /v1/asset-uploads/fake%22%0A/confirmations`, "", { method: "POST", code: "UNAUTHORIZED" }],
-    ["a query", `GET /v1/health?fake="%0A`, "", { method: "GET", route: "/v1/health", code: null }],
+    ["a query", `GET /v1/health?fake=%22%0A`, "", { method: "GET", route: "/v1/health", code: null }],
     ["a key", "POST /v1/asset-uploads/x/confirmations", `Authorization: Bearer ${hostile}`, { code: "UNAUTHORIZED", user_id: null }],
     ["other headers", "GET /v1/health", `X-Request-Id: ${hostile}\r\nCF-Ray: ${hostile}\r\nUser-Agent: ${hostile}`, { code: null }],
   ])("has nothing of %s that a client made up", async (_, line, header, expected) => {

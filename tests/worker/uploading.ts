@@ -46,7 +46,7 @@ export function uploadOf({ json }: Answer): Upload {
 /** Sends the file to storage: the status, and the code of S3's error. */
 export async function put(upload: Upload, body: Uint8Array | string = "0123456789", change: Partial<Upload> = {}): Promise<string> {
   const { url, headers } = { ...upload, ...change };
-  const response = await fetch(url, { method: "PUT", headers, body: body as BodyInit });
+  const response = await fetch(url, { method: "PUT", headers, body: body as Uint8Array<ArrayBuffer> });
   const code = (await response.text()).match(/<Code>(\w+)<\/Code>/)?.[1];
   return code ? `${response.status} ${code}` : String(response.status);
 }
