@@ -29,7 +29,9 @@ const missing = (field: string) => fault(field, "missing", "This field is requir
 /** A photo with one field given as JSON text. */
 const withField = (field: string, json: string) =>
   `{${Object.entries(PHOTO).map(([name, value]) => `"${name}":${name === field ? json : JSON.stringify(value)}`).join()}}`;
-const refused = (body: unknown, errors: unknown[]) => w.refuses(() => ask(w, body, { as: editor }), "VALIDATION_ERROR", errors);
+async function refused(body: unknown, errors: unknown[]): Promise<void> {
+  await w.refuses(() => ask(w, body, { as: editor }), "VALIDATION_ERROR", errors);
+}
 
 describe("a filename", () => {
   test.each([
@@ -94,7 +96,7 @@ describe("a media type", () => {
     "%s is not permitted, and the permitted ones are listed", (mime_type) => refused({ ...PHOTO, mime_type }, [otherType]));
 
   test.each([
-    "", " ", "image", "image/", "/png", "image//png", "image/png/x", "image/png, text/html", "image/png\r\nX-Evil: 1", "image/png\u0000", "imäge/png",
+    "", " ", "image", "image/", "/png", "image//png", "image/png/x", "image/png, text/html", "image/png\r\nX-Evil: 1", "image/png\u0000", "imäge/png", "image/*", "*/*",
     "'; DROP TABLE assets; --", `image/${"x".repeat(300)}`,
   ])("%o is none", (mime_type) => refused({ ...PHOTO, mime_type }, [badType]));
 
@@ -144,7 +146,9 @@ describe("a body", () => {
   test.each([
     ["no JSON", "{"], ["null", "null"], ["an array", "[]"], ["a string", '"x"'], ["two objects", "{}{}"], ["UTF-16", "\ufeff{}"],
     ["more than 64 KiB", `{"filename":"${"x".repeat(65_536)}"}`],
-  ])("of %s is 400", (_, body) => w.refuses(() => ask(w, body, { as: editor }), "BAD_REQUEST").then(() => undefined));
+  ])("of %s is 400", async (_, body) => {
+    await w.refuses(() => ask(w, body, { as: editor }), "BAD_REQUEST");
+  });
 
   test("of another content type is 400", async () => {
     await w.refuses(() => ask(w, PHOTO, { as: editor, headers: { "content-type": "text/plain" } }), "BAD_REQUEST");
