@@ -69,7 +69,7 @@ CREATE TABLE folders (
   FOREIGN KEY (parent_id, org_id) REFERENCES folders (id, org_id)
 ) STRICT, WITHOUT ROWID;
 
--- An upload session. It is pending as long as no asset has its id.
+-- An upload session. It is pending as long as no asset has its id and it has not been cancelled.
 CREATE TABLE asset_uploads (
   id         TEXT PRIMARY KEY CHECK (id GLOB '????????-????-????-????-????????????' AND id = lower(id)),
   org_id     TEXT NOT NULL REFERENCES organizations (id),
@@ -78,7 +78,10 @@ CREATE TABLE asset_uploads (
   size_bytes INTEGER NOT NULL CHECK (size_bytes > 0),
   created_by TEXT NOT NULL REFERENCES users (id),
   created_at INTEGER NOT NULL,
-  expires_at INTEGER NOT NULL  -- the deadline of confirmation: from this millisecond on it is too late
+  -- The deadline of confirmation: from this millisecond on it is too late. Cancelling turns it negative,
+  -- and the row stays: were it gone, a repeat of the request that made it (same Idempotency-Key, same id)
+  -- could make it again and confirm the object that the cancellation is about to remove.
+  expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- A verified object. For an upload the id is the session's, so that a second asset of it cannot exist.

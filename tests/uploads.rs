@@ -41,21 +41,23 @@ fn asks_at(by: &Person, now: Timestamp) -> Caller {
     Caller { now, ..by.asks_to(Permission::Write) }
 }
 
-fn beach(expires_at: Timestamp) -> Session {
+fn beach(created_at: Timestamp) -> Session {
     Session {
         filename: "beach.png".to_owned(),
         mime_type: "image/png".to_owned(),
         size_bytes: 640,
-        expires_at,
+        created_at,
+        expires_at: SOON,
     }
 }
 
-fn created(existed: bool) -> Result<Created, ApiError> {
-    Ok(Created { session: beach(SOON), existed })
+fn created(created_at: Timestamp, existed: bool) -> Result<Created, ApiError> {
+    Ok(Created { session: beach(created_at), existed })
 }
 
+/// Sessions that are not cancelled.
 fn sessions(conn: &Connection) -> usize {
-    contents(conn)[1].len()
+    sqlite::rows(conn, "SELECT id FROM asset_uploads WHERE expires_at >= 0").len()
 }
 
 /// The refusal is that of a reused Idempotency-Key, and the database is as it was.
@@ -81,7 +83,7 @@ fn an_editor_starts_an_upload_and_every_column_is_as_it_should_be() {
 
     let (answer, identity) = run_and_identify(&conn, &operation);
 
-    assert_eq!(answer, created(false));
+    assert_eq!(answer, created(NOW, false));
     assert_eq!(identity, Identity { user_id: Some(editor.user.id), org_id: Some(org) });
     let text = |text: &dyn ToString| Text(text.to_string());
     let expected = [
@@ -96,7 +98,7 @@ fn an_editor_starts_an_upload_and_every_column_is_as_it_should_be() {
     ]
     .map(|(column, value)| (column.to_owned(), value));
     assert_eq!(sqlite::rows(&conn, "SELECT * FROM asset_uploads"), [expected.to_vec()]);
-    assert_eq!(run(&conn, &read(&editor, operation.asset_upload_id)), Ok((beach(SOON), false)));
+    assert_eq!(run(&conn, &read(&editor, operation.asset_upload_id)), Ok((beach(NOW), false)));
 }
 
 #[test]
@@ -127,20 +129,21 @@ fn extremes_are_stored_as_they_are() {
 fn the_same_intent_finds_its_session_again() {
     let (conn, org, editor, _) = studio();
     let first = Create { caller: asks_at(&editor, Timestamp(NOW.0 - 1)), ..create(&editor) };
-    assert_eq!(run(&conn, &first), created(false));
+    assert_eq!(run(&conn, &first), created(first.caller.now, false));
     let before = contents(&conn);
+    let earlier = first.caller.now;
 
     // By a later request, with a deadline of its own that does not count, after a failure of D1 too.
     let later = Create { expires_at: Timestamp(SOON.0 + 5_000), ..first.clone() };
     let later = Create { caller: editor.asks_to(Permission::Write), ..later };
     for attempt in [run, run_again] {
-        assert_eq!(attempt(&conn, &later), created(true));
+        assert_eq!(attempt(&conn, &later), created(earlier, true));
     }
     // Where a colleague may act, the session is the organization's.
     let colleague = sqlite::editor(&conn, org);
     let theirs = Create { caller: colleague.asks_to(Permission::Write), ..first };
     for attempt in [run, run_again] {
-        assert_eq!(attempt(&conn, &theirs), created(true));
+        assert_eq!(attempt(&conn, &theirs), created(earlier, true));
     }
     assert_eq!(contents(&conn), before);
 }
@@ -150,8 +153,8 @@ fn an_answer_that_was_lost_is_given_again() {
     let (conn, _, editor, _) = studio();
     // Whether or not the first attempt was committed, this request made the session.
     let first = create(&editor);
-    assert_eq!(run_again(&conn, &first), created(false));
-    assert_eq!(run_again(&conn, &first), created(false));
+    assert_eq!(run_again(&conn, &first), created(NOW, false));
+    assert_eq!(run_again(&conn, &first), created(NOW, false));
     assert_eq!(sessions(&conn), 2);
 
     let id = first.asset_upload_id;
@@ -201,7 +204,7 @@ fn a_repeat_after_the_end_of_a_session_is_a_conflict() {
     run(&conn, &first).unwrap();
     // The last millisecond that is in time, and the first that is not.
     let late = |now: i64| Create { caller: asks_at(&editor, Timestamp(now)), ..first.clone() };
-    assert_eq!(run(&conn, &late(SOON.0 - 1)), created(true));
+    assert_eq!(run(&conn, &late(SOON.0 - 1)), created(NOW, true));
     assert_eq!(run(&conn, &late(SOON.0)), Err(ApiError::AssetUploadExpired));
 
     run(&conn, &confirm(&editor, first.asset_upload_id)).unwrap();
@@ -231,12 +234,12 @@ fn a_session_is_read_in_every_state() {
         }
         assert_eq!(contents(&conn), before);
     };
-    states(&Ok((beach(SOON), false)));
+    states(&Ok((beach(Timestamp(sqlite::BORN)), false)));
     run(&conn, &confirm(&editor, upload)).unwrap();
-    states(&Ok((beach(SOON), true)));
+    states(&Ok((beach(Timestamp(sqlite::BORN)), true)));
     // A deleted asset leaves its session confirmed: nothing can be uploaded under it any more.
     conn.execute("UPDATE assets SET deleted_at = ?1", [NOW.0]).unwrap();
-    states(&Ok((beach(SOON), true)));
+    states(&Ok((beach(Timestamp(sqlite::BORN)), true)));
 }
 
 #[test]
@@ -249,7 +252,7 @@ fn a_pending_session_is_cancelled_once() {
     assert_eq!(run(&conn, &cancel(&editor, upload)), Err(ApiError::AssetUploadNotFound));
     assert_eq!(run(&conn, &read(&editor, upload)), Err(ApiError::AssetUploadNotFound));
     assert_eq!(run(&conn, &confirm(&editor, upload)), Err(ApiError::AssetUploadNotFound));
-    assert_eq!(run(&conn, &read(&editor, other)), Ok((beach(SOON), false)));
+    assert_eq!(run(&conn, &read(&editor, other)), Ok((beach(Timestamp(sqlite::BORN)), false)));
 }
 
 #[test]

@@ -15,8 +15,17 @@ pub struct Session {
     pub mime_type: String,
     /// Declared size in bytes.
     pub size_bytes: u64,
-    /// From this moment on it can no longer be confirmed.
+    /// When it was started.
+    pub created_at: Timestamp,
+    /// From this moment on it can no longer be confirmed; negative when it was cancelled.
     pub expires_at: Timestamp,
+}
+
+impl Session {
+    /// Whether it was given up: for everybody but a repeat of that request it does not exist any more.
+    pub fn is_cancelled(&self) -> bool {
+        self.expires_at.0 < 0
+    }
 }
 
 /// A file's name as a client declares it.

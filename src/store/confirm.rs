@@ -177,6 +177,9 @@ impl Operation for Confirm<'_> {
         let Some(Facts { session: Some(session), asset, created_by_user, folder_found, .. }) = facts else {
             return Err(ApiError::AssetUploadNotFound);
         };
+        if session.is_cancelled() {
+            return Err(ApiError::AssetUploadNotFound);
+        }
         if let Some(asset) = asset {
             return self.judge_asset(asset, created_by_user, written, rows.repeated);
         }

@@ -15,7 +15,7 @@ macro_rules! session_json {
     () => {
         "json(CASE WHEN u.id IS NOT NULL THEN json_object(
            'filename', u.filename, 'mime_type', u.mime_type, 'size_bytes', u.size_bytes,
-           'expires_at', u.expires_at) END)"
+           'created_at', u.created_at, 'expires_at', u.expires_at) END)"
     };
 }
 pub(super) use session_json;
@@ -102,11 +102,14 @@ impl Operation for Create {
     }
 
     fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<Created, ApiError> {
-        // An attempt before this one may have written it, and its answer was lost.
-        let existed = rows.first::<bool>(0)?.is_none() && !rows.repeated;
-        let Some((session, confirmed)) = judge_facts(rows.first(1)?, identity)? else {
-            // The id is another organization's, which only a reused Idempotency-Key can bring about.
-            return Err(reused_key());
+        let written = rows.first::<bool>(0)?.is_some();
+        let facts = judge_facts(rows.first(1)?, identity)?;
+        let Some((session, confirmed)) = facts.filter(|(session, _)| !session.is_cancelled()) else {
+            // Only an Idempotency-Key leads to an id that is taken: by a cancelled upload, or by another
+            // organization's, where the one that the caller acts in by default has changed.
+            return Err(key_fault(
+                "This key was used for an upload that is no longer there; use another key.",
+            ));
         };
         if session.filename != self.filename.as_str()
             || session.mime_type != self.mime_type.as_str()
@@ -120,17 +123,19 @@ impl Operation for Create {
         if session.expires_at <= self.caller.now {
             return Err(ApiError::AssetUploadExpired);
         }
-        Ok(Created { session, existed })
+        // An attempt before this one may have written it, and its answer was lost.
+        let ours = written || (rows.repeated && session.created_at == self.caller.now);
+        Ok(Created { session, existed: !ours })
     }
 }
 
 /// The fault of an Idempotency-Key that comes with another request than before.
 pub(super) fn reused_key() -> ApiError {
-    ApiError::Validation(vec![Fault::new(
-        &["header", "Idempotency-Key"],
-        "idempotency_key_reused",
-        "This key was used with another body; send the first body again, or another key.",
-    )])
+    key_fault("This key was used with another body; send the first body again, or another key.")
+}
+
+fn key_fault(msg: &str) -> ApiError {
+    ApiError::Validation(vec![Fault::new(&["header", "Idempotency-Key"], "idempotency_key_reused", msg)])
 }
 
 /// Reads a session.
@@ -151,7 +156,8 @@ impl Operation for Read {
     }
 
     fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<Self::Output, ApiError> {
-        judge_facts(rows.first(0)?, identity)?.ok_or(ApiError::AssetUploadNotFound)
+        let facts = judge_facts(rows.first(0)?, identity)?;
+        facts.filter(|(session, _)| !session.is_cancelled()).ok_or(ApiError::AssetUploadNotFound)
     }
 }
 
@@ -168,25 +174,26 @@ impl Operation for Cancel {
     type Output = ();
 
     fn statements(&self) -> Vec<Statement> {
-        const DELETE: &str = for_caller!(
-            "DELETE FROM asset_uploads
+        const UPDATE: &str = for_caller!(
+            "UPDATE asset_uploads SET expires_at = -expires_at
              WHERE id = ?5
                AND org_id = (SELECT org_id FROM caller WHERE refusal IS NULL)
+               AND expires_at > 0
                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = ?5)"
         );
-        // The facts first: after the deletion there are none.
+        // The facts first: afterwards there is no such session any more.
         let facts = facts_statement(&self.caller, self.asset_upload_id);
-        let delete = Statement { sql: DELETE, params: facts.params.clone() };
-        vec![facts, delete]
+        let update = Statement { sql: UPDATE, params: facts.params.clone() };
+        vec![facts, update]
     }
 
     fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<(), ApiError> {
         match judge_facts(rows.first(0)?, identity)? {
             Some((_, true)) => Err(ApiError::AssetUploadAlreadyConfirmed(self.asset_upload_id)),
-            Some((_, false)) => Ok(()),
-            // An attempt before this one may have deleted it, and its answer was lost.
-            None if rows.repeated => Ok(()),
-            None => Err(ApiError::AssetUploadNotFound),
+            // It stands as it was before this transaction. If an attempt before this one cancelled it,
+            // and its answer was lost, that was this request's doing.
+            Some((session, false)) if !session.is_cancelled() || rows.repeated => Ok(()),
+            Some(_) | None => Err(ApiError::AssetUploadNotFound),
         }
     }
 }

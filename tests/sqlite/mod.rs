@@ -126,7 +126,8 @@ fn unique() -> [u8; 10] {
     bytes
 }
 
-const BORN: i64 = 1_700_000_000_000;
+/// When all that the scenes hold was made.
+pub(crate) const BORN: i64 = 1_700_000_000_000;
 
 /// An id that nothing has.
 pub(crate) fn nobodys_organization() -> OrganizationId {

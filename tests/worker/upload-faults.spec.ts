@@ -225,23 +225,14 @@ describe("a cancellation and a confirmation that meet", () => {
     expect(await traces(w, id)).toEqual(ALL);
   });
 
-  test("and a start with the cancelled one's key between them: the asset has its object, or there is none", async () => {
+  test("and a start with the cancelled one's key between them: the key is used up, and nothing is revived", async () => {
     const { editor } = await office(w);
     const again = () => ask(w, PHOTO, { as: editor, headers: { "idempotency-key": "k" } });
     const { id } = uploadOf(await again());
     await w.env.BUCKET.put(`uploads/${id}`, "0123456789", { httpMetadata: { contentType: "image/png" } });
-    let confirmed: Answer | undefined;
-    const [cancelled] = await meet(
-      () => cancel(w, id, editor, { faults: once("BUCKET.delete", "delay", { ms: 1500 }) }),
-      async () => {
-        const restarted = await again();
-        expect(restarted.status).toBe(201);
-        confirmed = await w.confirm(restarted.json.asset_id, { as: editor });
-        return confirmed;
-      },
-    );
-    expect(cancelled.status).toBe(204);
-    const { asset, object } = await traces(w, confirmed!.json.id ?? id);
-    expect({ asset, object }).toEqual(confirmed!.status === 201 ? { asset: true, object: true } : { asset: false, object: false });
+    const [cancelled, restarted] = await meet(() => cancel(w, id, editor, { faults: once("BUCKET.delete", "delay", SLOW) }), again);
+    expect([cancelled.status, restarted.status, restarted.json.errors[0].type]).toEqual([204, 422, "idempotency_key_reused"]);
+    expectRefusal(await w.confirm(id, { as: editor }), "ASSET_UPLOAD_NOT_FOUND");
+    expect(await traces(w, id)).toEqual(NOTHING);
   });
 });

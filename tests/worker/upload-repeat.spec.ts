@@ -121,17 +121,22 @@ test("no repeated URL outlives its session", async () => {
   expect(Number(new URL(repeat.url).searchParams.get("X-Amz-Expires"))).toBeLessThanOrEqual(100);
 });
 
-test("after a cancellation the key starts anew", async () => {
+test("after a cancellation the key is used up, so that nothing can revive what is being removed", async () => {
   const { editor } = await office(w);
   const first = uploadOf(await keyed(editor));
   await put(first);
   expect((await cancel(w, first.id, editor)).status).toBe(204);
-  const again = await keyed(editor, "k", { ...PHOTO, filename: "other.png" });
-  expect([again.status, again.headers.has("idempotent-replayed")]).toEqual([201, false]);
-  const upload = uploadOf(again);
-  expect(await statusOf(w, upload.id, editor)).toBe("waiting");
+  const used = {
+    loc: ["header", "Idempotency-Key"],
+    msg: "This key was used for an upload that is no longer there; use another key.",
+    type: "idempotency_key_reused",
+  };
+  for (const body of [PHOTO, { ...PHOTO, filename: "other.png" }]) {
+    await w.refuses(() => keyed(editor, "k", body), "VALIDATION_ERROR", [used]);
+  }
+  const upload = uploadOf(await keyed(editor, "another"));
   expect(await put(upload)).toBe("200");
-  expect((await w.confirm(upload.id, { as: editor })).json.name).toBe("other.png");
+  expect((await w.confirm(upload.id, { as: editor })).status).toBe(201);
 });
 
 test("the key of a start and that of its confirmation do not meet", async () => {

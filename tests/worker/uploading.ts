@@ -65,7 +65,7 @@ export async function statusOf(w: World, id: string, as: Person): Promise<string
 
 /** What there is of an upload: its session, its asset, its object. */
 export async function traces(w: World, id: string): Promise<{ session: boolean; asset: boolean; object: boolean }> {
-  const sessions = await w.sql("SELECT 1 FROM asset_uploads WHERE id = ?", id);
+  const sessions = await w.sql("SELECT 1 FROM asset_uploads WHERE id = ? AND expires_at >= 0", id);
   const object = await w.env.BUCKET.head(`uploads/${id}`);
   return { session: sessions.length === 1, asset: (await w.assets(id)).length === 1, object: object !== null };
 }
