@@ -90,6 +90,7 @@ build/index.js: $(SOURCES) $(NODE_STAMP) $(WORKER_BUILD) $(WASM_BINDGEN) $(WASM_
 
 # The Worker as `wrangler deploy` would upload it, which the tests start without building it again.
 build/bundle/index.js: build/index.js wrangler.toml
+	rm -rf build/bundle
 	wrangler deploy --dry-run --outdir build/bundle
 
 # What is needed, each installed when it is missing.

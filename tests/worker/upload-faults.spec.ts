@@ -183,12 +183,12 @@ describe("when R2 fails", () => {
 });
 
 describe("a cancellation and a confirmation that meet", () => {
-  const SLOW = { ms: 600 };
+  const SLOW = { ms: 1500 };
 
   /** Starts the first, which is held up, and then the second. */
   async function meet(first: () => Promise<Answer>, second: () => Promise<Answer>): Promise<[Answer, Answer]> {
     const held = first();
-    await wait(200);
+    await wait(500);
     return [await second(), await held].reverse() as [Answer, Answer];
   }
 
