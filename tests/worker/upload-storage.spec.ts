@@ -36,7 +36,7 @@ describe("a signed upload", () => {
     ["no content type", MISMATCH, BYTES, without("content-type")],
     ["a byte less", MISMATCH, BYTES.slice(1), () => ({})],
     ["a byte more", MISMATCH, `${BYTES}x`, () => ({})],
-    ["a megabyte more", MISMATCH, BYTES.repeat(100_001), () => ({})],
+    ["a kilobyte more", MISMATCH, BYTES.repeat(101), () => ({})],
     ["no byte", MISMATCH, "", () => ({})],
     ["no if-none-match", MISMATCH, BYTES, without("if-none-match")],
     ["another if-none-match", MISMATCH, BYTES, header("if-none-match", '"etag"')],
@@ -113,15 +113,15 @@ describe("a signed upload", () => {
   });
 });
 
-describe("signatures that last a second", () => {
-  const w = world({ vars: { UPLOAD_URL_TTL_SECONDS: "1", DOWNLOAD_URL_TTL_SECONDS: "1" } });
+describe("signatures that last three seconds", () => {
+  const w = world({ vars: { UPLOAD_URL_TTL_SECONDS: "3", DOWNLOAD_URL_TTL_SECONDS: "3" } });
 
   test("end: the upload is refused and nothing is recorded; a new session is needed, or the same key's new URL", async () => {
     const { editor } = await office(w);
     const headers = { "idempotency-key": "again" };
     const upload = await start(w, editor, {}, headers);
-    expect(new URL(upload.url).searchParams.get("X-Amz-Expires")).toBe("1");
-    await wait(2100);
+    expect(new URL(upload.url).searchParams.get("X-Amz-Expires")).toBe("3");
+    await wait(4100);
     expect(Date.parse(upload.expires_at)).toBeLessThan(Date.now());
     expect(await put(upload, BYTES)).toBe("403 ExpiredRequest");
     expect(await traces(w, upload.id)).toEqual({ session: true, asset: false, object: false });
@@ -139,7 +139,7 @@ describe("signatures that last a second", () => {
     const { editor, org } = await office(w);
     const id = await w.upload(org, editor);
     const first = (await w.confirm(id, { as: editor })).json.url;
-    await wait(2100);
+    await wait(4100);
     expect((await fetch(first)).status).toBe(403);
     expect((await fetch((await readAsset(w, id, editor)).json.url)).status).toBe(200);
   });
