@@ -116,5 +116,7 @@ Upload a file of your own: start, send, confirm.
   curl -i -T note.txt -H 'Content-Type: text/plain' -H 'If-None-Match: *' "$(echo "$UPLOAD" | sed 's/.*"upload_url":"\\([^"]*\\)".*/\\1/')"
   curl -i ${origin}/v1/asset-uploads/$(echo "$UPLOAD" | sed 's/.*"asset_id":"\\([^"]*\\)".*/\\1/')/confirmations ${json} -d '{}'
 
-Or any file in one go: ASSET_UPLOADS_TOKEN=$TOKEN node examples/upload.mjs photo.jpg
+Or any file in one go:
+
+  ASSET_UPLOADS_URL=${origin} ASSET_UPLOADS_TOKEN=$TOKEN node examples/upload.mjs photo.jpg
 `);
