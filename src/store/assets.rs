@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::rights::{Caller, CallerRow, Identity, for_caller, judge};
+use super::rights::{Caller, CallerRow, Identity, caller_json, for_caller, judge};
 use super::{Operation, Param, Rows, Statement};
 use crate::domain::asset::{Asset, User};
 use crate::domain::ids::AssetUploadId;
@@ -54,8 +54,9 @@ impl Operation for Read {
         // Beside the caller's ?1 to ?4: ?5 asset.
         const SQL: &str = for_caller!(
             "SELECT json_object(
-               'caller', json_object('user_id', c.user_id, 'org_id', c.org_id, 'refusal', c.refusal),
-               'asset', ",
+               'caller', ",
+            caller_json!(),
+            ", 'asset', ",
             asset_json!(),
             ", 'created_by_user', ",
             user_json!(),

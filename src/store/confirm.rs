@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::assets::{asset_json, user_json};
-use super::rights::{Caller, CallerRow, Identity, for_caller, judge};
+use super::rights::{Caller, CallerRow, Identity, caller_json, for_caller, judge};
 use super::uploads::{reused_key, session_json};
 use super::{Operation, Param, Rows, Statement};
 use crate::domain::asset::{Asset, User};
@@ -60,8 +60,9 @@ struct Facts {
 // Beside the caller's ?1 to ?4: ?5 upload, ?6 folder or NULL.
 const FACTS: &str = for_caller!(
     "SELECT json_object(
-       'caller', json_object('user_id', c.user_id, 'org_id', c.org_id, 'refusal', c.refusal),
-       'session', ",
+       'caller', ",
+    caller_json!(),
+    ", 'session', ",
     session_json!(),
     ", 'asset', ",
     asset_json!(),

@@ -18,6 +18,14 @@ macro_rules! for_caller {
 }
 pub(super) use for_caller;
 
+/// SQL of the caller `c` as JSON for [`CallerRow`].
+macro_rules! caller_json {
+    () => {
+        "json_object('user_id', c.user_id, 'org_id', c.org_id, 'refusal', c.refusal)"
+    };
+}
+pub(super) use caller_json;
+
 /// A permission of a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
@@ -102,9 +110,7 @@ impl Operation for CheckRights {
     type Output = ();
 
     fn statements(&self) -> Vec<Statement> {
-        const SQL: &str = for_caller!(
-            "SELECT json_object('user_id', user_id, 'org_id', org_id, 'refusal', refusal) AS json FROM caller"
-        );
+        const SQL: &str = for_caller!("SELECT ", caller_json!(), " AS json FROM caller c");
         vec![Statement { sql: SQL, params: self.caller.params() }]
     }
 

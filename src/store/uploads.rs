@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::rights::{Caller, CallerRow, Identity, for_caller, judge};
+use super::rights::{Caller, CallerRow, Identity, caller_json, for_caller, judge};
 use super::{Operation, Param, Rows, Statement};
 use crate::domain::ids::AssetUploadId;
 use crate::domain::media::MimeType;
@@ -24,8 +24,9 @@ pub(super) use session_json;
 /// ?5 upload.
 const FACTS: &str = for_caller!(
     "SELECT json_object(
-       'caller', json_object('user_id', c.user_id, 'org_id', c.org_id, 'refusal', c.refusal),
-       'session', ",
+       'caller', ",
+    caller_json!(),
+    ", 'session', ",
     session_json!(),
     ", 'confirmed', a.id IS NOT NULL) AS json
      FROM caller c
