@@ -163,12 +163,7 @@ impl Exchange {
         let organization = head.organization();
         let check = CheckRights {
             organization_readable: organization.is_ok(),
-            caller: Caller {
-                token,
-                organization: organization.unwrap_or_default(),
-                now: self.started,
-                permission,
-            },
+            caller: self.caller(token, organization.unwrap_or_default(), permission),
         };
         self.run(&check).await.err().unwrap_or(fault)
     }

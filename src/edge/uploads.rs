@@ -84,8 +84,8 @@ pub(super) async fn read(exchange: &Exchange, id: &str) -> Result<Reply, ApiErro
 
 /// `DELETE /v1/asset-uploads/{asset_upload_id}`: one D1 transaction, then the object's removal.
 ///
-/// In this order, a confirmation that comes in between finds either its session and its object, or no
-/// session. What is left in R2 when the removal fails belongs to no session and can never be confirmed.
+/// In this order, a confirmation that comes in between finds either its session and its object, or the
+/// session cancelled. What is left in R2 when the removal fails can never be confirmed.
 pub(super) async fn cancel(exchange: &Exchange, id: &str) -> Result<Reply, ApiError> {
     let token = exchange.token()?;
     let head = exchange.head();

@@ -182,7 +182,7 @@ impl Operation for Cancel {
                AND expires_at > 0
                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = ?5)"
         );
-        // The facts first: afterwards there is no such session any more.
+        // The facts first: afterwards the session would always look cancelled.
         let facts = facts_statement(&self.caller, self.asset_upload_id);
         let update = Statement { sql: UPDATE, params: facts.params.clone() };
         vec![facts, update]
