@@ -1,11 +1,13 @@
 //! The Worker's variables, validated once.
 
+use std::ops::RangeInclusive;
+
 use crate::domain::asset::Links;
 use crate::domain::media::AllowedTypes;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::UploadRules;
 use crate::error::ApiError;
-use crate::presign::S3;
+use crate::presign::{LONGEST_SIGNATURE_SECONDS, S3};
 
 /// Types permitted where `ALLOWED_MIME_TYPES` is not set. SVG is left out because it may hold scripts.
 pub const DEFAULT_ALLOWED_MIME_TYPES: &str = "image/*, video/*, audio/*, !image/svg+xml, application/pdf, \
@@ -14,9 +16,6 @@ pub const DEFAULT_ALLOWED_MIME_TYPES: &str = "image/*, video/*, audio/*, !image/
 pub const DEFAULT_MAX_UPLOAD_BYTES: u64 = 52_428_800;
 /// The largest object a single PUT can make in R2: just under 5 GiB.
 const LARGEST_SINGLE_PUT: u64 = 5 * 1024 * 1024 * 1024 - 5 * 1024 * 1024;
-
-/// The longest life that S3 gives a signature: 7 days, in seconds.
-const LONGEST_SIGNATURE: u64 = 604_800;
 
 /// The configuration of a running Worker.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,6 +28,8 @@ pub struct Config {
     pub cors: Cors,
     /// How uploads are signed and how long they may take.
     pub uploads: Uploads,
+    /// How long a storage call is waited for, its repeats included, in milliseconds.
+    pub storage_timeout_ms: u64,
 }
 
 /// How uploads and downloads are signed, and how long they may take.
@@ -145,18 +146,21 @@ impl Config {
             }
         };
 
-        let mut seconds = |name: &str, default: u64, longest: u64| match get(name)
+        let mut time = |name: &str, default: u64, unit: &str, range: RangeInclusive<u64>| match get(name)
             .map_or(Ok(default), |text| text.parse())
         {
-            Ok(seconds) if (1..=longest).contains(&seconds) => seconds,
+            Ok(time) if range.contains(&time) => time,
             _ => {
-                faults.push(format!("{name} must be a whole number of seconds from 1 to {longest}"));
+                let (least, most) = range.into_inner();
+                faults.push(format!("{name} must be a whole number of {unit} from {least} to {most}"));
                 default
             }
         };
-        let upload_url_seconds = seconds("UPLOAD_URL_TTL_SECONDS", 900, LONGEST_SIGNATURE);
-        let download_url_seconds = seconds("DOWNLOAD_URL_TTL_SECONDS", 3600, LONGEST_SIGNATURE);
-        let confirm_seconds = seconds("CONFIRM_TTL_SECONDS", 86_400, 30 * 86_400);
+        let of_signature = 1..=LONGEST_SIGNATURE_SECONDS;
+        let upload_url_seconds = time("UPLOAD_URL_TTL_SECONDS", 900, "seconds", of_signature.clone());
+        let download_url_seconds = time("DOWNLOAD_URL_TTL_SECONDS", 3600, "seconds", of_signature);
+        let confirm_seconds = time("CONFIRM_TTL_SECONDS", 86_400, "seconds", 1..=30 * 86_400);
+        let storage_timeout_ms = time("STORAGE_TIMEOUT_MS", 5_000, "milliseconds", 100..=60_000);
         if upload_url_seconds > confirm_seconds {
             faults.push("CONFIRM_TTL_SECONDS must be at least UPLOAD_URL_TTL_SECONDS, or an upload could end too late to be confirmed".to_owned());
         }
@@ -201,6 +205,7 @@ impl Config {
                     download_url_seconds,
                     confirm_seconds,
                 },
+                storage_timeout_ms,
             }),
             _ => Err(faults),
         }

@@ -2,7 +2,8 @@
 //!
 //! A request's way in: `edge` receives it, [`route`] says what it asks for, [`wire`] parses headers and
 //! body into values of [`domain`], [`store`] turns those into one D1 transaction and decodes its rows,
-//! [`wire`] renders the answer, and [`error`] every refusal. Only `edge` touches the platform; all else
+//! [`wire`] renders the answer, and [`error`] every refusal. Once an hour [`sweeper`] removes what was
+//! given up. Only `edge` touches the platform; all else
 //! runs natively and is tested there.
 
 pub mod config;
@@ -13,6 +14,7 @@ pub mod outage;
 pub mod presign;
 pub mod route;
 pub mod store;
+pub mod sweeper;
 pub mod token;
 pub mod wire;
 

@@ -1,9 +1,10 @@
-//! The one line that is logged for a request, as JSON. No header, body or token gets into it, and JSON
+//! The one line that is logged for a request, or for a run of the sweeper, as JSON. No header, body or token gets into it, and JSON
 //! escapes what a client could smuggle in.
 
 use serde::Serialize;
 
 use crate::domain::ids::{OrganizationId, RequestId, UserId};
+use crate::sweeper::Swept;
 
 /// What is known of a request when it is answered.
 #[derive(Debug, Serialize)]
@@ -36,12 +37,32 @@ pub struct Line<'a> {
     pub detail: Option<&'a str>,
 }
 
-impl Line<'_> {
-    /// The line.
-    pub fn to_json(&self) -> String {
-        // Plain strings and numbers cannot fail to serialize.
-        serde_json::to_string(self).unwrap_or_default()
-    }
+/// What is known of a run of the sweeper when it ends.
+#[derive(Debug, Serialize)]
+pub struct SweepLine<'a> {
+    /// `error` where the run ended early, else `info`.
+    pub level: &'static str,
+    /// `sweep`
+    pub event: &'static str,
+    /// What was done.
+    #[serde(flatten)]
+    pub swept: Swept,
+    /// Milliseconds spent in R2; null where it was not asked.
+    pub r2_ms: Option<u64>,
+    /// Milliseconds spent in D1; null where it was not asked.
+    pub d1_ms: Option<u64>,
+    /// Storage calls that failed and were tried again.
+    pub retries: u32,
+    /// Milliseconds from start to end.
+    pub duration_ms: u64,
+    /// Why the run ended early.
+    pub detail: Option<&'a str>,
+}
+
+/// A line as text.
+pub fn to_json(line: &impl Serialize) -> String {
+    // Plain strings and numbers cannot fail to serialize.
+    serde_json::to_string(line).unwrap_or_default()
 }
 
 /// The `Server-Timing` header: the same durations; empty where no storage was asked.

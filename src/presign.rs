@@ -14,6 +14,9 @@ use crate::domain::media::MimeType;
 use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
 
+/// The longest life that S3 gives a signature: 7 days, in seconds.
+pub const LONGEST_SIGNATURE_SECONDS: u64 = 604_800;
+
 /// R2 knows one region.
 const REGION: &str = "auto";
 /// What a query value must encode: all but the unreserved characters of RFC 3986.

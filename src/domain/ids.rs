@@ -71,6 +71,9 @@ id! {
     RequestId
 }
 
+/// What every object's key begins with.
+pub const OBJECT_PREFIX: &str = "uploads/";
+
 impl AssetUploadId {
     /// The id of the upload that a client means by an Idempotency-Key: the same whenever it is asked for
     /// with the same API key and organization, so that the table's primary key makes it exist once. It
@@ -90,6 +93,11 @@ impl AssetUploadId {
 
     /// The object's key in R2. It follows from the id, so that nothing need be read to find the object.
     pub fn object_key(&self) -> String {
-        format!("uploads/{self}")
+        format!("{OBJECT_PREFIX}{self}")
+    }
+
+    /// The id whose object has this key; `None` where no upload's has.
+    pub fn of_object(key: &str) -> Option<Self> {
+        Self::parse(key.strip_prefix(OBJECT_PREFIX)?).filter(|id| id.object_key() == key)
     }
 }

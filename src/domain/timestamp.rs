@@ -31,6 +31,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000)))
     }
 
+    /// The moment so many seconds earlier.
+    #[must_use]
+    pub fn minus_seconds(self, seconds: u64) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000)))
+    }
+
     /// `2026-11-22T12:51:07.042Z`; `None` outside the years 0 to 9999, which RFC 3339 cannot write.
     pub fn to_rfc3339(self) -> Option<String> {
         let text = DateTime::from_timestamp_millis(self.0)?.to_rfc3339_opts(SecondsFormat::Millis, true);

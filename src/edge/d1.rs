@@ -1,20 +1,20 @@
 //! Runs operations on D1: one batch, which is one transaction, tried again where that is safe.
 
-use worker::js_sys::{Array, Reflect};
+use worker::js_sys::{Array, Promise, Reflect};
 use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::wasm_bindgen_futures::JsFuture;
 // The SDK's thin layer: the one above it copies every row through serde once more.
 use worker::worker_sys::types::{D1Database, D1Result};
 
-use super::exchange::{Exchange, add_since, now, text_of};
+use super::storage::{Answer, Storage, text_of};
 use crate::error::ApiError;
-use crate::outage::{MAX_ATTEMPTS, Outage};
+use crate::outage::Outage;
+use crate::store::rights::Identity;
 use crate::store::{Operation, Param, Rows, Statement};
 
 /// The binding's name in wrangler.toml.
 const BINDING: &str = "DB";
 
-impl Exchange {
+impl Storage {
     /// Runs one transaction and decodes its rows.
     ///
     /// Every operation is safe to repeat, so one whose answer was lost is simply sent again.
@@ -22,44 +22,34 @@ impl Exchange {
     /// # Errors
     /// What the operation decides; `StorageUnavailable` when D1 does not answer; `Internal` when it
     /// refuses the statements.
-    pub(super) async fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, ApiError> {
-        let statements = operation.statements();
-        let started = now();
-        let rows = self.transact(&statements).await;
-        add_since(&self.d1_ms, started);
-        let mut identity = self.identity.get();
-        let output = operation.decode(&rows?, &mut identity);
-        self.identity.set(identity);
-        output
+    pub(super) async fn run<O: Operation>(
+        &self,
+        operation: &O,
+        identity: &mut Identity,
+    ) -> Result<O::Output, ApiError> {
+        operation.decode(&self.transact(&operation.statements()).await?, identity)
     }
 
     async fn transact(&self, statements: &[Statement]) -> Result<Rows, ApiError> {
-        let mut attempt = 1;
-        loop {
-            let message = match self.batch(statements).await {
-                Ok(texts) => return Ok(Rows { texts, repeated: attempt > 1 }),
-                Err(error) => format!("D1: {}", text_of(&error)),
-            };
-            match Outage::of_d1(&message) {
-                Outage::Transient if attempt < MAX_ATTEMPTS => {
-                    attempt += 1;
-                    self.back_off(attempt).await;
-                }
-                Outage::Transient | Outage::Shed => return Err(ApiError::unavailable(message)),
-                Outage::Unforeseen => return Err(ApiError::Internal(message)),
-            }
-        }
+        let answer = self.attempt(Outage::of_d1, &self.d1_ms, &|| self.batch(statements)).await;
+        let Answer { value, repeated } = answer.map_err(|(outage, message)| match outage {
+            Outage::Unforeseen => ApiError::Internal(format!("D1: {message}")),
+            Outage::Transient | Outage::Shed => ApiError::unavailable(format!("D1: {message}")),
+        })?;
+        let results: Array = value.unchecked_into();
+        let texts = results.iter().map(|result| texts(result.unchecked_ref())).collect::<Result<_, _>>();
+        let texts = texts.map_err(|error| ApiError::Internal(format!("D1: {}", text_of(&error))))?;
+        Ok(Rows { texts, repeated })
     }
 
-    async fn batch(&self, statements: &[Statement]) -> Result<Vec<Vec<String>>, JsValue> {
+    fn batch(&self, statements: &[Statement]) -> Result<Promise, JsValue> {
         let database: D1Database = self.binding(BINDING)?;
         let bound = Array::new();
         for statement in statements {
             let params: Array = statement.params.iter().map(to_js).collect();
             bound.push(&database.prepare(statement.sql)?.bind(params)?.into());
         }
-        let results: Array = JsFuture::from(database.batch(bound)?).await?.dyn_into()?;
-        results.iter().map(|result| texts(result.unchecked_ref())).collect()
+        database.batch(bound)
     }
 }
 

@@ -1,26 +1,21 @@
 //! One request on its way to its answer: what it says, what it may use, and what is learnt on the way.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use worker::js_sys::{self, Date, JSON, Reflect, Uint8Array};
-use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::js_sys::{Reflect, Uint8Array};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::{Env, web_sys};
 
+use super::storage::{Storage, now, random};
 use crate::config::Config;
 use crate::domain::ids::{OrganizationId, RequestId};
 use crate::domain::timestamp::Timestamp;
 use crate::error::{ApiError, Refusal};
-use crate::outage::backoff_ms;
+use crate::store::Operation;
 use crate::store::rights::{Caller, CheckRights, Identity, Permission};
 use crate::token::TokenHash;
 use crate::wire::{Body, Head, MAX_BODY_BYTES};
-
-thread_local! {
-    /// Variables never change within an isolate, so they are read and validated once.
-    static CONFIG: OnceCell<Rc<Config>> = const { OnceCell::new() };
-}
 
 /// One request on its way to its answer, and what is learnt on that way.
 pub(super) struct Exchange {
@@ -32,13 +27,10 @@ pub(super) struct Exchange {
     pub(super) path: String,
     /// What follows `?`, undecoded.
     pub(super) query: String,
-    pub(super) env: Env,
+    pub(super) storage: Storage,
     pub(super) id: RequestId,
     pub(super) started: Timestamp,
     pub(super) identity: Cell<Identity>,
-    pub(super) r2_ms: Cell<Option<u64>>,
-    pub(super) d1_ms: Cell<Option<u64>>,
-    pub(super) retries: Cell<u32>,
     /// What failed without failing the request.
     pub(super) failure: RefCell<Option<String>>,
 }
@@ -56,28 +48,16 @@ impl Exchange {
             path: path.to_owned(),
             query: query.to_owned(),
             request,
-            env,
+            storage: Storage::new(env),
             id,
             started,
             identity: Cell::default(),
-            r2_ms: Cell::default(),
-            d1_ms: Cell::default(),
-            retries: Cell::default(),
             failure: RefCell::default(),
         })
     }
 
-    /// The configuration, validated at the first request of the isolate.
     pub(super) fn config(&self) -> Result<Rc<Config>, ApiError> {
-        if let Some(config) = CONFIG.with(|cell| cell.get().cloned()) {
-            return Ok(config);
-        }
-        let config = Config::parse(|name| variable(&self.env, name))
-            .map(Rc::new)
-            .map_err(|faults| ApiError::Internal(format!("wrong configuration: {}", faults.join("; "))))?;
-        // A second set cannot happen (one thread, no await between), and would do no harm.
-        let _ = CONFIG.with(|cell| cell.set(config.clone()));
-        Ok(config)
+        self.storage.config()
     }
 
     pub(super) fn header(&self, name: &str) -> Option<String> {
@@ -168,15 +148,12 @@ impl Exchange {
         self.run(&check).await.err().unwrap_or(fault)
     }
 
-    /// A binding of wrangler.toml, as the thin type that the caller names.
-    pub(super) fn binding<T: JsCast>(&self, name: &str) -> Result<T, JsValue> {
-        let value = Reflect::get(&self.env, &JsValue::from_str(name))?;
-        // Not checked further: a test may put a proxy in its place.
-        if value.is_object() {
-            Ok(value.unchecked_into())
-        } else {
-            Err(JsValue::from_str(&format!("no binding {name}")))
-        }
+    /// Runs one transaction and decodes its rows; see [`Storage::run`].
+    pub(super) async fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, ApiError> {
+        let mut identity = self.identity.get();
+        let output = self.storage.run(operation, &mut identity).await;
+        self.identity.set(identity);
+        output
     }
 
     /// Puts a failure that the caller need not know into the log line.
@@ -184,23 +161,6 @@ impl Exchange {
         if let Err(failure) = result {
             self.failure.replace(Some(failure));
         }
-    }
-
-    /// Waits before attempt `attempt` of a storage call.
-    pub(super) async fn back_off(&self, attempt: u32) {
-        self.retries.set(self.retries.get() + 1);
-        let random = random().map_or(u16::MAX, u16::from_ne_bytes);
-        worker::Delay::from(std::time::Duration::from_millis(backoff_ms(attempt, random))).await;
-    }
-}
-
-/// A variable as text: numbers and arrays of wrangler.toml arrive as such, not as strings.
-fn variable(env: &Env, name: &str) -> Option<String> {
-    let value = Reflect::get(env, &JsValue::from_str(name)).ok()?;
-    match value.as_string() {
-        Some(text) => Some(text),
-        None if value.is_null_or_undefined() => None,
-        None => JSON::stringify(&value).ok().map(String::from),
     }
 }
 
@@ -212,36 +172,4 @@ fn parts_of(url: &str) -> (&str, &str, &str) {
     let path = url.get(host..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| host + at);
     let (origin, path) = url.split_at_checked(path).unwrap_or((url, ""));
     (origin, if path.is_empty() { "/" } else { path }, query)
-}
-
-/// The platform's clock, which stands still between storage calls.
-pub(super) fn now() -> Timestamp {
-    // Milliseconds since 1970 fit far below 2^53.
-    #[allow(clippy::cast_possible_truncation)]
-    Timestamp(Date::now() as i64)
-}
-
-/// Milliseconds since `start`.
-pub(super) fn since(start: Timestamp) -> u64 {
-    u64::try_from(now().0 - start.0).unwrap_or_default()
-}
-
-/// Adds the time since `start` to a total.
-pub(super) fn add_since(total: &Cell<Option<u64>>, start: Timestamp) {
-    total.set(Some(total.get().unwrap_or_default() + since(start)));
-}
-
-/// Random bytes of the platform.
-pub(super) fn random<const N: usize>() -> Result<[u8; N], String> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| format!("no random bytes: {error}"))?;
-    Ok(bytes)
-}
-
-/// The text of a storage error, for the log and for judging it.
-pub(super) fn text_of(error: &JsValue) -> String {
-    match error.dyn_ref::<js_sys::Error>() {
-        Some(error) => error.message().into(),
-        None => error.as_string().unwrap_or_else(|| "an error without text".to_owned()),
-    }
 }

@@ -15,7 +15,7 @@ pub(super) fn health() -> Result<Reply, ApiError> {
 
 /// D1 and R2 answer, and the migrations have been applied; else 503 with the state of each.
 pub(super) async fn ready(exchange: &Exchange) -> Result<Reply, ApiError> {
-    let r2 = exchange.head_object(PROBE_KEY).await.err();
+    let r2 = exchange.storage.head_object(PROBE_KEY).await.err();
     let d1 = exchange.run(&CheckDatabase).await.err();
     if r2.is_none() && d1.is_none() {
         let checks = Some(Checks { d1: "ok", r2: "ok" });

@@ -1,10 +1,13 @@
-//! The Worker: receives a request, finds its route, and sends every answer through one exit.
+//! The Worker: receives a request, finds its route, and sends every answer through one exit. `sweep` is
+//! what the clock starts.
 
 mod assets;
 mod d1;
 mod exchange;
 mod health;
 mod r2;
+mod storage;
+mod sweep;
 mod uploads;
 
 use worker::{Context, Env, console_error, console_log, event, web_sys};
@@ -14,7 +17,8 @@ use crate::error::ApiError;
 use crate::log;
 use crate::route::Route;
 use crate::wire::Reply;
-use exchange::{Exchange, since};
+use exchange::Exchange;
+use storage::since;
 
 /// Headers that a page on another origin may read.
 const EXPOSED_HEADERS: &str =
@@ -27,6 +31,16 @@ async fn fetch(request: web_sys::Request, env: Env, _: Context) -> worker::Resul
     let exchange = Exchange::open(request, env)?;
     let outcome = exchange.answer().await;
     exchange.close(outcome)
+}
+
+/// Writes one line to the Worker's log.
+fn write_log(is_error: bool, line: &impl serde::Serialize) {
+    let text = log::to_json(line);
+    if is_error {
+        console_error!("{text}");
+    } else {
+        console_log!("{text}");
+    }
 }
 
 impl Exchange {
@@ -58,7 +72,7 @@ impl Exchange {
             Err(error) => (Reply::from(&error), Some(error)),
         };
         let headers = web_sys::Headers::new()?;
-        let timing = log::server_timing(self.r2_ms.get(), self.d1_ms.get());
+        let timing = log::server_timing(self.storage.r2_ms.get(), self.storage.d1_ms.get());
         headers.set("x-request-id", &self.id.to_string())?;
         headers.set("cache-control", "no-store")?;
         headers.set("x-content-type-options", "nosniff")?;
@@ -93,17 +107,13 @@ impl Exchange {
             code: error.map(|error| error.status_and_code().1),
             org_id: identity.org_id,
             user_id: identity.user_id,
-            r2_ms: self.r2_ms.get(),
-            d1_ms: self.d1_ms.get(),
-            retries: self.retries.get(),
+            r2_ms: self.storage.r2_ms.get(),
+            d1_ms: self.storage.d1_ms.get(),
+            retries: self.storage.retries.get(),
             duration_ms: since(self.started),
             detail: error.and_then(ApiError::log_detail).or(failure.as_deref()),
         };
-        if reply.status >= 500 {
-            console_error!("{}", line.to_json());
-        } else {
-            console_log!("{}", line.to_json());
-        }
+        write_log(reply.status >= 500, &line);
     }
 
     fn is_preflight(&self, config: &Config) -> bool {

@@ -1,71 +1,86 @@
-//! Asks R2 about objects.
+//! Asks R2 about objects, and removes them.
 
+use worker::js_sys::{Object, Promise, Reflect};
 use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::wasm_bindgen_futures::JsFuture;
 // The SDK's thin layer: in the one above it a missing property is a panic.
-use worker::worker_sys::types::{R2Bucket, R2Object};
+use worker::worker_sys::types::{R2Bucket, R2Object, R2Objects};
 
-use super::exchange::{Exchange, add_since, now, text_of};
+use super::storage::{Storage, text_of};
+use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::StoredObject;
-use crate::outage::{MAX_ATTEMPTS, Outage};
+use crate::outage::Outage;
+use crate::sweeper::{Listed, Page};
 
 /// The binding's name in wrangler.toml.
 const BINDING: &str = "BUCKET";
 
-impl Exchange {
+impl Storage {
     /// HEADs an object; `None` when there is none.
     ///
     /// # Errors
     /// Text for the log when R2 does not answer: the object's state is unknown then.
     pub(super) async fn head_object(&self, key: &str) -> Result<Option<StoredObject>, String> {
-        self.ask_r2(async || self.try_head(key).await).await
-    }
-
-    /// Deletes an object; one that does not exist is no error.
-    ///
-    /// # Errors
-    /// Text for the log when R2 does not answer: the object may or may not be there then.
-    pub(super) async fn delete_object(&self, key: &str) -> Result<(), String> {
-        self.ask_r2(async || self.try_delete(key).await).await
-    }
-
-    /// Runs a call that is safe to repeat, up to three times.
-    async fn ask_r2<T>(&self, call: impl AsyncFn() -> Result<T, JsValue>) -> Result<T, String> {
-        let started = now();
-        let mut attempt = 1;
-        let result = loop {
-            let message = match call().await {
-                Ok(answer) => break Ok(answer),
-                Err(error) => format!("R2: {}", text_of(&error)),
-            };
-            if Outage::of_r2(&message) != Outage::Transient || attempt == MAX_ATTEMPTS {
-                break Err(message);
-            }
-            attempt += 1;
-            self.back_off(attempt).await;
-        };
-        add_since(&self.r2_ms, started);
-        result
-    }
-
-    async fn try_delete(&self, key: &str) -> Result<(), JsValue> {
-        let bucket: R2Bucket = self.binding(BINDING)?;
-        JsFuture::from(bucket.delete(key.to_owned())?).await.map(|_| ())
-    }
-
-    async fn try_head(&self, key: &str) -> Result<Option<StoredObject>, JsValue> {
-        let bucket: R2Bucket = self.binding(BINDING)?;
-        let answer = JsFuture::from(bucket.head(key.to_owned())?).await?;
+        let answer = self.ask(&|bucket| bucket.head(key.to_owned())).await?;
         if answer.is_null() {
             return Ok(None);
         }
-        let object: R2Object = answer.unchecked_into();
-        Ok(Some(StoredObject {
-            // At most 5 TiB, far below 2^53.
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            size_bytes: object.size()? as u64,
-            content_type: object.http_metadata()?.content_type()?,
-            etag: object.etag()?,
-        }))
+        stored(answer.unchecked_ref()).map(Some).map_err(|error| failure(&text_of(&error)))
     }
+
+    /// Deletes objects, at most 1000; one that does not exist is no error.
+    ///
+    /// # Errors
+    /// Text for the log when R2 does not answer: any of them may or may not be there then.
+    pub(super) async fn delete_objects(&self, keys: &[String]) -> Result<(), String> {
+        let delete = |bucket: R2Bucket| {
+            bucket.delete_multiple(keys.iter().map(|key| JsValue::from_str(key)).collect())
+        };
+        self.ask(&delete).await.map(|_| ())
+    }
+
+    /// Lists at most so many objects (up to 1000) whose keys begin with `prefix` and sort behind `after`.
+    ///
+    /// # Errors
+    /// Text for the log when R2 does not answer.
+    pub(super) async fn list_objects(&self, prefix: &str, after: &str, limit: u32) -> Result<Page, String> {
+        let list = |bucket: R2Bucket| {
+            let options = Object::new();
+            Reflect::set(&options, &"prefix".into(), &prefix.into())?;
+            Reflect::set(&options, &"startAfter".into(), &after.into())?;
+            Reflect::set(&options, &"limit".into(), &limit.into())?;
+            bucket.list(options.into())
+        };
+        let answer = self.ask(&list).await?;
+        page(answer.unchecked_ref()).map_err(|error| failure(&text_of(&error)))
+    }
+
+    async fn ask(&self, call: &dyn Fn(R2Bucket) -> Result<Promise, JsValue>) -> Result<JsValue, String> {
+        let answer = self.attempt(Outage::of_r2, &self.r2_ms, &|| call(self.binding(BINDING)?)).await;
+        answer.map(|answer| answer.value).map_err(|(_, message)| failure(&message))
+    }
+}
+
+fn failure(message: &str) -> String {
+    format!("R2: {message}")
+}
+
+fn stored(object: &R2Object) -> Result<StoredObject, JsValue> {
+    Ok(StoredObject {
+        // At most 5 TiB, far below 2^53.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        size_bytes: object.size()? as u64,
+        content_type: object.http_metadata()?.content_type()?,
+        etag: object.etag()?,
+    })
+}
+
+fn page(page: &R2Objects) -> Result<Page, JsValue> {
+    let listed = |object: &R2Object| {
+        // Milliseconds since 1970 fit far below 2^53.
+        #[allow(clippy::cast_possible_truncation)]
+        let uploaded_at = Timestamp(object.uploaded()?.get_time() as i64);
+        Ok(Listed { key: object.key()?, uploaded_at })
+    };
+    let objects = page.objects()?.iter().map(listed).collect::<Result<_, JsValue>>()?;
+    Ok(Page { objects, truncated: page.truncated()? })
 }

@@ -1,6 +1,7 @@
 //! Handlers of upload sessions.
 
-use super::exchange::{Exchange, random};
+use super::exchange::Exchange;
+use super::storage::random;
 use crate::config::Config;
 use crate::domain::ids::{AssetUploadId, RequestId};
 use crate::domain::upload::{ObjectState, Status};
@@ -76,7 +77,8 @@ pub(super) async fn read(exchange: &Exchange, id: &str) -> Result<Reply, ApiErro
     } else if session.expires_at <= exchange.started {
         Status::Expired
     } else {
-        let object = exchange.head_object(&request.id.object_key()).await.map_err(ApiError::unavailable)?;
+        let object =
+            exchange.storage.head_object(&request.id.object_key()).await.map_err(ApiError::unavailable)?;
         if object.is_some() { Status::Received } else { Status::Waiting }
     };
     Reply::json(200, &AssetUploadResponse::new(request.id, &session, status))
@@ -95,7 +97,7 @@ pub(super) async fn cancel(exchange: &Exchange, id: &str) -> Result<Reply, ApiEr
     };
     let caller = exchange.caller(token, request.organization, Permission::Write);
     exchange.run(&Cancel { caller, asset_upload_id: request.id }).await?;
-    exchange.note_failure(exchange.delete_object(&request.id.object_key()).await);
+    exchange.note_failure(exchange.storage.delete_objects(&[request.id.object_key()]).await);
     Ok(Reply::empty(204))
 }
 
@@ -119,7 +121,7 @@ pub(super) async fn confirm(exchange: &Exchange, config: &Config, id: &str) -> R
         }
     };
 
-    let object = match exchange.head_object(&request.asset_upload_id.object_key()).await {
+    let object = match exchange.storage.head_object(&request.asset_upload_id.object_key()).await {
         Ok(Some(object)) => config.rules.verify(object),
         Ok(None) => ObjectState::Missing,
         Err(detail) => ObjectState::Unavailable(detail),

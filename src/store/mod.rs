@@ -7,6 +7,7 @@ pub mod assets;
 pub mod confirm;
 pub mod health;
 pub mod rights;
+pub mod sweep;
 pub mod uploads;
 
 use serde::de::DeserializeOwned;

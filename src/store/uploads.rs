@@ -86,7 +86,9 @@ impl Operation for Create {
         // Beside those of FACTS: ?6 filename, ?7 MIME type, ?8 size, ?9 deadline.
         const INSERT: &str = for_caller!(
             "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
-             SELECT ?5, c.org_id, ?6, ?7, ?8, c.user_id, ?3, ?9 FROM caller c WHERE c.refusal IS NULL
+             SELECT ?5, c.org_id, ?6, ?7, ?8, c.user_id, ?3, ?9 FROM caller c
+             WHERE c.refusal IS NULL
+               AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = ?5)
              ON CONFLICT (id) DO NOTHING
              RETURNING 'true' AS json"
         );
@@ -106,8 +108,8 @@ impl Operation for Create {
         let written = rows.first::<bool>(0)?.is_some();
         let facts = judge_facts(rows.first(1)?, identity)?;
         let Some((session, confirmed)) = facts.filter(|(session, _)| !session.is_cancelled()) else {
-            // Only an Idempotency-Key leads to an id that is taken: by a cancelled upload, or by another
-            // organization's, where the one that the caller acts in by default has changed.
+            // Only an Idempotency-Key leads to an id that is taken: by a cancelled or swept upload, or by
+            // another organization's, where the one that the caller acts in by default has changed.
             return Err(key_fault(
                 "This key was used for an upload that is no longer there; use another key.",
             ));

@@ -13,7 +13,7 @@ export const ROOT = new URL("../../", import.meta.url);
 
 /** One fault of a storage call: see faults.ts. Without `nth` it strikes at every call. */
 export interface Fault {
-  call: "BUCKET.head" | "BUCKET.delete" | "DB.batch";
+  call: "BUCKET.head" | "BUCKET.delete" | "BUCKET.list" | "DB.batch";
   nth?: number;
   how: "throw" | "throw after" | "hang" | "delay";
   message?: string;
@@ -55,6 +55,8 @@ const TABLES = [
   "organizations",
   "roles",
   "role_permissions",
+  "retired_uploads",
+  "sweeper",
 ];
 const BACKSTAGE = {
   name: "backstage",

@@ -1,0 +1,49 @@
+//! The hourly cron: runs the sweeper and logs what it did.
+
+use worker::{Env, ScheduleContext, ScheduledEvent, event};
+
+use super::storage::{self, since};
+use crate::domain::ids::OBJECT_PREFIX;
+use crate::domain::timestamp::Timestamp;
+use crate::error::ApiError;
+use crate::log::SweepLine;
+use crate::store::Operation;
+use crate::store::rights::Identity;
+use crate::sweeper::{self, Page, Swept};
+
+#[event(scheduled)]
+async fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) {
+    let started = storage::now();
+    let storage = storage::Storage::new(env);
+    let mut swept = Swept::default();
+    // The moment that the run was due, never later than the clock: it only makes the sweeper wait longer.
+    #[allow(clippy::cast_possible_truncation)]
+    let due = Timestamp(event.schedule() as i64);
+    let outcome = sweeper::sweep(&storage, due, &mut swept).await;
+    let line = SweepLine {
+        level: if outcome.is_err() { "error" } else { "info" },
+        event: "sweep",
+        swept,
+        r2_ms: storage.r2_ms.get(),
+        d1_ms: storage.d1_ms.get(),
+        retries: storage.retries.get(),
+        duration_ms: since(started),
+        detail: outcome.as_ref().err().and_then(ApiError::log_detail),
+    };
+    super::write_log(outcome.is_err(), &line);
+}
+
+impl sweeper::Storage for storage::Storage {
+    async fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, ApiError> {
+        // Nobody calls, so nobody is found.
+        self.run(operation, &mut Identity::default()).await
+    }
+
+    async fn list(&self, after: &str, limit: u32) -> Result<Page, ApiError> {
+        self.list_objects(OBJECT_PREFIX, after, limit).await.map_err(ApiError::unavailable)
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<(), ApiError> {
+        self.delete_objects(keys).await.map_err(ApiError::unavailable)
+    }
+}
