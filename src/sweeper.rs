@@ -19,19 +19,19 @@ use crate::store::sweep::{Forget, NextObjects, ReadMark, Retire, RetireOrphans};
 pub const GRACE_SECONDS: u64 = LONGEST_SIGNATURE_SECONDS + 86_400;
 /// How long an id stays retired after its object was removed. No call of a run can be this late.
 pub const SETTLE_SECONDS: u64 = 86_400;
-/// Sessions, listed objects or removals handled at a time: as many as R2 lists or deletes in one call.
-pub const PAGE: u32 = 1_000;
-/// Pages of each kind that a run handles at most.
-pub const MAX_PAGES: u32 = 5;
-
 /// Where the sweeper works.
 #[allow(async_fn_in_trait, reason = "a Worker has one thread, so nobody needs the futures to be Send")]
 pub trait Storage {
+    /// Sessions, listed objects or removals handled at a time: as many as R2 lists or deletes in one call.
+    const PAGE: u32 = 1_000;
+    /// Pages of sessions and of listed objects that a run handles at most.
+    const MAX_PAGES: u32 = 5;
+
     /// Runs one transaction.
     async fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, ApiError>;
     /// Lists at most `limit` objects in the order of their keys, from behind the key `after`.
     async fn list(&self, after: &str, limit: u32) -> Result<Page, ApiError>;
-    /// Deletes objects, at most [`PAGE`]; one that does not exist is no error.
+    /// Deletes objects, at most `PAGE`; one that does not exist is no error.
     async fn delete(&self, keys: &[String]) -> Result<(), ApiError>;
 }
 
@@ -74,31 +74,31 @@ pub struct Swept {
 ///
 /// # Errors
 /// Storage that does not answer; all that was done stays done, and the next run goes on from there.
-pub async fn sweep(storage: &impl Storage, now: Timestamp, swept: &mut Swept) -> Result<(), ApiError> {
+pub async fn sweep<S: Storage>(storage: &S, now: Timestamp, swept: &mut Swept) -> Result<(), ApiError> {
     let deleted_before = now.minus_seconds(SETTLE_SECONDS);
-    storage.run(&Forget { deleted_before, limit: PAGE * MAX_PAGES }).await?;
+    storage.run(&Forget { deleted_before, limit: S::PAGE * S::MAX_PAGES * 2 }).await?;
     let due = now.minus_seconds(GRACE_SECONDS);
     retire_sessions(storage, due, swept).await?;
     retire_orphans(storage, due, swept).await?;
     remove_objects(storage, now, swept).await
 }
 
-async fn retire_sessions(storage: &impl Storage, due: Timestamp, swept: &mut Swept) -> Result<(), ApiError> {
-    for _ in 0..MAX_PAGES {
-        let page = storage.run(&Retire { due, limit: PAGE }).await?;
+async fn retire_sessions<S: Storage>(storage: &S, due: Timestamp, swept: &mut Swept) -> Result<(), ApiError> {
+    for _ in 0..S::MAX_PAGES {
+        let page = storage.run(&Retire { due, limit: S::PAGE }).await?;
         swept.sessions_judged += page.judged;
         swept.sessions_retired += page.retired;
-        if page.judged < PAGE {
+        if page.judged < S::PAGE {
             break;
         }
     }
     Ok(())
 }
 
-async fn retire_orphans(storage: &impl Storage, due: Timestamp, swept: &mut Swept) -> Result<(), ApiError> {
+async fn retire_orphans<S: Storage>(storage: &S, due: Timestamp, swept: &mut Swept) -> Result<(), ApiError> {
     let mut mark = storage.run(&ReadMark).await?;
-    for _ in 0..MAX_PAGES {
-        let page = storage.list(&mark, PAGE).await?;
+    for _ in 0..S::MAX_PAGES {
+        let page = storage.list(&mark, S::PAGE).await?;
         let mut ids = Vec::new();
         for object in &page.objects {
             match AssetUploadId::of_object(&object.key) {
@@ -107,7 +107,7 @@ async fn retire_orphans(storage: &impl Storage, due: Timestamp, swept: &mut Swep
                 None => swept.objects_foreign += 1,
             }
         }
-        swept.objects_compared += u32::try_from(ids.len()).unwrap_or(PAGE);
+        swept.objects_compared += u32::try_from(ids.len()).unwrap_or(S::PAGE);
         mark = match page.objects.last() {
             Some(last) if page.truncated => last.key.clone(),
             _ => String::new(),
@@ -120,17 +120,17 @@ async fn retire_orphans(storage: &impl Storage, due: Timestamp, swept: &mut Swep
     Ok(())
 }
 
-async fn remove_objects(storage: &impl Storage, now: Timestamp, swept: &mut Swept) -> Result<(), ApiError> {
+async fn remove_objects<S: Storage>(storage: &S, now: Timestamp, swept: &mut Swept) -> Result<(), ApiError> {
     let mut deleted = Vec::new();
     // Twice as many pages as either source fills, and one more to note the last.
-    for _ in 0..=2 * MAX_PAGES {
-        let ids = storage.run(&NextObjects { deleted, now, limit: PAGE }).await?;
+    for _ in 0..=2 * S::MAX_PAGES {
+        let ids = storage.run(&NextObjects { deleted, now, limit: S::PAGE }).await?;
         if ids.is_empty() {
             break;
         }
         let keys: Vec<String> = ids.iter().map(AssetUploadId::object_key).collect();
         storage.delete(&keys).await?;
-        swept.objects_removed += u32::try_from(ids.len()).unwrap_or(PAGE);
+        swept.objects_removed += u32::try_from(ids.len()).unwrap_or(S::PAGE);
         deleted = ids;
     }
     Ok(())

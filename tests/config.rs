@@ -238,6 +238,7 @@ fn every_wrong_variable_is_named_at_once() {
         ("PUBLIC_BASE_URL", "all"),
         ("THUMBNAIL_URL_TEMPLATE", "all"),
         ("CORS_ALLOWED_ORIGINS", "all"),
+        ("STORAGE_TIMEOUT_MS", "all"),
     ]);
     let mut faults = faults.err().unwrap();
     faults.sort();
@@ -248,6 +249,7 @@ fn every_wrong_variable_is_named_at_once() {
         "DECLARED_MISMATCH",
         "MAX_UPLOAD_BYTES",
         "PUBLIC_BASE_URL",
+        "STORAGE_TIMEOUT_MS",
         "THUMBNAIL_URL_TEMPLATE",
     ];
     assert_eq!(names, expected);

@@ -243,13 +243,15 @@ fn a_session_is_read_in_every_state() {
 }
 
 #[test]
-fn a_pending_session_is_cancelled_once() {
+fn a_pending_session_is_cancelled_and_again() {
     let (conn, org, editor, upload) = studio();
     let other = sqlite::session(&conn, org, &editor, SOON);
     let colleague = sqlite::editor(&conn, org);
     assert_eq!(run(&conn, &cancel(&colleague, upload)), Ok(()));
     assert_eq!(sessions(&conn), 1);
-    assert_eq!(run(&conn, &cancel(&editor, upload)), Err(ApiError::AssetUploadNotFound));
+    let before = contents(&conn);
+    assert_eq!(run(&conn, &cancel(&editor, upload)), Ok(()));
+    assert_eq!(contents(&conn), before);
     assert_eq!(run(&conn, &read(&editor, upload)), Err(ApiError::AssetUploadNotFound));
     assert_eq!(run(&conn, &confirm(&editor, upload)), Err(ApiError::AssetUploadNotFound));
     assert_eq!(run(&conn, &read(&editor, other)), Ok((beach(Timestamp(sqlite::BORN)), false)));

@@ -10,11 +10,15 @@ use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
 
 /// SQL of the sessions behind the sweeper's mark with a deadline up to `?1`, the first `?2` of them.
+///
+/// Read along the index of deadlines, from the mark on: that takes the sessions as the outer table, and a
+/// bound without affinity, as the indexed expression has none.
 macro_rules! due {
     () => {
         "SELECT u.id, abs(u.expires_at) AS deadline
-         FROM sweeper s
-         JOIN asset_uploads u ON abs(u.expires_at) BETWEEN s.deadline AND ?1
+         FROM asset_uploads u
+         CROSS JOIN sweeper s
+         WHERE abs(u.expires_at) BETWEEN (SELECT +deadline FROM sweeper) AND ?1
            AND (abs(u.expires_at) > s.deadline OR u.id > s.upload_id)
          ORDER BY abs(u.expires_at), u.id LIMIT ?2"
     };
@@ -33,12 +37,13 @@ macro_rules! no_asset {
     };
 }
 
-/// SQL of the ids among the JSON array `?1` that have neither session nor asset.
+/// SQL of the ids among the JSON array `?1` that have neither session nor asset, and are not retired yet.
 macro_rules! orphans {
     () => {
         concat!(
             "SELECT j.value AS id FROM json_each(?1) j
-             WHERE NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = j.value) AND ",
+             WHERE NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = j.value)
+               AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = j.value) AND ",
             no_asset!("j.value")
         )
     };
@@ -142,12 +147,7 @@ impl Operation for RetireOrphans {
 
     fn statements(&self) -> Vec<Statement> {
         const COUNT: &str = concat!("SELECT CAST(count(*) AS TEXT) AS json FROM (", orphans!(), ")");
-        // One that was removed before and is there again has to be removed again.
-        const RETIRE: &str = concat!(
-            "INSERT INTO retired_uploads (id) ",
-            orphans!(),
-            " ON CONFLICT (id) DO UPDATE SET object_deleted_at = NULL"
-        );
+        const RETIRE: &str = concat!("INSERT INTO retired_uploads (id) ", orphans!());
         let ids = Param::Text(json_array(&self.ids));
         let orphans = |sql| Statement { sql, params: vec![ids.clone()] };
         let advance = "UPDATE sweeper SET object_key = ?1";

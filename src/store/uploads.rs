@@ -184,7 +184,6 @@ impl Operation for Cancel {
                AND expires_at > 0
                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = ?5)"
         );
-        // The facts first: afterwards the session would always look cancelled.
         let facts = facts_statement(&self.caller, self.asset_upload_id);
         let update = Statement { sql: UPDATE, params: facts.params.clone() };
         vec![facts, update]
@@ -193,10 +192,10 @@ impl Operation for Cancel {
     fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<(), ApiError> {
         match judge_facts(rows.first(0)?, identity)? {
             Some((_, true)) => Err(ApiError::AssetUploadAlreadyConfirmed(self.asset_upload_id)),
-            // It stands as it was before this transaction. If an attempt before this one cancelled it,
-            // and its answer was lost, that was this request's doing.
-            Some((session, false)) if !session.is_cancelled() || rows.repeated => Ok(()),
-            Some(_) | None => Err(ApiError::AssetUploadNotFound),
+            // Cancelled before counts as well: a client whose answer was lost may repeat itself, and the
+            // object, if its removal failed, is removed now.
+            Some((_, false)) => Ok(()),
+            None => Err(ApiError::AssetUploadNotFound),
         }
     }
 }

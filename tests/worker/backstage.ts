@@ -9,15 +9,14 @@ interface Env {
 export type Statement = [sql: string, ...params: (string | number | null)[]];
 
 export default {
-  /** Runs a list of statements as one transaction, and lists the bucket. */
+  /** Runs a list of statements as one transaction; with `?objects` lists the bucket, too. */
   async fetch(request: Request, { DB, BUCKET }: Env): Promise<Response> {
     const statements = (await request.json()) as Statement[];
     const results = await DB.batch(statements.map(([sql, ...params]) => DB.prepare(sql).bind(...params)));
+    const rows = results.map((result) => result.results);
+    if (!request.url.endsWith("?objects")) return Response.json({ rows });
     const { objects, truncated } = await BUCKET.list();
     if (truncated) throw new Error("more objects than one list holds");
-    return Response.json({
-      rows: results.map((result) => result.results),
-      objects: objects.map(({ key, etag, size }) => [key, etag, size]),
-    });
+    return Response.json({ rows, objects: objects.map(({ key, etag, size }) => [key, etag, size]) });
   },
 };

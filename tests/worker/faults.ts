@@ -24,13 +24,14 @@ function wrap(name: string, binding: object, faults: Fault[], trace: string[]): 
         const call = `${name}.${String(property)}`;
         const nth = (count.get(call) ?? 0) + 1;
         count.set(call, nth);
-        trace.push(Array.isArray(args[0]) ? `${call}(${args[0].length})` : `${call}(${String(args[0])})`);
+        trace.push(`${call}(${name === "DB" ? (args[0] as unknown[]).length : String(args[0])})`);
         const fault = faults.find((one) => one.call === call && (one.nth === undefined || one.nth === nth));
         if (fault?.how === "throw") throw new Error(fault.message);
         if (fault?.how === "hang") return new Promise(() => {});
         if (fault?.how === "delay") await scheduler.wait(fault.ms ?? 0);
         const result: unknown = await Reflect.apply(value, target, args);
         if (fault?.how === "throw after") throw new Error(fault.message);
+        if (fault?.how === "hang after") return new Promise(() => {});
         return result;
       };
     },
@@ -38,15 +39,21 @@ function wrap(name: string, binding: object, faults: Fault[], trace: string[]): 
 }
 
 export default class extends WorkerEntrypoint<Env> {
+  private inner(faults: Fault[], trace: string[]): any {
+    const BUCKET = wrap("BUCKET", this.env.BUCKET, faults, trace);
+    const DB = wrap("DB", this.env.DB, faults, trace);
+    return new Inner(this.ctx, { ...this.env, BUCKET, DB });
+  }
+
+  /** A run of the sweeper; its faults come in place of the cron pattern, which the Worker does not read. */
+  override async scheduled(controller: ScheduledController): Promise<void> {
+    await this.inner(controller.cron.startsWith("[") ? JSON.parse(controller.cron) : [], []).scheduled(controller);
+  }
+
   override async fetch(request: Request): Promise<Response> {
     const faults = JSON.parse(request.headers.get("x-test-faults") ?? "[]") as Fault[];
     const trace: string[] = [];
-    const env = {
-      ...this.env,
-      BUCKET: wrap("BUCKET", this.env.BUCKET, faults, trace),
-      DB: wrap("DB", this.env.DB, faults, trace),
-    };
-    const answer: Response = await new Inner(this.ctx, env).fetch(request);
+    const answer: Response = await this.inner(faults, trace).fetch(request);
     const response = new Response(answer.body, answer);
     response.headers.set("x-test-trace", JSON.stringify(trace));
     return response;

@@ -15,7 +15,7 @@ export const ROOT = new URL("../../", import.meta.url);
 export interface Fault {
   call: "BUCKET.head" | "BUCKET.delete" | "BUCKET.list" | "DB.batch";
   nth?: number;
-  how: "throw" | "throw after" | "hang" | "delay";
+  how: "throw" | "throw after" | "hang" | "hang after" | "delay";
   message?: string;
   ms?: number;
 }
@@ -180,11 +180,11 @@ export class World {
     return this.call("POST", `/v1/asset-uploads/${uploadId}/confirmations`, { body: "{}", ...options });
   }
 
-  /** Runs statements as one transaction: the rows of each, and all objects of the bucket. */
-  private async backstage(statements: Statement[]): Promise<{ rows: any[][]; objects: unknown[] }> {
-    const answer = await this.harness.getWorker("backstage").fetch("/", { method: "POST", body: JSON.stringify(statements) });
+  /** Runs statements as one transaction: the rows of each, and all objects of the bucket where asked for. */
+  private async backstage(statements: Statement[], query: "" | "?objects" = ""): Promise<{ rows: any[][]; objects?: unknown[] }> {
+    const answer = await this.harness.getWorker("backstage").fetch(`/${query}`, { method: "POST", body: JSON.stringify(statements) });
     if (!answer.ok) throw new Error(await answer.text());
-    return (await answer.json()) as { rows: any[][]; objects: unknown[] };
+    return (await answer.json()) as { rows: any[][]; objects?: unknown[] };
   }
 
   async sql(...statement: Statement): Promise<any[]> {
@@ -267,13 +267,28 @@ export class World {
     return id;
   }
 
+  /** A run of the sweeper as of `now`: its log line. One at a time, or the lines cannot be told apart. */
+  async sweep(now: number, faults: Fault[] = []): Promise<any> {
+    const lines = () => this.logs().filter((line) => line.event === "sweep");
+    const before = lines().length;
+    await this.harness.getWorker().scheduled({ scheduledTime: new Date(now), cron: JSON.stringify(faults) });
+    return (await this.eventually(lines, (lines) => lines.length > before))[before];
+  }
+
+  /** What `get` gives as soon as it is as it should be, within ten seconds. */
+  private async eventually<T>(get: () => T, ready: (value: T) => boolean): Promise<T> {
+    for (const deadline = Date.now() + 10_000; !ready(get()) && Date.now() < deadline; ) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(ready(get()), "what should come did not come within ten seconds").toBe(true);
+    return get();
+  }
+
   assets(uploadId: string): Promise<any[]> {
     return this.sql("SELECT * FROM assets WHERE id = ?", uploadId);
   }
 
   /** Everything that must not change when a request is refused. */
   snapshot(): Promise<unknown> {
-    return this.backstage(TABLES.map((table) => [`SELECT * FROM ${table}`]));
+    return this.backstage(TABLES.map((table) => [`SELECT * FROM ${table}`]), "?objects");
   }
 
   /** The Worker's log lines, parsed. */
@@ -288,8 +303,7 @@ export class World {
   /** The log lines of one request; they arrive a little after its answer. */
   async logsOf(answer: Answer): Promise<any[]> {
     const mine = () => this.logs().filter((line) => line.request_id === answer.headers.get("x-request-id"));
-    await expect.poll(() => mine().length, { timeout: 5000 }).toBeGreaterThan(0);
-    return mine();
+    return this.eventually(mine, (lines) => lines.length > 0);
   }
 }
 

@@ -185,12 +185,14 @@ describe("a session", () => {
       expect([answer.status, answer.text]).toEqual([204, ""]);
       expect(await traces(w, upload.id)).toEqual(NOTHING);
       await w.refusesAll(
-        [() => cancel(w, upload.id, editor), () => read(w, upload.id, editor), () => w.confirm(upload.id, { as: editor })],
+        [() => read(w, upload.id, editor), () => w.confirm(upload.id, { as: editor })],
         "ASSET_UPLOAD_NOT_FOUND",
       );
-      // Its URL cannot be called back, but what is sent to it becomes nothing.
+      // Its URL cannot be called back, but what is sent to it becomes nothing, and a repeat removes it.
       expect(await put(upload)).toBe("200");
       await w.refuses(() => w.confirm(upload.id, { as: editor }), "ASSET_UPLOAD_NOT_FOUND");
+      expect((await cancel(w, upload.id, editor)).status).toBe(204);
+      expect(await traces(w, upload.id)).toEqual(NOTHING);
     }
   });
 

@@ -4,7 +4,13 @@ declare module "cloudflare:workers" {
     protected ctx: unknown;
     protected env: Env;
     fetch?(request: Request): Promise<Response>;
+    scheduled?(controller: ScheduledController): Promise<void>;
   }
+}
+
+interface ScheduledController {
+  cron: string;
+  scheduledTime: number;
 }
 
 declare const scheduler: { wait(ms: number): Promise<void> };
