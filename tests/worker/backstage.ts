@@ -2,7 +2,13 @@
 // handles on the bindings would cross to workerd several times a statement, and once a field of an object.
 interface Env {
   DB: { prepare(sql: string): { bind(...params: unknown[]): unknown }; batch(statements: unknown[]): Promise<{ results: unknown[] }[]> };
-  BUCKET: { list(): Promise<{ objects: { key: string; etag: string; size: number }[]; truncated: boolean }> };
+  BUCKET: { list(options: { cursor: string | undefined }): Promise<Page> };
+}
+
+interface Page {
+  objects: { key: string; etag: string; size: number }[];
+  truncated: boolean;
+  cursor?: string | undefined;
 }
 
 /** SQL with the values of its `?`. */
@@ -15,8 +21,12 @@ export default {
     const results = await DB.batch(statements.map(([sql, ...params]) => DB.prepare(sql).bind(...params)));
     const rows = results.map((result) => result.results);
     if (!request.url.endsWith("?objects")) return Response.json({ rows });
-    const { objects, truncated } = await BUCKET.list();
-    if (truncated) throw new Error("more objects than one list holds");
-    return Response.json({ rows, objects: objects.map(({ key, etag, size }) => [key, etag, size]) });
+    const objects: [key: string, etag: string, size: number][] = [];
+    for (let cursor: string | undefined, more = true; more; ) {
+      const page = await BUCKET.list({ cursor });
+      objects.push(...page.objects.map(({ key, etag, size }): [string, string, number] => [key, etag, size]));
+      ({ cursor, truncated: more } = page);
+    }
+    return Response.json({ rows, objects });
   },
 };

@@ -1,6 +1,7 @@
 // A test-only main module around the built Worker. It records the storage calls of a request, in order,
 // and lets a request name the faults it wants: header `x-test-faults` in, `x-test-trace` out.
 import { WorkerEntrypoint } from "cloudflare:workers";
+import { memory } from "./memory.ts";
 // @ts-expect-error The build has no type declarations.
 import Inner from "../../build/index.js";
 import type { Fault } from "./harness.ts";
@@ -56,6 +57,7 @@ export default class extends WorkerEntrypoint<Env> {
     const answer: Response = await this.inner(faults, trace).fetch(request);
     const response = new Response(answer.body, answer);
     response.headers.set("x-test-trace", JSON.stringify(trace));
+    response.headers.set("x-test-memory", JSON.stringify(memory()));
     return response;
   }
 }

@@ -43,6 +43,7 @@ export interface CallOptions {
   body?: string | Uint8Array | ReadableStream;
   headers?: Record<string, string>;
   faults?: Fault[];
+  signal?: AbortSignal | undefined;
 }
 
 const TABLES = [
@@ -113,11 +114,12 @@ export class World {
 
   /** Sends a request and checks what every answer must have. */
   async call(method: string, path: string, options: CallOptions = {}): Promise<Answer> {
-    const { as, body, headers = {}, faults } = options;
+    const { as, body, headers = {}, faults, signal } = options;
     const token = typeof as === "object" ? as.token : as;
     const response = await fetch(new URL(path, this.url), {
       method,
       redirect: "manual",
+      signal: signal ?? null,
       ...(body === undefined ? {} : { body, duplex: "half" }),
       headers: {
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
@@ -178,6 +180,11 @@ export class World {
 
   confirm(uploadId: string, options: CallOptions = {}): Promise<Answer> {
     return this.call("POST", `/v1/asset-uploads/${uploadId}/confirmations`, { body: "{}", ...options });
+  }
+
+  /** All objects of the bucket: key, ETag and size. */
+  async objects(): Promise<[key: string, etag: string, size: number][]> {
+    return (await this.backstage([["SELECT 1"]], "?objects")).objects as [string, string, number][];
   }
 
   /** Runs statements as one transaction: the rows of each, and all objects of the bucket where asked for. */

@@ -30,7 +30,7 @@ const LINE = {
   detail: null,
 };
 const ALL = { session: true, asset: true, object: true };
-const keys = async () => (await w.env.BUCKET.list()).objects.map(({ key }: { key: string }) => key);
+const keys = async () => (await w.objects()).map(([key]) => key);
 const put = (key: string) => w.env.BUCKET.put(key, "x");
 
 /** An upload of each kind with this deadline. */
@@ -98,7 +98,7 @@ test("one run takes several pages, of sessions and of objects", async () => {
   const line = await w.sweep(after(deadline) + 7);
   // The last 50 objects have no session.
   expect(line).toMatchObject({ level: "info", sessions_judged: 2300, sessions_retired: 2300, objects_orphaned: 50, objects_removed: 2350 });
-  expect((await keys()).filter((key: string) => key.includes("018f4d2e-0000-"))).toEqual([]);
+  expect((await keys()).filter((key) => key.includes("018f4d2e-0000-"))).toEqual([]);
   expect(await w.sql("SELECT count(*) AS n FROM asset_uploads WHERE created_by = ?", editor.userId)).toEqual([{ n: 0 }]);
 }, 60_000);
 

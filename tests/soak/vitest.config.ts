@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+const minutes = Number(process.env.MINUTES ?? 10);
+export default defineConfig({
+  test: {
+    include: ["tests/soak/*.spec.ts"],
+    // The audit takes its time, too.
+    testTimeout: minutes * 60_000 + 600_000,
+    hookTimeout: 60_000,
+    reporters: [["default", { summary: false }]],
+    disableConsoleIntercept: true,
+  },
+});
