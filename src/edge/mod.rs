@@ -10,6 +10,11 @@ mod storage;
 mod sweep;
 mod uploads;
 
+use std::panic::AssertUnwindSafe;
+
+use worker::js_sys::futures::future_to_promise;
+use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::wasm_bindgen_futures::JsFuture;
 use worker::{Context, Env, console_error, console_log, event, web_sys};
 
 use crate::config::Config;
@@ -27,10 +32,17 @@ const EXPOSED_HEADERS: &str =
 const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, X-Organization-Id";
 
 #[event(fetch)]
-async fn fetch(request: web_sys::Request, env: Env, _: Context) -> worker::Result<web_sys::Response> {
+async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker::Result<web_sys::Response> {
     let exchange = Exchange::open(request, env)?;
-    let outcome = exchange.answer().await;
-    exchange.close(outcome)
+    let answer = future_to_promise(AssertUnwindSafe(async move {
+        let outcome = exchange.answer().await;
+        exchange.close(outcome).map(JsValue::from).map_err(JsValue::from)
+    }));
+    // Carried to its end also where the client goes away: what D1 has committed is followed up in R2, and no
+    // half-done request stays in memory, which the platform would neither poll again nor drop.
+    let end = JsFuture::from(answer.clone());
+    context.wait_until(async { _ = end.await });
+    Ok(JsFuture::from(answer).await?.unchecked_into())
 }
 
 /// Writes one line to the Worker's log.

@@ -72,10 +72,9 @@ impl Storage {
         call: &dyn Fn() -> Result<Promise, JsValue>,
     ) -> Result<Answer, Failure> {
         let started = now();
-        let limit = self
-            .config()
-            .map_err(|_| (Outage::Unforeseen, "no configuration".to_owned()))?
-            .storage_timeout_ms;
+        let unconfigured =
+            |error: ApiError| (Outage::Unforeseen, error.log_detail().unwrap_or_default().to_owned());
+        let limit = self.config().map_err(unconfigured)?.storage_timeout_ms;
         let outcome = within(limit, self.tries(judge, call)).await;
         total.set(Some(total.get().unwrap_or_default() + since(started)));
         // A call that never answers may still have done its work, as one whose answer was lost.

@@ -9,8 +9,12 @@ import { ask, cancel, LOST, put, read, readAsset, S3, uploadOf, type Upload } fr
 const MINUTES = Number(process.env.MINUTES ?? 10);
 const CLIENTS = Number(process.env.CLIENTS ?? 32);
 const SEED = Number(process.env.SEED ?? 1);
-/** How much the Worker may grow once it is warm: a leak of a few bytes or of one object a request would be more. */
-const BOUND = { bytes: 1024 * 1024, objects: 1024 };
+/**
+ * How much the Worker may grow once it is warm: a leak of 100 bytes or of one object a request would be more. A call of
+ * storage that never answers is never let go by its promise: about 200 bytes and 4 objects; the table of objects doubles.
+ */
+const bound = (silentCalls: number) => ({ bytes: 1024 * 1024, objects: 2048 + 8 * silentCalls });
+type Memory = ReturnType<typeof bound>;
 
 const w = world({ config: "tests/worker/faults.toml", ...S3, vars: { ...S3.vars, STORAGE_TIMEOUT_MS: "1000" } });
 
@@ -168,7 +172,7 @@ function workerdMegabytes(): number {
   }
 }
 
-const memory = async (): Promise<typeof BOUND> => JSON.parse((await w.call("GET", "/v1/health")).headers.get("x-test-memory")!);
+const memory = async (): Promise<Memory> => JSON.parse((await w.call("GET", "/v1/health")).headers.get("x-test-memory")!);
 
 test(`${CLIENTS} clients for ${MINUTES} minutes, seed ${SEED}`, async () => {
   const orgs = await Promise.all(Array.from({ length: 4 }, () => w.organization()));
@@ -177,7 +181,7 @@ test(`${CLIENTS} clients for ${MINUTES} minutes, seed ${SEED}`, async () => {
 
   const start = Date.now();
   const end = start + MINUTES * 60_000;
-  let warm: (typeof BOUND & { rss: number }) | undefined;
+  let warm: (Memory & { rss: number }) | undefined;
   const live = async (client: Client) => {
     while (Date.now() < end) await client.act();
   };
@@ -234,9 +238,11 @@ test(`${CLIENTS} clients for ${MINUTES} minutes, seed ${SEED}`, async () => {
   console.log(`${String(stories.size).padStart(8)}  uploads started, of ${sessions} sessions (the others' answers were lost)`);
   console.log(`${String(assets.length).padStart(8)}  assets, each with its object; ${explained} of them confirmed by an answer that was lost`);
   console.log(`${String(objects.size - assets.length).padStart(8)}  objects without an asset, ${sessions - assets.length} sessions: all swept`);
-  const shown = ({ bytes, objects }: typeof BOUND) => `${bytes / 1024} KB and ${objects} JavaScript objects`;
-  console.log(`The Worker's memory: ${shown(warm!)} after a fifth of the time, ${shown(last)} at the end; may grow by ${shown(BOUND)}`);
+  const silent = [...counts].reduce((sum, [what, n]) => sum + (what.includes(" hang") ? n : 0), 0);
+  const allowed = bound(silent);
+  const shown = ({ bytes, objects }: Memory) => `${bytes / 1024} KB and ${objects} JavaScript objects`;
+  console.log(`The Worker's memory: ${shown(warm!)} after a fifth of the time, ${shown(last)} at the end; may grow by ${shown(allowed)}`);
   console.log(`workerd, with its simulators of D1 and R2: ${warm!.rss.toFixed(0)} MB, then ${last.rss.toFixed(0)} MB`);
-  expect(last.bytes - warm!.bytes).toBeLessThanOrEqual(BOUND.bytes);
-  expect(last.objects - warm!.objects).toBeLessThanOrEqual(BOUND.objects);
+  expect(last.bytes - warm!.bytes).toBeLessThanOrEqual(allowed.bytes);
+  expect(last.objects - warm!.objects).toBeLessThanOrEqual(allowed.objects);
 });

@@ -194,6 +194,7 @@ describe("wrong variables", () => {
     UPLOAD_URL_TTL_SECONDS: "0",
     DOWNLOAD_URL_TTL_SECONDS: "604801",
     CONFIRM_TTL_SECONDS: "1h",
+    STORAGE_TIMEOUT_MS: "99",
   };
   const w = world({ vars: wrong });
 
@@ -211,5 +212,13 @@ describe("wrong variables", () => {
       // Names and rules, no values: a secret in the wrong place stays out of the log.
       expect(lines[0].detail).not.toContain("cdn.example.com");
     }
+  });
+
+  test("the sweeper touches nothing, and its log line names them too", async () => {
+    const before = await w.snapshot();
+    const line = await w.sweep(Date.now() + 1e10);
+    expect([line.level, line.r2_ms, line.d1_ms]).toEqual(["error", null, null]);
+    for (const name of Object.keys(wrong)) expect(line.detail).toContain(name);
+    expect(await w.snapshot()).toEqual(before);
   });
 });

@@ -171,6 +171,13 @@ describe("when R2 fails", () => {
     expect(await traces(w, id)).toEqual(NOTHING);
   });
 
+  test("slowly, and the client goes away meanwhile, the object is removed all the same", async () => {
+    const { editor, id } = await pending();
+    const left = cancel(w, id, editor, { faults: once("BUCKET.delete", "delay", { ms: 1000 }), signal: AbortSignal.timeout(500) });
+    await expect(left).rejects.toThrow();
+    await expect.poll(() => traces(w, id), { timeout: 10_000 }).toEqual(NOTHING);
+  });
+
   test("to tell of the object, a pending session's status is 503, never waiting", async () => {
     const { editor, id } = await pending();
     const confirmed = await pending();
