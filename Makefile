@@ -20,6 +20,8 @@ NODE_STAMP := node_modules/.package-lock.json
 WORKER_BUILD := $(TOOLS)/worker-build-$(WORKER_BUILD_VERSION)
 WASM_BINDGEN := $(TOOLS)/wasm-bindgen-$(WASM_BINDGEN_VERSION)
 WASM_STAMP := $(TOOLS)/wasm32-std
+FUZZ_VENV := build/fuzz-venv
+FUZZ_STAMP := $(FUZZ_VENV)/.stamp
 
 .PHONY: help
 help: ## list the targets
@@ -56,6 +58,15 @@ test-native: rust
 test-worker: build/bundle/index.js .dev.vars
 	tsc --noEmit
 	vitest run
+
+.PHONY: fuzz
+fuzz: rust build/bundle/index.js .dev.vars $(FUZZ_STAMP) ## parsers under arbitrary input, and schemathesis against the Worker: make fuzz FUZZ_EXAMPLES=15 for a short run
+	PROPTEST_CASES=$${PROPTEST_CASES:-$$(( $${FUZZ_EXAMPLES:-100} * 50 ))} cargo test --quiet --test fuzz
+	vitest run --config tests/fuzz/vitest.config.ts
+
+.PHONY: soak
+soak: build/bundle/index.js .dev.vars ## 32 clients while storage fails at random, then an audit: 10 minutes, or make soak MINUTES=2
+	vitest run --config tests/soak/vitest.config.ts
 
 .PHONY: admin
 admin: rust $(NODE_STAMP) .dev.vars ## make organizations, users and keys in the local database: make admin ARGS="--help"
@@ -113,6 +124,14 @@ $(WORKER_BUILD): | rust
 $(WASM_BINDGEN): | rust
 	@echo 'Installing wasm-bindgen $(WASM_BINDGEN_VERSION) into .tools (a minute, once)'
 	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --root $@ wasm-bindgen-cli@$(WASM_BINDGEN_VERSION) --debug --no-default-features --bin wasm-bindgen
+
+$(FUZZ_STAMP): tests/fuzz/requirements.txt
+	@python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' || { echo 'Python 3.10 or newer with venv is missing: install it (Debian: apt install python3-venv), then run make again; only make fuzz needs it' >&2; exit 1; }
+	@echo 'Installing schemathesis into $(FUZZ_VENV)'
+	rm -rf $(FUZZ_VENV)
+	python3 -m venv $(FUZZ_VENV)
+	$(FUZZ_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 .dev.vars: dev/dev.vars
 	cp dev/dev.vars .dev.vars

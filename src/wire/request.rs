@@ -237,11 +237,16 @@ fn parse_mime_type(value: &RawValue, rules: &UploadRules) -> Result<MimeType, Fa
 fn parse_size(value: &RawValue, rules: &UploadRules) -> Result<u64, Fault> {
     const LOC: [&str; 2] = ["body", "size_bytes"];
     let limit = Some(Measure::Number(rules.max_bytes));
-    let digits = value.get().strip_prefix('-').unwrap_or(value.get());
+    // 5.0 is the whole number 5, to JSON Schema and to languages that write it so.
+    let whole = match value.get().split_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
+        _ => value.get(),
+    };
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Fault::new(&LOC, "int_type", "Must be a whole number of bytes."));
     }
-    match value.get().parse() {
+    match whole.parse() {
         Ok(size) if (1..=rules.max_bytes).contains(&size) => Ok(size),
         _ => {
             let msg = format!("Must be from 1 to {} bytes.", rules.max_bytes);

@@ -109,10 +109,15 @@ describe("a size", () => {
     expect((await read(w, upload.id, editor)).json.size_bytes).toBe(size_bytes);
   });
 
-  test.each(["0", "-0", "-1", "-52428800", String(MAX + 1), "9007199254740993", "18446744073709551616", "9".repeat(1000)])("of %s is out of range", (json) =>
+  test.each(["5.0", "5.000"])("of %s is 5, as JSON has one kind of number", async (json) => {
+    const upload = uploadOf(await ask(w, withField("size_bytes", json), { as: editor }));
+    expect((await read(w, upload.id, editor)).json.size_bytes).toBe(5);
+  });
+
+  test.each(["0", "0.0", "-0", "-1.0", "-1", "-52428800", String(MAX + 1), "9007199254740993", "18446744073709551616", "9".repeat(1000)])("of %s is out of range", (json) =>
     refused(withField("size_bytes", json), [badSize]));
 
-  test.each(["1.5", "1.0", "1e3", "1E3", "1e-3", "-1.5", "1e400", '"5"', '""', "null", "true", "[]", "[5]", "{}"])("of %s is no whole number", (json) =>
+  test.each(["1.5", "1.05", "1e3", "1.0e3", "1E3", "1e-3", "-1.5", "1e400", '"5"', '""', "null", "true", "[]", "[5]", "{}"])("of %s is no whole number", (json) =>
     refused(withField("size_bytes", json), [noSize]));
 });
 

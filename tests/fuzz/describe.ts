@@ -1,0 +1,40 @@
+// The Worker's description, with what a static one cannot know: this Worker's limits, and ids that exist.
+import { writeFileSync } from "node:fs";
+
+/** What there is for a run: ids, those of the other organization too. */
+export interface Facts {
+  organizations: string[];
+  uploads: string[];
+  folders: string[];
+  /** By `operationId`: an upload that this operation can succeed with. */
+  examples: Record<string, string>;
+}
+
+// The default ALLOWED_MIME_TYPES and MAX_UPLOAD_BYTES. No `+` in a subtype, so that it is never SVG.
+const MIME_TYPE = "^((image|video|audio)/[a-z0-9]{1,100}|application/(pdf|json|zip|octet-stream)|text/(plain|csv))$";
+const MAX_UPLOAD_BYTES = 52_428_800;
+
+/** Schemathesis begins with the examples, and changes one thing of them after the other. */
+export async function describe(url: URL, facts: Facts): Promise<unknown> {
+  const openapi: any = await (await fetch(new URL("/openapi.json", url))).json();
+  for (const operation of Object.values<any>(openapi.paths).flatMap((path) => Object.values<any>(path))) {
+    for (const parameter of operation.parameters ?? []) {
+      if (parameter.in === "path") parameter.example = facts.examples[operation.operationId];
+      if (parameter.name !== "X-Organization-Id") continue;
+      parameter.example = facts.organizations[0];
+      // The contract lets it be null, which no header can say: a client leaves it out, which is tried as well.
+      parameter.schema = parameter.schema.anyOf.find(({ type }: { type: string }) => type === "string");
+    }
+  }
+  const { CreateAssetUploadRequest } = openapi.components.schemas;
+  CreateAssetUploadRequest.properties.mime_type.pattern = MIME_TYPE;
+  CreateAssetUploadRequest.properties.size_bytes.maximum = MAX_UPLOAD_BYTES;
+  const confirm = openapi.paths["/v1/asset-uploads/{asset_upload_id}/confirmations"].post;
+  confirm.requestBody.content["application/json"].examples.folder.value.folder_id = facts.folders[0];
+  return openapi;
+}
+
+/** Writes words in the form of libFuzzer, for `from-file`. */
+export function writeDictionary(file: URL, words: string[]): void {
+  writeFileSync(file, words.map((word) => `"${word}"\n`).join(""));
+}
