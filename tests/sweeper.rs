@@ -290,6 +290,28 @@ fn a_run_that_is_cut_off_anywhere_is_made_up_for_by_the_next() {
 }
 
 #[test]
+fn while_objects_cannot_be_removed_nothing_more_is_retired() {
+    let (conn, org, editor, upload) = studio();
+    let world = World::new(conn);
+    world.put(upload.object_key());
+    world.now.set(LATER);
+    let mut swept = Swept::default();
+    // All is well up to the removal: Forget, NextObjects, Retire, ReadMark, list, RetireOrphans, NextObjects.
+    world.fault.set(Some((7, false)));
+    assert!(finish(Box::pin(sweep(&world, LATER, &mut swept))).is_err());
+    assert_eq!((swept.sessions_retired, swept.objects_removed), (1, 0));
+    session(&world.conn, org, &editor, Timestamp(NOW.0 + 2));
+    for _ in 0..3 {
+        let mut swept = Swept::default();
+        world.fault.set(Some((2, false)));
+        assert!(finish(Box::pin(sweep(&world, LATER, &mut swept))).is_err());
+        assert_eq!(swept, Swept::default());
+    }
+    let swept = world.sweep_now();
+    assert_eq!((swept.sessions_retired, swept.objects_removed, world.objects().len()), (1, 2, 0));
+}
+
+#[test]
 fn an_id_that_is_being_removed_cannot_be_started_again() {
     let (conn, _, editor, _) = studio();
     let world = World::new(conn);

@@ -105,13 +105,13 @@ test("one run takes several pages, of sessions and of objects", async () => {
 const D1_LOST = { message: "D1_ERROR: Network connection lost." };
 test.each<[string, Fault[]]>([
   ["D1 is overloaded at first", once("DB.batch", "throw", { message: "D1_ERROR: D1 DB is overloaded." })],
-  ["D1 never answers when sessions are retired", [{ call: "DB.batch", nth: 2, how: "hang after" }]],
-  ["D1's answers are lost from then on", [2, 3, 4].map((nth) => ({ call: "DB.batch", nth, how: "throw after", ...D1_LOST }))],
+  ["D1 never answers when sessions are retired", [{ call: "DB.batch", nth: 3, how: "hang after" }]],
+  ["D1's answers are lost from then on", [3, 4, 5].map((nth) => ({ call: "DB.batch", nth, how: "throw after", ...D1_LOST }))],
   ["R2 does not list", [{ call: "BUCKET.list", how: "throw", message: "list: gone (10020)" }]],
   ["R2 never answers the list", [{ call: "BUCKET.list", how: "hang" }]],
   ["R2 does not delete", [{ call: "BUCKET.delete", how: "throw", message: "delete: try again (10043)" }]],
   ["R2 deletes and never answers", [{ call: "BUCKET.delete", how: "hang after" }]],
-  ["D1 forgets that objects were removed", [{ call: "DB.batch", nth: 6, how: "throw", message: "D1_ERROR: D1 DB is overloaded." }]],
+  ["D1 forgets that objects were removed", [{ call: "DB.batch", nth: 7, how: "throw", message: "D1_ERROR: D1 DB is overloaded." }]],
 ])("when %s, the log says so, and the next run makes up for it", async (_, faults) => {
   const deadline = nextDeadline();
   const { confirmed, given_up } = await uploads(deadline);
@@ -128,7 +128,7 @@ test("a failure that passes by itself does not stop a run", async () => {
   const deadline = nextDeadline();
   const { given_up } = await uploads(deadline);
   const faults: Fault[] = [
-    { call: "DB.batch", nth: 2, how: "throw after", ...D1_LOST },
+    { call: "DB.batch", nth: 3, how: "throw after", ...D1_LOST },
     { call: "BUCKET.list", nth: 1, how: "throw", message: "list: try again (10001)" },
     { call: "BUCKET.delete", nth: 1, how: "throw after", message: "delete: try again (10043)" },
   ];
@@ -143,8 +143,8 @@ test("200 confirmations, and three runs at the same moment: each upload has its 
   for (let i = 0; i < 200; i++) ids.push(await w.upload(org, editor, { expiresAt: deadline }));
   const scheduledTime = new Date(after(deadline));
   const run = (ms: number) => {
-    // The second transaction is the one that retires; the deletion is held up so that confirmations come in before it.
-    const faults = [{ call: "DB.batch", nth: 2, how: "delay", ms }, { call: "BUCKET.delete", how: "delay", ms: 200 }];
+    // The third transaction is the one that retires; the deletion is held up so that confirmations come in before it.
+    const faults = [{ call: "DB.batch", nth: 3, how: "delay", ms }, { call: "BUCKET.delete", how: "delay", ms: 200 }];
     return w.harness.getWorker().scheduled({ scheduledTime, cron: JSON.stringify(faults) });
   };
   // The first is confirmed before, the last after.
