@@ -69,7 +69,7 @@ impl World {
         for row in sqlite::rows(&self.conn, "SELECT r2_key, etag FROM assets") {
             let [key, etag] = [0, 1].map(|n| match &row[n].1 {
                 rusqlite::types::Value::Text(text) => text.clone(),
-                other => panic!("{other:?}"),
+                other => format!("{other:?}, which is no text"),
             });
             let stored = self.bucket.borrow().get(&key).map(|(etag, _)| etag.clone());
             assert_eq!(stored, Some(etag), "the object of asset {key}");
@@ -482,10 +482,8 @@ proptest! {
                     tasks.push(Box::pin(async move { drop(sweep(world, now, &mut Swept::default()).await) }));
                 }
                 Event::Step { task } => {
-                    if let Some(running) = tasks.get_mut(task) {
-                        if step(running).is_some() {
-                            drop(tasks.remove(task));
-                        }
+                    if tasks.get_mut(task).and_then(step).is_some() {
+                        drop(tasks.remove(task));
                     }
                 }
                 Event::CutOff { task } => if task < tasks.len() { drop(tasks.remove(task)) },
