@@ -14,6 +14,8 @@ pub const DEFAULT_ALLOWED_MIME_TYPES: &str = "image/*, video/*, audio/*, !image/
      application/json, application/zip, application/octet-stream, text/plain, text/csv";
 /// Bytes permitted where `MAX_UPLOAD_BYTES` is not set: 50 MiB.
 pub const DEFAULT_MAX_UPLOAD_BYTES: u64 = 52_428_800;
+/// Where `STORAGE_TIMEOUT_MS` is not set.
+pub const DEFAULT_STORAGE_TIMEOUT_MS: u64 = 5_000;
 /// The largest object a single PUT can make in R2: just under 5 GiB.
 const LARGEST_SINGLE_PUT: u64 = 5 * 1024 * 1024 * 1024 - 5 * 1024 * 1024;
 
@@ -30,6 +32,19 @@ pub struct Config {
     pub uploads: Uploads,
     /// How long a storage call is waited for, its repeats included, in milliseconds.
     pub storage_timeout_ms: u64,
+    /// What the sweeper does about objects that belong to nothing.
+    pub sweep_orphans: SweepOrphans,
+}
+
+/// What the sweeper does about objects that belong to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SweepOrphans {
+    /// Removes them, unless they are so many that the database may be another bucket's, or incomplete.
+    Few,
+    /// Removes them.
+    All,
+    /// Leaves them alone.
+    None,
 }
 
 /// How uploads and downloads are signed, and how long they may take.
@@ -160,10 +175,21 @@ impl Config {
         let upload_url_seconds = time("UPLOAD_URL_TTL_SECONDS", 900, "seconds", of_signature.clone());
         let download_url_seconds = time("DOWNLOAD_URL_TTL_SECONDS", 3600, "seconds", of_signature);
         let confirm_seconds = time("CONFIRM_TTL_SECONDS", 86_400, "seconds", 1..=30 * 86_400);
-        let storage_timeout_ms = time("STORAGE_TIMEOUT_MS", 5_000, "milliseconds", 100..=60_000);
+        let storage_timeout_ms =
+            time("STORAGE_TIMEOUT_MS", DEFAULT_STORAGE_TIMEOUT_MS, "milliseconds", 100..=25_000);
         if upload_url_seconds > confirm_seconds {
             faults.push("CONFIRM_TTL_SECONDS must be at least UPLOAD_URL_TTL_SECONDS, or an upload could end too late to be confirmed".to_owned());
         }
+
+        let sweep_orphans = match get("SWEEP_ORPHANS").as_deref() {
+            None | Some("few") => SweepOrphans::Few,
+            Some("all") => SweepOrphans::All,
+            Some("none") => SweepOrphans::None,
+            Some(_) => {
+                faults.push("SWEEP_ORPHANS must be `few`, `all` or `none`".to_owned());
+                SweepOrphans::None
+            }
+        };
 
         let endpoint = get("S3_ENDPOINT");
         if endpoint.as_ref().is_some_and(|text| {
@@ -206,6 +232,7 @@ impl Config {
                     confirm_seconds,
                 },
                 storage_timeout_ms,
+                sweep_orphans,
             }),
             _ => Err(faults),
         }

@@ -7,6 +7,7 @@
 
 use serde::Serialize;
 
+use crate::config::SweepOrphans;
 use crate::domain::ids::AssetUploadId;
 use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
@@ -19,6 +20,10 @@ use crate::store::sweep::{Forget, NextObjects, ReadMark, Retire, RetireOrphans};
 pub const GRACE_SECONDS: u64 = LONGEST_SIGNATURE_SECONDS + 86_400;
 /// How long an id stays retired after its object was removed. No call of a run can be this late.
 pub const SETTLE_SECONDS: u64 = 86_400;
+/// As many orphans may be on a page whatever their share is; more must be no more than half of it. Orphans
+/// are rare: only a database that lost rows makes them, and one that lost many must not cost the objects too.
+pub const FEW_ORPHANS: u32 = 10;
+
 /// Where the sweeper works.
 #[allow(async_fn_in_trait, reason = "a Worker has one thread, so nobody needs the futures to be Send")]
 pub trait Storage {
@@ -74,14 +79,19 @@ pub struct Swept {
 ///
 /// # Errors
 /// Storage that does not answer; all that was done stays done, and the next run goes on from there.
-pub async fn sweep<S: Storage>(storage: &S, now: Timestamp, swept: &mut Swept) -> Result<(), ApiError> {
+pub async fn sweep<S: Storage>(
+    storage: &S,
+    now: Timestamp,
+    orphans: SweepOrphans,
+    swept: &mut Swept,
+) -> Result<(), ApiError> {
     let deleted_before = now.minus_seconds(SETTLE_SECONDS);
     storage.run(&Forget { deleted_before, limit: S::PAGE * S::MAX_PAGES * 2 }).await?;
     // First what an earlier run left: while R2 removes nothing, nothing more is retired.
     remove_objects(storage, now, swept).await?;
     let due = now.minus_seconds(GRACE_SECONDS);
     retire_sessions(storage, due, swept).await?;
-    retire_orphans(storage, due, swept).await?;
+    retire_orphans(storage, due, orphans, swept).await?;
     remove_objects(storage, now, swept).await
 }
 
@@ -97,7 +107,15 @@ async fn retire_sessions<S: Storage>(storage: &S, due: Timestamp, swept: &mut Sw
     Ok(())
 }
 
-async fn retire_orphans<S: Storage>(storage: &S, due: Timestamp, swept: &mut Swept) -> Result<(), ApiError> {
+async fn retire_orphans<S: Storage>(
+    storage: &S,
+    due: Timestamp,
+    orphans: SweepOrphans,
+    swept: &mut Swept,
+) -> Result<(), ApiError> {
+    if orphans == SweepOrphans::None {
+        return Ok(());
+    }
     let mut mark = storage.run(&ReadMark).await?;
     for _ in 0..S::MAX_PAGES {
         let page = storage.list(&mark, S::PAGE).await?;
@@ -109,12 +127,17 @@ async fn retire_orphans<S: Storage>(storage: &S, due: Timestamp, swept: &mut Swe
                 None => swept.objects_foreign += 1,
             }
         }
-        swept.objects_compared += u32::try_from(ids.len()).unwrap_or(S::PAGE);
+        let compared = u32::try_from(ids.len()).unwrap_or(S::PAGE);
+        swept.objects_compared += compared;
         mark = match page.objects.last() {
             Some(last) if page.truncated => last.key.clone(),
             _ => String::new(),
         };
-        swept.objects_orphaned += storage.run(&RetireOrphans { ids, mark: mark.clone() }).await?;
+        let most = match orphans {
+            SweepOrphans::Few => FEW_ORPHANS.max(compared / 2),
+            SweepOrphans::All | SweepOrphans::None => compared,
+        };
+        swept.objects_orphaned += storage.run(&RetireOrphans { ids, most, mark: mark.clone() }).await?;
         if mark.is_empty() {
             break;
         }

@@ -17,6 +17,6 @@ pub(super) async fn read(exchange: &Exchange, config: &Config, id: &str) -> Resu
     };
     let caller = exchange.caller(token, request.organization, Permission::Read);
     let (asset, user) = exchange.run(&Read { caller, asset_id: request.id }).await?;
-    let url = config.asset_url(&asset.r2_key, &exchange.origin, exchange.started)?;
+    let url = config.asset_url(&asset.r2_key, &exchange.origin, exchange.now.get())?;
     Reply::json(200, &AssetResponse::new(&asset, request.embed_user.then_some(&user), url, &config.links))
 }

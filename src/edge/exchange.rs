@@ -30,6 +30,9 @@ pub(super) struct Exchange {
     pub(super) storage: Storage,
     pub(super) id: RequestId,
     pub(super) started: Timestamp,
+    /// The moment by which the request is judged: when all of it had arrived. A body that is sent slowly
+    /// outlives no key and no deadline; storage that is slow makes nobody late.
+    pub(super) now: Cell<Timestamp>,
     pub(super) identity: Cell<Identity>,
     /// What failed without failing the request.
     pub(super) failure: RefCell<Option<String>>,
@@ -51,6 +54,7 @@ impl Exchange {
             storage: Storage::new(env),
             id,
             started,
+            now: Cell::new(started),
             identity: Cell::default(),
             failure: RefCell::default(),
         })
@@ -80,6 +84,12 @@ impl Exchange {
 
     /// The body, of which no more than the limit is ever held.
     pub(super) async fn body(&self) -> Body {
+        let body = self.read_body().await;
+        self.now.set(now());
+        body
+    }
+
+    async fn read_body(&self) -> Body {
         let length = self.header("content-length").and_then(|text| text.parse::<usize>().ok());
         match length {
             Some(length) if length > MAX_BODY_BYTES => Body::TooLarge,
@@ -129,7 +139,7 @@ impl Exchange {
         organization: Option<OrganizationId>,
         permission: Permission,
     ) -> Caller {
-        Caller { token, organization, now: self.started, permission }
+        Caller { token, organization, now: self.now.get(), permission }
     }
 
     /// The answer to a faulty request: the caller's rights are judged first, then the fault counts.

@@ -12,7 +12,7 @@ use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::{Delay, Env};
 
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_STORAGE_TIMEOUT_MS};
 use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
 use crate::outage::{MAX_ATTEMPTS, Outage, backoff_ms};
@@ -72,9 +72,8 @@ impl Storage {
         call: &dyn Fn() -> Result<Promise, JsValue>,
     ) -> Result<Answer, Failure> {
         let started = now();
-        let unconfigured =
-            |error: ApiError| (Outage::Unforeseen, error.log_detail().unwrap_or_default().to_owned());
-        let limit = self.config().map_err(unconfigured)?.storage_timeout_ms;
+        // Nothing gets here without a configuration.
+        let limit = self.config().map_or(DEFAULT_STORAGE_TIMEOUT_MS, |config| config.storage_timeout_ms);
         let outcome = within(limit, self.tries(judge, call)).await;
         total.set(Some(total.get().unwrap_or_default() + since(started)));
         // A call that never answers may still have done its work, as one whose answer was lost.

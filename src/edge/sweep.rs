@@ -16,10 +16,13 @@ async fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) {
     let started = storage::now();
     let storage = storage::Storage::new(env);
     let mut swept = Swept::default();
-    // The moment that the run was due, never later than the clock: it only makes the sweeper wait longer.
+    // The clock. Only who tries it locally can name a later moment, to see what will be removed then.
     #[allow(clippy::cast_possible_truncation)]
-    let due = Timestamp(event.schedule() as i64);
-    let outcome = sweeper::sweep(&storage, due, &mut swept).await;
+    let now = started.max(Timestamp(event.schedule() as i64));
+    let outcome = match storage.config() {
+        Ok(config) => sweeper::sweep(&storage, now, config.sweep_orphans, &mut swept).await,
+        Err(error) => Err(error),
+    };
     let line = SweepLine {
         level: if outcome.is_err() { "error" } else { "info" },
         event: "sweep",

@@ -31,7 +31,7 @@ pub(super) async fn create(exchange: &Exchange, config: &Config) -> Result<Reply
         }
     };
 
-    let now = exchange.started;
+    let now = exchange.now.get();
     let id = match &request.idempotency_key {
         Some(key) => AssetUploadId::for_intent(&token, request.organization.as_ref(), key),
         None => AssetUploadId::v7(now.unix_ms(), &random().map_err(ApiError::Internal)?),
@@ -74,7 +74,7 @@ pub(super) async fn read(exchange: &Exchange, id: &str) -> Result<Reply, ApiErro
     let (session, confirmed) = exchange.run(&Read { caller, asset_upload_id: request.id }).await?;
     let status = if confirmed {
         Status::Confirmed
-    } else if session.expires_at <= exchange.started {
+    } else if session.expires_at <= exchange.now.get() {
         Status::Expired
     } else {
         let object =
@@ -143,7 +143,7 @@ pub(super) async fn confirm(exchange: &Exchange, config: &Config, id: &str) -> R
     loop {
         match (exchange.run(&confirm).await?, confirm.object) {
             (Confirmed::Asset { asset, created_by_user, replayed }, _) => {
-                let url = config.asset_url(&asset.r2_key, &exchange.origin, exchange.started)?;
+                let url = config.asset_url(&asset.r2_key, &exchange.origin, exchange.now.get())?;
                 let body = AssetResponse::new(&asset, Some(&created_by_user), url, &config.links);
                 let reply =
                     Reply::json(201, &body)?.with_header("location", format!("/v1/assets/{}", asset.id));

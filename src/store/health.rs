@@ -4,7 +4,7 @@ use super::rights::Identity;
 use super::{Operation, Rows, Statement};
 use crate::error::ApiError;
 
-/// Reads one row that the first migration wrote.
+/// Reads rows that the first and the last migration wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckDatabase;
 
@@ -12,13 +12,15 @@ impl Operation for CheckDatabase {
     type Output = ();
 
     fn statements(&self) -> Vec<Statement> {
-        vec![Statement { sql: "SELECT 'true' AS json FROM roles LIMIT 1", params: Vec::new() }]
+        vec![Statement { sql: "SELECT 'true' AS json FROM roles, sweeper LIMIT 1", params: Vec::new() }]
     }
 
     fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<(), ApiError> {
         match rows.first::<bool>(0)? {
             Some(true) => Ok(()),
-            _ => Err(ApiError::Internal("the table roles is empty; apply the migrations".to_owned())),
+            _ => Err(ApiError::Internal(
+                "the tables roles or sweeper are empty; apply the migrations".to_owned(),
+            )),
         }
     }
 }

@@ -102,12 +102,16 @@ impl Operation for Retire {
             due!(),
             ") ORDER BY deadline DESC, id DESC LIMIT 1) last"
         );
-        // By the invariant of that table, any session found so has been retired just now.
-        const DELETE: &str = "DELETE FROM asset_uploads
-             WHERE id IN (SELECT id FROM retired_uploads WHERE object_deleted_at IS NULL)";
+        const DELETE: &str = concat!(
+            "DELETE FROM asset_uploads WHERE abs(expires_at) <= ?1
+             AND id IN (SELECT r.id FROM retired_uploads r WHERE r.object_deleted_at IS NULL AND ",
+            no_asset!("r.id"),
+            ")"
+        );
         let params = vec![Param::Int(self.due.0), Param::Int(self.limit.into())];
         let due = |sql| Statement { sql, params: params.clone() };
-        vec![due(COUNT), due(RETIRE), due(ADVANCE), Statement { sql: DELETE, params: Vec::new() }]
+        let delete = Statement { sql: DELETE, params: vec![Param::Int(self.due.0)] };
+        vec![due(COUNT), due(RETIRE), due(ADVANCE), delete]
     }
 
     fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<Retired, ApiError> {
@@ -132,11 +136,14 @@ impl Operation for ReadMark {
     }
 }
 
-/// Retires the ids of objects that have neither session nor asset, and moves the mark.
+/// Retires the ids of objects that have neither session nor asset, and moves the mark; or, where they are
+/// too many, does neither.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetireOrphans {
     /// Ids whose objects are in storage.
     pub ids: Vec<AssetUploadId>,
+    /// How many of them may be orphans.
+    pub most: u32,
     /// The last key that was listed; empty at the end of the list.
     pub mark: String,
 }
@@ -147,16 +154,38 @@ impl Operation for RetireOrphans {
 
     fn statements(&self) -> Vec<Statement> {
         const COUNT: &str = concat!("SELECT CAST(count(*) AS TEXT) AS json FROM (", orphans!(), ")");
-        const RETIRE: &str = concat!("INSERT INTO retired_uploads (id) ", orphans!());
+        // The mark moves before they are retired, and with that no orphans any more.
+        const ADVANCE: &str = concat!(
+            "UPDATE sweeper SET object_key = ?3 WHERE (SELECT count(*) FROM (",
+            orphans!(),
+            ")) <= ?2"
+        );
+        const RETIRE: &str = concat!(
+            "INSERT INTO retired_uploads (id) SELECT o.id FROM (",
+            orphans!(),
+            ") o
+             WHERE (SELECT count(*) FROM (",
+            orphans!(),
+            ")) <= ?2"
+        );
         let ids = Param::Text(json_array(&self.ids));
-        let orphans = |sql| Statement { sql, params: vec![ids.clone()] };
-        let advance = "UPDATE sweeper SET object_key = ?1";
-        let advance = Statement { sql: advance, params: vec![Param::from(&self.mark)] };
-        vec![orphans(COUNT), orphans(RETIRE), advance]
+        let most = Param::Int(self.most.into());
+        vec![
+            Statement { sql: COUNT, params: vec![ids.clone()] },
+            Statement { sql: ADVANCE, params: vec![ids.clone(), most.clone(), Param::from(&self.mark)] },
+            Statement { sql: RETIRE, params: vec![ids, most] },
+        ]
     }
 
     fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<u32, ApiError> {
-        row(rows, 0)
+        let count: u32 = row(rows, 0)?;
+        if count > self.most {
+            return Err(ApiError::Internal(format!(
+                "{count} of {} objects belong to nothing, so none was removed: is this database complete, and this its bucket? If so, set SWEEP_ORPHANS to all",
+                self.ids.len()
+            )));
+        }
+        Ok(count)
     }
 }
 
@@ -178,8 +207,14 @@ impl Operation for NextObjects {
     fn statements(&self) -> Vec<Statement> {
         const NOTE: &str = "UPDATE retired_uploads SET object_deleted_at = ?2
              WHERE id IN (SELECT value FROM json_each(?1)) AND object_deleted_at IS NULL";
-        const NEXT: &str = "SELECT json_group_array(id) AS json
-             FROM (SELECT id FROM retired_uploads WHERE object_deleted_at IS NULL LIMIT ?1)";
+        // What has come back, by a restored database or by hand, is in use, whatever was once said of it.
+        const NEXT: &str = concat!(
+            "SELECT json_group_array(id) AS json FROM (SELECT r.id FROM retired_uploads r
+             WHERE r.object_deleted_at IS NULL
+               AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = r.id) AND ",
+            no_asset!("r.id"),
+            " LIMIT ?1)"
+        );
         let note = vec![Param::Text(json_array(&self.deleted)), Param::Int(self.now.0)];
         vec![
             Statement { sql: NOTE, params: note },

@@ -195,6 +195,7 @@ describe("wrong variables", () => {
     DOWNLOAD_URL_TTL_SECONDS: "604801",
     CONFIRM_TTL_SECONDS: "1h",
     STORAGE_TIMEOUT_MS: "99",
+    SWEEP_ORPHANS: "some",
   };
   const w = world({ vars: wrong });
 

@@ -133,9 +133,9 @@ export class World {
   }
 
   /** The same with a request given byte for byte: its head without `Connection`, and its body. */
-  async raw(head: string, body: string | Uint8Array = ""): Promise<Answer> {
+  async raw(head: string, ...body: (string | Uint8Array | number)[]): Promise<Answer> {
     const [method = "", path = ""] = head.split(" ");
-    const received = await sendRaw(this.url, head.replace("\r\n", "\r\nConnection: close\r\n"), "\r\n\r\n", body);
+    const received = await sendRaw(this.url, head.replace("\r\n", "\r\nConnection: close\r\n"), "\r\n\r\n", ...body);
     // What workerd refuses itself never reaches the Worker, whose answers all have this header.
     if (received.headers.has("x-request-id")) return this.checked({ method, path, ...received });
     return { method, path, ...received, json: undefined, trace: [] };

@@ -127,6 +127,22 @@ describe("header values", () => {
     await refusedSomewhere(() => w.raw(`${head}\r\nTransfer-Encoding: chunked`, "2\r\n{}\r\nzz\r\n"));
   });
 
+  test("a body that is sent slowly outlives neither its key nor the upload's deadline", async () => {
+    const soon = Date.now() + 2000;
+    const org = await w.organization();
+    const upload = await w.upload(org, editor, { expiresAt: soon });
+    const [lasting, expiring] = [await w.person({ [org]: "editor" }), await w.person({ [org]: "editor" }, { expires_at: soon })];
+    const slow = (as: Person) => {
+      const lines = ["Host: x", `Authorization: Bearer ${as.token}`, "Content-Type: application/json", "Content-Length: 2"];
+      return w.raw([`POST /v1/asset-uploads/${upload}/confirmations HTTP/1.1`, ...lines].join("\r\n"), "{", 3000, "}");
+    };
+    const answers = await Promise.all([slow(lasting), slow(expiring)]);
+    // They began in time, as their ids tell.
+    for (const { headers } of answers) expect(Number.parseInt(headers.get("x-request-id")!.replaceAll("-", "").slice(0, 12), 16)).toBeLessThan(soon);
+    expect(answers.map(({ json }) => json.code)).toEqual(["ASSET_UPLOAD_EXPIRED", "UNAUTHORIZED"]);
+    expect(await w.assets(upload)).toEqual([]);
+  });
+
   test("and after all that the upload can still be confirmed", async () => {
     expect((await post("X: \xe9")).status).toBe(201);
   });

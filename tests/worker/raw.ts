@@ -7,10 +7,16 @@ export interface RawAnswer {
   text: string;
 }
 
-/** Sends these bytes (latin1 where a string) as one connection and reads the answer to its end. */
-export async function sendRaw(url: URL, ...parts: (string | Uint8Array)[]): Promise<RawAnswer> {
+/** Sends these bytes (latin1 where a string; a number is a pause in ms) as one connection and reads the answer to its end. */
+export async function sendRaw(url: URL, ...parts: (string | Uint8Array | number)[]): Promise<RawAnswer> {
   const socket = connect(Number(url.port), url.hostname);
-  for (const part of parts) socket.write(typeof part === "string" ? Buffer.from(part, "latin1") : part);
+  const send = async () => {
+    for (const part of parts) {
+      if (typeof part === "number") await new Promise((resolve) => setTimeout(resolve, part));
+      else socket.write(typeof part === "string" ? Buffer.from(part, "latin1") : part);
+    }
+  };
+  void send();
   const chunks: Buffer[] = [];
   // A server that has read enough may reset the connection; what it said before still counts.
   socket.on("error", () => {});

@@ -18,6 +18,14 @@ describe("the Worker as deployed", () => {
     expect(answer.headers.get("server-timing")).toMatch(/^r2;dur=\d+, d1;dur=\d+$/);
   });
 
+  test("ready says that a migration is missing", async () => {
+    await w.sql("ALTER TABLE sweeper RENAME TO elsewhere");
+    const answer = await w.call("GET", "/v1/ready");
+    await w.sql("ALTER TABLE elsewhere RENAME TO sweeper");
+    expect([answer.status, answer.json.errors.map(({ loc, type }: any) => [loc, type])]).toEqual([503, [[["d1"], "unavailable"], [["r2"], "ok"]]]);
+    expect((await w.call("GET", "/v1/ready")).status).toBe(200);
+  });
+
   test.each(["/v1/health", "/v1/ready", "/openapi.json"])("HEAD %s is GET without the body", async (path) => {
     const answer = await w.call("HEAD", path);
     expect([answer.status, answer.text]).toEqual([200, ""]);
