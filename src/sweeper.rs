@@ -78,7 +78,8 @@ pub struct Swept {
 /// Runs once, as of `now`. `swept` has what was done, also where an error ends the run early.
 ///
 /// # Errors
-/// Storage that does not answer; all that was done stays done, and the next run goes on from there.
+/// Storage that does not answer, or more orphans than there should be; all that was done stays done, and
+/// the next run goes on from there.
 pub async fn sweep<S: Storage>(
     storage: &S,
     now: Timestamp,
