@@ -6,7 +6,7 @@ import { COMMON, headersOf } from "./answers.ts";
 import { type Answer, type CallOptions, makeToken, type Person, world } from "./harness.ts";
 import { ask, cancel, LOST, office, PHOTO, put, read, readAsset, S3, start, uploadOf } from "./uploading.ts";
 
-const w = world({ config: "tests/worker/faults.toml", ...S3, vars: { ...S3.vars, STORAGE_TIMEOUT_MS: "1500" } });
+const w = world({ config: "tests/worker/faults.toml", ...S3 });
 
 type Request = (id: string, as: Person, options?: CallOptions) => Promise<Answer>;
 const REQUESTS: Record<string, Request> = {

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { type Fault, world } from "./harness.ts";
 import { cancel, NOTHING, office, once, S3, traces } from "./uploading.ts";
 
-const w = world({ config: "tests/worker/faults.toml", ...S3, vars: { ...S3.vars, STORAGE_TIMEOUT_MS: "1500" } });
+const w = world({ config: "tests/worker/faults.toml", ...S3 });
 const DAY = 86_400_000;
 /** When an upload with this deadline may go: eight days later (src/sweeper.rs). */
 const after = (deadline: number) => deadline + 8 * DAY;
