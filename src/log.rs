@@ -1,5 +1,5 @@
-//! The one line that is logged for a request, or for a run of the sweeper, as JSON. No header, body or token gets into it, and JSON
-//! escapes what a client could smuggle in.
+//! The one line that is logged for a request, or for a run of the sweeper, as JSON. No header, body or
+//! token gets into it, and JSON escapes what a client could smuggle in.
 
 use serde::Serialize;
 

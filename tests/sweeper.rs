@@ -42,13 +42,12 @@ struct World {
     /// After so many more storage calls of a sweeper one fails; `true`: after it was carried out.
     fault: Cell<Option<(u32, bool)>>,
     etags: Cell<u32>,
-    orphans: Cell<SweepOrphans>,
 }
 
 impl World {
     fn new(conn: Connection) -> Self {
-        let (bucket, now, orphans) = (RefCell::default(), Cell::new(NOW), Cell::new(SweepOrphans::Few));
-        Self { conn, bucket, now, orphans, fault: Cell::default(), etags: Cell::default() }
+        let (bucket, now) = (RefCell::default(), Cell::new(NOW));
+        Self { conn, bucket, now, fault: Cell::default(), etags: Cell::default() }
     }
 
     /// Stores an object, unless there is one: uploads are write-once.
@@ -97,7 +96,7 @@ impl World {
 
     fn sweep_now(&self) -> Swept {
         let mut swept = Swept::default();
-        finish(Box::pin(sweep(self, self.now.get(), self.orphans.get(), &mut swept))).unwrap();
+        finish(Box::pin(sweep(self, self.now.get(), SweepOrphans::Few, &mut swept))).unwrap();
         self.check();
         swept
     }

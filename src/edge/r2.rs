@@ -5,8 +5,7 @@ use worker::wasm_bindgen::{JsCast, JsValue};
 // The SDK's thin layer: in the one above it a missing property is a panic.
 use worker::worker_sys::types::{R2Bucket, R2Object, R2Objects};
 
-use super::storage::{Storage, text_of};
-use crate::domain::timestamp::Timestamp;
+use super::storage::{Storage, moment, text_of};
 use crate::domain::upload::StoredObject;
 use crate::outage::Outage;
 use crate::sweeper::{Listed, Page};
@@ -76,10 +75,7 @@ fn stored(object: &R2Object) -> Result<StoredObject, JsValue> {
 
 fn page(page: &R2Objects) -> Result<Page, JsValue> {
     let listed = |object: &R2Object| {
-        // Milliseconds since 1970 fit far below 2^53.
-        #[allow(clippy::cast_possible_truncation)]
-        let uploaded_at = Timestamp(object.uploaded()?.get_time() as i64);
-        Ok(Listed { key: object.key()?, uploaded_at })
+        Ok(Listed { key: object.key()?, uploaded_at: moment(object.uploaded()?.get_time()) })
     };
     let objects = page.objects()?.iter().map(listed).collect::<Result<_, JsValue>>()?;
     Ok(Page { objects, truncated: page.truncated()? })

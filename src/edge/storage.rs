@@ -145,9 +145,14 @@ pub(super) fn text_of(error: &JsValue) -> String {
 
 /// The platform's clock, which stands still between storage calls.
 pub(super) fn now() -> Timestamp {
+    moment(Date::now())
+}
+
+/// A moment as JavaScript has it, in milliseconds.
+pub(super) fn moment(ms: f64) -> Timestamp {
     // Milliseconds since 1970 fit far below 2^53.
     #[allow(clippy::cast_possible_truncation)]
-    Timestamp(Date::now() as i64)
+    Timestamp(ms as i64)
 }
 
 /// Milliseconds since `start`.

@@ -2,9 +2,8 @@
 
 use worker::{Env, ScheduleContext, ScheduledEvent, event};
 
-use super::storage::{self, since};
+use super::storage::{self, moment, since};
 use crate::domain::ids::OBJECT_PREFIX;
-use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
 use crate::log::SweepLine;
 use crate::store::Operation;
@@ -17,8 +16,7 @@ async fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) {
     let storage = storage::Storage::new(env);
     let mut swept = Swept::default();
     // The clock. Only who tries it locally can name a later moment, to see what will be removed then.
-    #[allow(clippy::cast_possible_truncation)]
-    let now = started.max(Timestamp(event.schedule() as i64));
+    let now = started.max(moment(event.schedule()));
     let outcome = match storage.config() {
         Ok(config) => sweeper::sweep(&storage, now, config.sweep_orphans, &mut swept).await,
         Err(error) => Err(error),

@@ -154,26 +154,21 @@ impl Operation for RetireOrphans {
 
     fn statements(&self) -> Vec<Statement> {
         const COUNT: &str = concat!("SELECT CAST(count(*) AS TEXT) AS json FROM (", orphans!(), ")");
-        // The mark moves before they are retired, and with that no orphans any more.
-        const ADVANCE: &str = concat!(
-            "UPDATE sweeper SET object_key = ?3 WHERE (SELECT count(*) FROM (",
-            orphans!(),
-            ")) <= ?2"
-        );
         const RETIRE: &str = concat!(
-            "INSERT INTO retired_uploads (id) SELECT o.id FROM (",
+            "INSERT INTO retired_uploads (id)
+             SELECT o.id FROM (SELECT id, count(*) OVER () AS n FROM (",
             orphans!(),
-            ") o
-             WHERE (SELECT count(*) FROM (",
-            orphans!(),
-            ")) <= ?2"
+            ")) o WHERE o.n <= ?2"
         );
+        // Where they were too many, they are orphans still.
+        const ADVANCE: &str =
+            concat!("UPDATE sweeper SET object_key = ?2 WHERE NOT EXISTS (", orphans!(), ")");
         let ids = Param::Text(json_array(&self.ids));
         let most = Param::Int(self.most.into());
         vec![
             Statement { sql: COUNT, params: vec![ids.clone()] },
-            Statement { sql: ADVANCE, params: vec![ids.clone(), most.clone(), Param::from(&self.mark)] },
-            Statement { sql: RETIRE, params: vec![ids, most] },
+            Statement { sql: RETIRE, params: vec![ids.clone(), most] },
+            Statement { sql: ADVANCE, params: vec![ids, Param::from(&self.mark)] },
         ]
     }
 
