@@ -14,7 +14,9 @@ WORKER_BUILD_VERSION := 0.8.7
 # The CLI must be of the very version that the crate was compiled with.
 WASM_BINDGEN_VERSION := $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/^version = "\(.*\)"/\1/p;q;}' Cargo.lock)
 WASM_STD := $(shell rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null)
-SOURCES := $(shell find src -type f) build.rs Cargo.toml Cargo.lock rust-toolchain.toml
+SOURCES := $(shell find src -type f ! -name "*.js") build.rs Cargo.toml Cargo.lock rust-toolchain.toml
+
+UNUSED := containerstartupoptions|minifyconfig|r2range|intounderlying
 
 NODE_STAMP := node_modules/.package-lock.json
 WORKER_BUILD := $(TOOLS)/worker-build-$(WORKER_BUILD_VERSION)
@@ -35,7 +37,7 @@ dev: build .dev.vars ## set everything up and serve on http://localhost:8787 wit
 build: build/index.js .dev.vars ## build the Worker into build/
 
 .PHONY: test
-test: fmt-check clippy test-native test-worker ## formatting, lints, native tests, the built Worker in workerd
+test: fmt-check clippy test-native test-worker test-scale ## formatting, lints, native tests, the built Worker in workerd
 
 .PHONY: fmt
 fmt: rust ## format the code
@@ -59,6 +61,10 @@ test-worker: build/bundle/index.js .dev.vars
 	tsc --noEmit
 	vitest run
 
+.PHONY: test-scale
+test-scale: $(NODE_STAMP)
+	node bench/scale.ts --check
+
 .PHONY: fuzz
 fuzz: rust build/bundle/index.js .dev.vars $(FUZZ_STAMP) ## parsers under arbitrary input, and schemathesis against the Worker: make fuzz FUZZ_EXAMPLES=15 for a short run
 	PROPTEST_CASES=$${PROPTEST_CASES:-$$(( $${FUZZ_EXAMPLES:-100} * 50 ))} cargo test --quiet --test fuzz
@@ -67,6 +73,18 @@ fuzz: rust build/bundle/index.js .dev.vars $(FUZZ_STAMP) ## parsers under arbitr
 .PHONY: soak
 soak: build/bundle/index.js .dev.vars ## 32 clients while storage fails at random, then an audit: 10 minutes, or make soak MINUTES=2
 	vitest run --config tests/soak/vitest.config.ts
+
+.PHONY: bench
+bench: build/bundle/index.js ## our Worker beside a floor and two peers, ten minutes; make bench PATIENCE=0.15 for a rough run
+	BENCH_PATIENCE=$(or $(PATIENCE),1) node bench/run.ts
+
+.PHONY: bench-check
+bench-check: $(NODE_STAMP) ## compare the last make bench with the goals
+	node bench/goals.ts
+
+.PHONY: profile
+profile: build/bundle/index.js ## where our CPU time goes, after make bench; make profile PEER=floor for another
+	node bench/profile.ts $(or $(PEER),ours)
 
 .PHONY: admin
 admin: rust $(NODE_STAMP) .dev.vars ## make organizations, users and keys in the local database: make admin ARGS="--help"
@@ -85,8 +103,8 @@ define admin
 endef
 
 .PHONY: size
-size: build ## the Worker's size, gzipped
-	@for file in build/index.js build/index_bg.wasm; do printf '%-20s %7d bytes, %7d gzipped\n' $$file $$(wc -c < $$file) $$(gzip -9c $$file | wc -c); done
+size: build/bundle/index.js ## the Worker's size, gzipped
+	@for file in build/bundle/*.js build/bundle/*.wasm; do printf '%-20s %7d bytes, %7d gzipped\n' $$file $$(wc -c < $$file) $$(gzip -9c $$file | wc -c); done
 
 .PHONY: clean
 clean: ## remove what was built, and the local database and bucket; keep the installed tools
@@ -95,12 +113,14 @@ clean: ## remove what was built, and the local database and bucket; keep the ins
 build/index.js: $(SOURCES) $(NODE_STAMP) $(WORKER_BUILD) $(WASM_BINDGEN) $(WASM_STAMP)
 	WASM_BINDGEN_BIN=$(WASM_BINDGEN)/bin/wasm-bindgen WASM_OPT_BIN=$(CURDIR)/node_modules/.bin/wasm-opt \
 	  ESBUILD_BIN=$(CURDIR)/node_modules/.bin/esbuild $(WORKER_BUILD)/bin/worker-build --release
-	@# worker-build keeps the names of functions; they are a fifth of the size.
-	wasm-opt --strip-debug --strip-producers build/index_bg.wasm -o build/index_bg.wasm
+	@# worker-build keeps the names of functions, a fifth of the size, and the SDK exports classes that nothing here uses.
+	wasm-dis --all-features build/index_bg.wasm | grep -vE '^ *\(export "[a-z_]*($(UNUSED))' > build/index_bg.wat
+	wasm-opt --all-features --remove-unused-module-elements --strip-debug --strip-producers build/index_bg.wat -o build/index_bg.wasm
+	@rm build/index_bg.wat
 	@touch $@
 
 # The Worker as `wrangler deploy` would upload it, which the tests start without building it again.
-build/bundle/index.js: build/index.js wrangler.toml
+build/bundle/index.js: build/index.js src/entry.js wrangler.toml
 	rm -rf build/bundle
 	wrangler deploy --dry-run --outdir build/bundle
 

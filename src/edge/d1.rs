@@ -1,10 +1,11 @@
 //! Runs operations on D1: one batch, which is one transaction, tried again where that is safe.
 
-use worker::js_sys::{Array, Promise, Reflect};
+use worker::js_sys::{Array, Promise};
 use worker::wasm_bindgen::{JsCast, JsValue};
 // The SDK's thin layer: the one above it copies every row through serde once more.
-use worker::worker_sys::types::{D1Database, D1Result};
+use worker::worker_sys::types::D1Result;
 
+use super::js::{Database, from_json, json_column};
 use super::storage::{Answer, Storage, text_of};
 use crate::error::ApiError;
 use crate::outage::Outage;
@@ -43,11 +44,13 @@ impl Storage {
     }
 
     fn batch(&self, statements: &[Statement]) -> Result<Promise, JsValue> {
-        let database: D1Database = self.binding(BINDING)?;
+        let database: Database = self.binding(BINDING)?;
+        let params: Vec<&[Param]> = statements.iter().map(|statement| statement.params.as_slice()).collect();
+        // Texts and numbers cannot fail to serialize.
+        let params: Array = from_json(&serde_json::to_string(&params).unwrap_or_default())?.unchecked_into();
         let bound = Array::new();
-        for statement in statements {
-            let params: Array = statement.params.iter().map(to_js).collect();
-            bound.push(&database.prepare(statement.sql)?.bind(params)?.into());
+        for (statement, params) in statements.iter().zip(params.iter()) {
+            bound.push(&database.prepare(statement.sql)?.bind(params.unchecked_into())?.into());
         }
         database.batch(bound)
     }
@@ -56,18 +59,6 @@ impl Storage {
 /// The one column that every statement returns.
 fn texts(result: &D1Result) -> Result<Vec<String>, JsValue> {
     let rows = result.results()?.unwrap_or_default();
-    let column = JsValue::from_str("json");
-    let text =
-        |row| Reflect::get(&row, &column)?.as_string().ok_or_else(|| JsValue::from_str("a row without json"));
+    let text = |row| json_column(row).ok_or_else(|| JsValue::from_str("a row without json"));
     rows.iter().map(text).collect()
-}
-
-fn to_js(param: &Param) -> JsValue {
-    match param {
-        Param::Text(text) => JsValue::from_str(text),
-        // D1 takes no BigInt, so integers travel as doubles; INTEGER columns make them whole again.
-        #[allow(clippy::cast_precision_loss)]
-        Param::Int(number) => JsValue::from_f64(*number as f64),
-        Param::Null => JsValue::NULL,
-    }
 }

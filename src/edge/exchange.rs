@@ -4,10 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use worker::js_sys::{Reflect, Uint8Array};
-use worker::wasm_bindgen_futures::JsFuture;
+use worker::wasm_bindgen::JsCast;
 use worker::{Env, web_sys};
 
+use super::js::Headers;
 use super::storage::{Storage, now, random};
+use super::task::settled;
 use crate::config::Config;
 use crate::domain::ids::{OrganizationId, RequestId};
 use crate::domain::timestamp::Timestamp;
@@ -20,7 +22,7 @@ use crate::wire::{Body, Head, MAX_BODY_BYTES};
 /// One request on its way to its answer, and what is learnt on that way.
 pub(super) struct Exchange {
     pub(super) request: web_sys::Request,
-    pub(super) headers: web_sys::Headers,
+    pub(super) headers: Headers,
     pub(super) method: String,
     /// Scheme, host and port that the client used.
     pub(super) origin: String,
@@ -45,7 +47,7 @@ impl Exchange {
         let (origin, path, query) = parts_of(&url);
         let id = RequestId::v7(started.unix_ms(), &random().map_err(worker::Error::RustError)?);
         Ok(Self {
-            headers: request.headers(),
+            headers: request.headers().unchecked_into(),
             method: request.method(),
             origin: origin.to_owned(),
             path: path.to_owned(),
@@ -64,8 +66,8 @@ impl Exchange {
         self.storage.config()
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<String> {
-        self.headers.get(name).ok().flatten()
+    pub(super) fn header(&self, name: &'static str) -> Option<String> {
+        self.headers.value(name)
     }
 
     /// The hash of the caller's key, without asking the database.
@@ -94,7 +96,7 @@ impl Exchange {
         match length {
             Some(length) if length > MAX_BODY_BYTES => Body::TooLarge,
             Some(_) => match self.request.array_buffer() {
-                Ok(promise) => JsFuture::from(promise)
+                Ok(promise) => settled(&promise)
                     .await
                     .map_or(Body::Broken, |buffer| Body::Bytes(Uint8Array::new(&buffer).to_vec())),
                 Err(_) => Body::Broken,
@@ -113,7 +115,7 @@ impl Exchange {
         };
         let mut bytes = Vec::new();
         loop {
-            let Ok(step) = JsFuture::from(reader.read()).await else {
+            let Ok(step) = settled(&reader.read()).await else {
                 return Body::Broken;
             };
             let done = Reflect::get(&step, &"done".into()).is_ok_and(|done| done.is_truthy());

@@ -5,17 +5,18 @@ mod assets;
 mod d1;
 mod exchange;
 mod health;
+mod js;
 mod r2;
 mod storage;
 mod sweep;
+mod task;
 mod uploads;
 
-use std::panic::AssertUnwindSafe;
-
-use worker::js_sys::futures::future_to_promise;
-use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::wasm_bindgen_futures::JsFuture;
-use worker::{Context, Env, console_error, console_log, event, web_sys};
+use worker::js_sys::Promise;
+use worker::wasm_bindgen::prelude::wasm_bindgen;
+use worker::wasm_bindgen::{self, JsCast, JsValue};
+use worker::worker_sys::types::Context;
+use worker::{Env, console_error, console_log, web_sys};
 
 use crate::config::Config;
 use crate::error::ApiError;
@@ -23,6 +24,7 @@ use crate::log;
 use crate::route::Route;
 use crate::wire::Reply;
 use exchange::Exchange;
+use js::from_json;
 use storage::since;
 
 /// Headers that a page on another origin may read.
@@ -31,18 +33,22 @@ const EXPOSED_HEADERS: &str =
 /// Headers that a page on another origin may send.
 const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, X-Organization-Id";
 
-#[event(fetch)]
-async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker::Result<web_sys::Response> {
+/// The fetch handler. Not `#[event(fetch)]`, which runs it with the executor that [`task`] is there to avoid.
+///
+/// # Errors
+/// When the platform gives no random bytes, or refuses the answer.
+#[wasm_bindgen]
+#[expect(unreachable_pub, reason = "only what is public is exported")]
+pub fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<Promise, JsValue> {
     let exchange = Exchange::open(request, env)?;
-    let answer = future_to_promise(AssertUnwindSafe(async move {
+    let answer = task::run(async move {
         let outcome = exchange.answer().await;
-        exchange.close(outcome).map(JsValue::from).map_err(JsValue::from)
-    }));
+        exchange.close(outcome).map(JsValue::from)
+    });
     // Carried to its end also where the client goes away: what D1 has committed is followed up in R2, and no
     // half-done request stays in memory, which the platform would neither poll again nor drop.
-    let end = JsFuture::from(answer.clone());
-    context.wait_until(async { _ = end.await });
-    Ok(JsFuture::from(answer).await?.unchecked_into())
+    context.wait_until(&answer)?;
+    Ok(answer)
 }
 
 /// Writes one line to the Worker's log.
@@ -78,33 +84,26 @@ impl Exchange {
     }
 
     /// The one exit: headers, log line, response.
-    fn close(&self, outcome: Result<Reply, ApiError>) -> worker::Result<web_sys::Response> {
-        let (reply, error) = match outcome {
+    fn close(&self, outcome: Result<Reply, ApiError>) -> Result<web_sys::Response, JsValue> {
+        let (mut reply, error) = match outcome {
             Ok(reply) => (reply, None),
             Err(error) => (Reply::from(&error), Some(error)),
         };
-        let headers = web_sys::Headers::new()?;
-        let timing = log::server_timing(self.storage.r2_ms.get(), self.storage.d1_ms.get());
-        headers.set("x-request-id", &self.id.to_string())?;
-        headers.set("cache-control", "no-store")?;
-        headers.set("x-content-type-options", "nosniff")?;
+        reply.add("x-request-id", self.id.to_string());
+        reply.add("cache-control", "no-store");
+        reply.add("x-content-type-options", "nosniff");
         if !reply.body.is_empty() {
-            headers.set("content-type", "application/json")?;
+            reply.add("content-type", "application/json");
         }
+        let timing = log::server_timing(self.storage.r2_ms.get(), self.storage.d1_ms.get());
         if !timing.is_empty() {
-            headers.set("server-timing", &timing)?;
+            reply.add("server-timing", timing);
         }
-        for (name, value) in &reply.headers {
-            headers.set(name, value)?;
-        }
-        self.set_cors_headers(&headers)?;
+        self.add_cors_headers(&mut reply);
         self.log(&reply, error.as_ref());
 
-        let init = web_sys::ResponseInit::new();
-        init.set_status(reply.status);
-        init.set_headers(&headers);
         let body = (self.method != "HEAD" && !reply.body.is_empty()).then_some(reply.body.as_str());
-        Ok(web_sys::Response::new_with_opt_str_and_init(body, &init)?)
+        web_sys::Response::new_with_opt_str_and_init(body, from_json(&reply.init())?.unchecked_ref())
     }
 
     fn log(&self, reply: &Reply, error: Option<&ApiError>) {
@@ -142,20 +141,17 @@ impl Exchange {
             .with_header("access-control-max-age", "86400"))
     }
 
-    fn set_cors_headers(&self, headers: &web_sys::Headers) -> worker::Result<()> {
+    fn add_cors_headers(&self, reply: &mut Reply) {
         // A wrong configuration has been answered already; its answer is for no page.
-        let Ok(config) = self.config() else {
-            return Ok(());
-        };
+        let Ok(config) = self.config() else { return };
         if !config.cors.is_on() {
-            return Ok(());
+            return;
         }
         // Caches must not give one origin's answer to another.
-        headers.set("vary", "Origin")?;
+        reply.add("vary", "Origin");
         if let Some(allowed) = config.cors.allow_origin(self.header("origin").as_deref()) {
-            headers.set("access-control-allow-origin", allowed)?;
-            headers.set("access-control-expose-headers", EXPOSED_HEADERS)?;
+            reply.add("access-control-allow-origin", allowed);
+            reply.add("access-control-expose-headers", EXPOSED_HEADERS);
         }
-        Ok(())
     }
 }

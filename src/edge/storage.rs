@@ -1,17 +1,14 @@
 //! What every storage call has in common, whoever makes it: a request or the sweeper.
 
 use std::cell::{Cell, OnceCell};
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
-use std::time::Duration;
 
+use worker::Env;
 use worker::js_sys::{self, Date, JSON, Promise, Reflect};
 use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::wasm_bindgen_futures::JsFuture;
-use worker::{Delay, Env};
 
+use super::js::with_constant;
+use super::task::{Alarm, settled, sleep};
 use crate::config::{Config, DEFAULT_STORAGE_TIMEOUT_MS};
 use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
@@ -28,6 +25,7 @@ pub(super) struct Storage {
     pub(super) r2_ms: Cell<Option<u64>>,
     pub(super) d1_ms: Cell<Option<u64>>,
     pub(super) retries: Cell<u32>,
+    alarm: Alarm,
 }
 
 /// Why a call came to nothing: what kind of failure it was, and text for the log.
@@ -35,7 +33,8 @@ pub(super) type Failure = (Outage, String);
 
 impl Storage {
     pub(super) fn new(env: Env) -> Self {
-        Self { env, r2_ms: Cell::default(), d1_ms: Cell::default(), retries: Cell::default() }
+        let (r2_ms, d1_ms, retries, alarm) = Default::default();
+        Self { env, r2_ms, d1_ms, retries, alarm }
     }
 
     /// The configuration, validated at the first request of the isolate.
@@ -52,8 +51,8 @@ impl Storage {
     }
 
     /// A binding of wrangler.toml, as the thin type that the caller names.
-    pub(super) fn binding<T: JsCast>(&self, name: &str) -> Result<T, JsValue> {
-        let value = Reflect::get(&self.env, &JsValue::from_str(name))?;
+    pub(super) fn binding<T: JsCast>(&self, name: &'static str) -> Result<T, JsValue> {
+        let value = with_constant(name, |name| Reflect::get(&self.env, name))?;
         // Not checked further: a test may put a proxy in its place.
         if value.is_object() {
             Ok(value.unchecked_into())
@@ -74,7 +73,7 @@ impl Storage {
         let started = now();
         // Nothing gets here without a configuration.
         let limit = self.config().map_or(DEFAULT_STORAGE_TIMEOUT_MS, |config| config.storage_timeout_ms);
-        let outcome = within(limit, self.tries(judge, call)).await;
+        let outcome = self.alarm.within(limit, self.tries(judge, call)).await;
         total.set(Some(total.get().unwrap_or_default() + since(started)));
         // A call that never answers may still have done its work, as one whose answer was lost.
         outcome.unwrap_or_else(|| Err((Outage::Shed, format!("no answer within {limit} ms"))))
@@ -88,7 +87,7 @@ impl Storage {
         let mut attempt = 1;
         loop {
             let outcome = match call() {
-                Ok(promise) => JsFuture::from(promise).await,
+                Ok(promise) => settled(&promise).await,
                 Err(error) => Err(error),
             };
             let message = match outcome {
@@ -102,7 +101,7 @@ impl Storage {
             attempt += 1;
             self.retries.set(self.retries.get() + 1);
             let random = random().map_or(u16::MAX, u16::from_ne_bytes);
-            Delay::from(Duration::from_millis(backoff_ms(attempt, random))).await;
+            sleep(backoff_ms(attempt, random)).await;
         }
     }
 }
@@ -112,17 +111,6 @@ pub(super) struct Answer {
     pub(super) value: JsValue,
     /// Whether the call was made before, and may have been carried out then.
     pub(super) repeated: bool,
-}
-
-/// What `future` comes to; `None` when that takes longer than so many milliseconds.
-async fn within<T>(ms: u64, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    let mut deadline = pin!(Delay::from(Duration::from_millis(ms)));
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => deadline.as_mut().poll(context).map(|()| None),
-    })
-    .await
 }
 
 /// A variable as text: numbers and arrays of wrangler.toml arrive as such, not as strings.

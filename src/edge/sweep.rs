@@ -1,8 +1,13 @@
 //! The hourly cron: runs the sweeper and logs what it did.
 
-use worker::{Env, ScheduleContext, ScheduledEvent, event};
+use worker::Env;
+use worker::js_sys::Promise;
+use worker::wasm_bindgen::prelude::wasm_bindgen;
+use worker::wasm_bindgen::{self, JsValue};
+use worker::worker_sys::types::{ScheduleContext, ScheduledEvent};
 
 use super::storage::{self, moment, since};
+use super::task;
 use crate::domain::ids::OBJECT_PREFIX;
 use crate::error::ApiError;
 use crate::log::SweepLine;
@@ -10,13 +15,22 @@ use crate::store::Operation;
 use crate::store::rights::Identity;
 use crate::sweeper::{self, Page, Swept};
 
-#[event(scheduled)]
-async fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) {
+/// What the clock starts; see `fetch` for why it has no `#[event(scheduled)]`.
+#[wasm_bindgen]
+#[expect(unreachable_pub, reason = "only what is public is exported")]
+pub fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) -> Promise {
+    task::run(async move {
+        sweep(&event, env).await;
+        Ok(JsValue::UNDEFINED)
+    })
+}
+
+async fn sweep(event: &ScheduledEvent, env: Env) {
     let started = storage::now();
     let storage = storage::Storage::new(env);
     let mut swept = Swept::default();
     // The clock. Only who tries it locally can name a later moment, to see what will be removed then.
-    let now = started.max(moment(event.schedule()));
+    let now = started.max(event.scheduled_time().map_or(started, moment));
     let outcome = match storage.config() {
         Ok(config) => sweeper::sweep(&storage, now, config.sweep_orphans, &mut swept).await,
         Err(error) => Err(error),

@@ -10,13 +10,15 @@ pub mod rights;
 pub mod sweep;
 pub mod uploads;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
 use rights::Identity;
 
-/// A value bound to a statement.
-#[derive(Debug, Clone, PartialEq)]
+/// A value bound to a statement. It travels to D1 as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum Param {
     /// TEXT
     Text(String),

@@ -32,7 +32,7 @@ const HEADERS: Partial<Record<Code, Record<string, unknown>>> = {
 
 /** Headers that every JSON answer has, and no other. */
 export const COMMON = { "cache-control": "no-store", "content-type": "application/json", "x-content-type-options": "nosniff" };
-const OF_THE_MOMENT = ["connection", "content-encoding", "content-length", "date", "keep-alive", "server-timing", "transfer-encoding", "x-request-id", "x-test-memory", "x-test-trace"];
+const OF_THE_MOMENT = ["connection", "content-encoding", "content-length", "date", "keep-alive", "server-timing", "transfer-encoding", "x-request-id", "x-test-memory", "x-test-cost", "x-test-trace"];
 
 /** All headers but those of the transport and those whose value differs from request to request. */
 export function headersOf(answer: Answer): Record<string, string> {

@@ -1,10 +1,11 @@
 // A test-only main module around the built Worker. It records the storage calls of a request, in order,
-// and lets a request name the faults it wants: header `x-test-faults` in, `x-test-trace` out.
+// with what D1 says they cost, and lets a request name the faults it wants: header `x-test-faults` in,
+// `x-test-trace` and `x-test-cost` out.
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { memory } from "./memory.ts";
 // @ts-expect-error The build has no type declarations.
 import Inner from "../../build/index.js";
-import type { Fault } from "./harness.ts";
+import type { Cost, Fault } from "./harness.ts";
 
 interface Env {
   BUCKET: object;
@@ -14,7 +15,7 @@ interface Env {
 /** Calls that reach storage; all others (prepare, bind) happen in the isolate. */
 const STORAGE_CALLS = ["head", "get", "put", "delete", "list", "batch", "run", "all", "first", "raw", "exec"];
 
-function wrap(name: string, binding: object, faults: Fault[], trace: string[]): object {
+function wrap(name: string, binding: object, faults: Fault[], trace: string[], cost: Cost): object {
   const count = new Map<string, number>();
   return new Proxy(binding, {
     get(target, property) {
@@ -31,6 +32,10 @@ function wrap(name: string, binding: object, faults: Fault[], trace: string[]): 
         if (fault?.how === "hang") return new Promise(() => {});
         if (fault?.how === "delay") await scheduler.wait(fault.ms ?? 0);
         const result: unknown = await Reflect.apply(value, target, args);
+        for (const { meta } of name === "DB" ? (result as { meta: Cost }[]) : []) {
+          cost.rows_read += meta.rows_read;
+          cost.rows_written += meta.rows_written;
+        }
         if (fault?.how === "throw after") throw new Error(fault.message);
         if (fault?.how === "hang after") return new Promise(() => {});
         return result;
@@ -40,23 +45,26 @@ function wrap(name: string, binding: object, faults: Fault[], trace: string[]): 
 }
 
 export default class extends WorkerEntrypoint<Env> {
-  private inner(faults: Fault[], trace: string[]): any {
-    const BUCKET = wrap("BUCKET", this.env.BUCKET, faults, trace);
-    const DB = wrap("DB", this.env.DB, faults, trace);
+  private inner(faults: Fault[], trace: string[], cost: Cost): any {
+    const BUCKET = wrap("BUCKET", this.env.BUCKET, faults, trace, cost);
+    const DB = wrap("DB", this.env.DB, faults, trace, cost);
     return new Inner(this.ctx, { ...this.env, BUCKET, DB });
   }
 
   /** A run of the sweeper; its faults come in place of the cron pattern, which the Worker does not read. */
   override async scheduled(controller: ScheduledController): Promise<void> {
-    await this.inner(controller.cron.startsWith("[") ? JSON.parse(controller.cron) : [], []).scheduled(controller);
+    const faults = controller.cron.startsWith("[") ? JSON.parse(controller.cron) : [];
+    await this.inner(faults, [], { rows_read: 0, rows_written: 0 }).scheduled(controller);
   }
 
   override async fetch(request: Request): Promise<Response> {
     const faults = JSON.parse(request.headers.get("x-test-faults") ?? "[]") as Fault[];
     const trace: string[] = [];
-    const answer: Response = await this.inner(faults, trace).fetch(request);
+    const cost: Cost = { rows_read: 0, rows_written: 0 };
+    const answer: Response = await this.inner(faults, trace, cost).fetch(request);
     const response = new Response(answer.body, answer);
     response.headers.set("x-test-trace", JSON.stringify(trace));
+    response.headers.set("x-test-cost", JSON.stringify(cost));
     response.headers.set("x-test-memory", JSON.stringify(memory()));
     return response;
   }

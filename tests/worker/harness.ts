@@ -1,11 +1,11 @@
 // The built Worker in workerd with real D1 and R2, people with keys, and an HTTP client that checks every
 // answer: envelope, headers that all have, and the schema that openapi.json promises.
-import { createHash, randomBytes, randomUUID } from "node:crypto";
-import { crc32 } from "node:zlib";
+import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect } from "vitest";
 import { createTestHarness, type TestHarness } from "wrangler";
 import { type Code, expectRefusal } from "./answers.ts";
 import type { Statement } from "./backstage.ts";
+import { hashOf, makeToken } from "./key.ts";
 import { checkAgainstOpenApi } from "./openapi.ts";
 import { sendRaw } from "./raw.ts";
 
@@ -18,6 +18,12 @@ export interface Fault {
   how: "throw" | "throw after" | "hang" | "hang after" | "delay";
   message?: string;
   ms?: number;
+}
+
+/** Rows that D1 says a request read and wrote, as it bills them. */
+export interface Cost {
+  rows_read: number;
+  rows_written: number;
 }
 
 export interface Person {
@@ -36,6 +42,8 @@ export interface Answer {
   json: any;
   /** The storage calls in order; empty unless the worker runs behind faults.ts. */
   trace: string[];
+  /** What they cost; nothing unless the worker runs behind faults.ts. */
+  cost: Cost;
 }
 
 export interface CallOptions {
@@ -66,22 +74,6 @@ const BACKSTAGE = {
   d1_databases: [{ binding: "DB", database_name: "asset-uploads", database_id: "00000000-0000-0000-0000-000000000000" }],
   r2_buckets: [{ binding: "BUCKET", bucket_name: "asset-uploads" }],
 };
-
-const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-function base62(number: bigint, width: number): string {
-  let digits = "";
-  for (let i = 0; i < width; i++, number /= 62n) digits = BASE62[Number(number % 62n)] + digits;
-  return digits;
-}
-
-/** An API key, made as the design says, independently of the Worker's code. */
-export function makeToken(): string {
-  const checked = `au_${base62(BigInt(`0x${randomBytes(32).toString("hex")}`), 43)}`;
-  return checked + base62(BigInt(crc32(checked)), 6);
-}
-
-export const hashOf = (token: string) => createHash("sha256").update(token).digest("hex");
 
 export class World {
   harness: TestHarness;
@@ -138,16 +130,17 @@ export class World {
     const received = await sendRaw(this.url, head.replace("\r\n", "\r\nConnection: close\r\n"), "\r\n\r\n", ...body);
     // What workerd refuses itself never reaches the Worker, whose answers all have this header.
     if (received.headers.has("x-request-id")) return this.checked({ method, path, ...received });
-    return { method, path, ...received, json: undefined, trace: [] };
+    return { method, path, ...received, json: undefined, trace: [], cost: { rows_read: 0, rows_written: 0 } };
   }
 
   /** What every answer must have. */
-  private checked(received: Omit<Answer, "json" | "trace">, token?: string): Answer {
+  private checked(received: Omit<Answer, "json" | "trace" | "cost">, token?: string): Answer {
     const { method, headers, text } = received;
     const answer: Answer = {
       ...received,
       json: text === "" ? undefined : JSON.parse(text),
       trace: JSON.parse(headers.get("x-test-trace") ?? "[]"),
+      cost: JSON.parse(headers.get("x-test-cost") ?? '{"rows_read":0,"rows_written":0}'),
     };
     expect(headers.get("x-request-id")).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
     expect(headers.get("cache-control")).toBe("no-store");

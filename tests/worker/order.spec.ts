@@ -2,7 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { type Code, confirmedFault, expectRefusal, headersOf, keyFault, organizationFault, pathFault, typeRejected } from "./answers.ts";
-import { type Answer, type CallOptions, makeToken, type Person, world } from "./harness.ts";
+import { type Answer, type CallOptions, type Person, world } from "./harness.ts";
+import { makeToken } from "./key.ts";
 
 const w = world({ config: "tests/worker/faults.toml" });
 const R2_DOWN = [{ call: "BUCKET.head", how: "throw", message: "head: Unforeseen. (10020)" }] as const;

@@ -2,7 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { type Code, confirmedFault, expectRefusal } from "./answers.ts";
-import { type Answer, type Fault, hashOf, type Person, world } from "./harness.ts";
+import { type Answer, type Fault, type Person, world } from "./harness.ts";
+import { hashOf } from "./key.ts";
 import { cancel, office, S3, wait } from "./uploading.ts";
 
 // Storage is waited for however busy the machine is: an answer given up would leave the outcome open.

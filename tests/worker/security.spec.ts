@@ -3,7 +3,8 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { COMMON, headersOf } from "./answers.ts";
-import { type Answer, type CallOptions, makeToken, type Person, world } from "./harness.ts";
+import { type Answer, type CallOptions, type Person, world } from "./harness.ts";
+import { makeToken } from "./key.ts";
 import { ask, cancel, LOST, office, PHOTO, put, read, readAsset, S3, start, uploadOf } from "./uploading.ts";
 
 const w = world({ config: "tests/worker/faults.toml", ...S3 });

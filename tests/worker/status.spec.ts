@@ -1,7 +1,8 @@
 // Health, readiness, the published description, and the log.
 import { isDeepStrictEqual } from "node:util";
 import { describe, expect, test } from "vitest";
-import { makeToken, world } from "./harness.ts";
+import { world } from "./harness.ts";
+import { makeToken } from "./key.ts";
 import { openapi } from "./openapi.ts";
 
 describe("the Worker as deployed", () => {

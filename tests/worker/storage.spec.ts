@@ -2,7 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { type Code, confirmedFault, expectRefusal, typeRejected } from "./answers.ts";
-import { type Fault, makeToken, type Person, world } from "./harness.ts";
+import { type Fault, type Person, world } from "./harness.ts";
+import { makeToken } from "./key.ts";
 
 const w = world({ config: "tests/worker/faults.toml" });
 

@@ -2,7 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { confirmedFault, expectRefusal } from "./answers.ts";
-import { type Answer, makeToken, type Person, world } from "./harness.ts";
+import { type Answer, type Person, world } from "./harness.ts";
+import { makeToken } from "./key.ts";
 import { ask, cancel, LOST, NOTHING, office, once, PHOTO, read, readAsset, S3, statusOf, traces, uploadOf, wait } from "./uploading.ts";
 
 const w = world({ config: "tests/worker/faults.toml", ...S3 });

@@ -2,7 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Code, expectRefusal } from "./answers.ts";
-import { type Answer, type CallOptions, makeToken, type Person, world } from "./harness.ts";
+import { type Answer, type CallOptions, type Person, world } from "./harness.ts";
+import { makeToken } from "./key.ts";
 import { openapi } from "./openapi.ts";
 import { ask, cancel, PHOTO, read, readAsset } from "./uploading.ts";
 

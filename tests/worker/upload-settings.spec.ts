@@ -1,6 +1,7 @@
 // Uploads as the operator may set them up: overwriting permitted, other limits, and storage keys that are missing.
 import { describe, expect, test } from "vitest";
-import { makeToken, world } from "./harness.ts";
+import { world } from "./harness.ts";
+import { makeToken } from "./key.ts";
 import { ask, NOTHING, office, PHOTO, put, read, readAsset, S3, start, traces } from "./uploading.ts";
 
 describe("WRITE_ONCE=false", () => {

@@ -1,0 +1,209 @@
+// The stage: one workerd with wrangler's simulators of D1 and R2, databases of three sizes, a bucket, and every
+// peer on a port of its own, all on the same data.
+import { randomUUID } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, rmSync, statfsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
+import { unstable_readConfig } from "wrangler";
+import { hashOf, makeToken } from "../tests/worker/key.ts";
+import { type Module, ROOT } from "./peers.ts";
+
+/** In memory where there is room: how long this machine's disk takes to sync is nobody's merit. */
+const PERSIST = pathToFileURL(`${hasRoom("/dev/shm") ? "/dev/shm" : tmpdir()}/asset-uploads-bench/`);
+export const COMPATIBILITY_DATE = "2026-10-22";
+
+/** Assets in each database. */
+export const SIZES = { small: 1_000, medium: 100_000, large: 1_000_000 };
+export type Size = keyof typeof SIZES;
+
+/** Uploads that wait to be confirmed, again and again: as many in each database, with their objects. */
+const POOL = 640;
+
+/** The variables of wrangler.toml, with those that a deployment would set. */
+export function variables(): Record<string, string> {
+  const { vars } = unstable_readConfig({ config: new URL("wrangler.toml", ROOT).pathname }, { hideWarnings: true });
+  return {
+    ...(vars as Record<string, string>),
+    PUBLIC_BASE_URL: "https://assets.example.com",
+    S3_ENDPOINT: "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com",
+    S3_ACCESS_KEY_ID: "benchmark",
+    S3_SECRET_ACCESS_KEY: "benchmark-only",
+  };
+}
+
+export interface Actor {
+  name: string;
+  modules: Module[];
+  database: Size;
+}
+
+/** What all requests of the benchmark are about. */
+export const CAST = {
+  token: makeToken(),
+  org: randomUUID(),
+  user: randomUUID(),
+  folder: randomUUID(),
+  asset: uuidV7(Date.UTC(2026, 0, 1)),
+  pool: Array.from({ length: POOL }, (_, i) => uuidV7(Date.now() - POOL + i)),
+};
+
+function uuidV7(ms: number): string {
+  const time = ms.toString(16).padStart(12, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
+}
+
+function hasRoom(folder: string): boolean {
+  if (!existsSync(folder)) return false;
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize > 4e9;
+}
+
+const databaseId = (size: Size) => `bench-${size}`;
+
+function options(actors: Actor[]): ConstructorParameters<typeof Miniflare>[0] {
+  const worker = (name: string, modules: Module[], databases: Record<string, string>) => ({
+    name,
+    modulesRoot: "/",
+    modules: modules.map(({ path, type, contents }) => ({
+      type,
+      path: `/${path}`,
+      contents: type === "CompiledWasm" ? new Uint8Array(contents) : contents.toString("utf8"),
+    })),
+    compatibilityDate: COMPATIBILITY_DATE,
+    bindings: variables(),
+    d1Databases: databases,
+    r2Buckets: { BUCKET: "bench" },
+    unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+  });
+  const all = Object.fromEntries((Object.keys(SIZES) as Size[]).map((size) => [size, databaseId(size)]));
+  const backstage = { path: "backstage.js", type: "ESModule" as const, contents: Buffer.from(BACKSTAGE) };
+  return convertV4MiniflareOptions({
+    workers: [worker("backstage", [backstage], all), ...actors.map(({ name, modules, database }) => worker(name, modules, { DB: databaseId(database) }))],
+    resourcePersistencePath: PERSIST.pathname,
+    log: new Log(LogLevel.ERROR),
+    handleStructuredLogs: () => {},
+    logRequests: false,
+    telemetry: { enabled: false },
+  } as never);
+}
+
+/** Sets the scene between blocks: SQL in a database, or objects in the bucket. */
+const BACKSTAGE = `
+export default {
+  async fetch(request, env) {
+    const { size, statements, objects = [] } = await request.json();
+    for (let i = 0; i < objects.length; i += 16) {
+      await Promise.all(objects.slice(i, i + 16).map((key) => env.BUCKET.put(key, "0123456789", { httpMetadata: { contentType: "image/png" } })));
+    }
+    if (size === undefined) return Response.json([]);
+    const results = await env[size].batch(statements.map(([sql, ...params]) => env[size].prepare(sql).bind(...params)));
+    return Response.json(results.map(({ results }) => results));
+  },
+};`;
+
+export class Stage {
+  private readonly miniflare: Miniflare;
+
+  private constructor(miniflare: Miniflare) {
+    this.miniflare = miniflare;
+  }
+
+  /** Removes what an earlier run has left, makes the databases and the bucket. `told` hears how far it is. */
+  static async prepare(told: (what: string) => void): Promise<void> {
+    rmSync(PERSIST, { recursive: true, force: true });
+    const stage = await Stage.open([]);
+    for (const size of Object.keys(SIZES) as Size[]) {
+      // The name by which the file is recognised below.
+      await stage.sql(size, [...migrations(), `INSERT INTO organizations VALUES ('${CAST.org}', '${size}', 0)`].map((sql): [string] => [sql]));
+    }
+    await stage.backstage({ objects: [...CAST.pool, CAST.asset].map((id) => `uploads/${id}`) });
+    await stage.close();
+    const folder = new URL("d1/", PERSIST);
+    for (const entry of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+      if (!entry.endsWith(".sqlite") || entry.includes("metadata")) continue;
+      const database = new DatabaseSync(new URL(entry, folder).pathname);
+      fill(database, told);
+      database.close();
+    }
+  }
+
+  static async open(actors: Actor[]): Promise<Stage> {
+    const stage = new Stage(new Miniflare(options(actors)));
+    await stage.miniflare.ready;
+    return stage;
+  }
+
+  async port(name: string): Promise<number> {
+    return Number((await this.miniflare.unsafeGetDirectURL(name)).port);
+  }
+
+  /** The rows of each statement of one transaction. */
+  async sql(size: Size, statements: [sql: string, ...params: unknown[]][]): Promise<any[][]> {
+    return this.backstage({ size, statements });
+  }
+
+  /** Makes the pool wait again: no asset, no mark of a confirmation. */
+  async reset(size: Size): Promise<void> {
+    const ids = JSON.stringify(CAST.pool);
+    await this.sql(size, [
+      ["DELETE FROM assets WHERE id IN (SELECT value FROM json_each(?))", ids],
+      ["UPDATE asset_uploads SET confirmed_at = NULL WHERE id IN (SELECT value FROM json_each(?)) AND confirmed_at IS NOT NULL", ids],
+    ]);
+  }
+
+  /** The process that runs them all. */
+  pid(): number {
+    const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim().split(" ");
+    const pid = children.find((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("workerd"));
+    if (pid === undefined) throw new Error("workerd does not run");
+    return Number(pid);
+  }
+
+  close(): Promise<void> {
+    return this.miniflare.dispose();
+  }
+
+  private async backstage(body: unknown): Promise<any> {
+    const url = await this.miniflare.unsafeGetDirectURL("backstage");
+    const answer = await fetch(url, { method: "POST", body: JSON.stringify(body) });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`backstage: ${text}`);
+    return JSON.parse(text);
+  }
+}
+
+/** The statements of the real migrations, and of the column that the peer hono needs. */
+function migrations(): string[] {
+  const folder = new URL("migrations/", ROOT);
+  const files = readdirSync(folder).sort().map((name) => new URL(name, folder));
+  const all = [...files, new URL("bench/peers/hono/confirmed_at.sql", ROOT)].map((file) => readFileSync(file, "utf8")).join("\n");
+  return all.replaceAll(/--.*$/gm, "").split(";").map((sql) => sql.trim()).filter((sql) => sql !== "");
+}
+
+/** Confirmed uploads as years of use leave them, and the pool; straight into the file, which D1 would take minutes for. */
+function fill(database: DatabaseSync, told: (what: string) => void): void {
+  const size = (database.prepare("SELECT name FROM organizations").get() as { name: Size }).name;
+  const count = SIZES[size];
+  told(`${count.toLocaleString("en")} assets`);
+  const { org, user, folder, asset, token, pool } = CAST;
+  const start = Date.UTC(2026, 0, 1);
+  database.exec("PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF; BEGIN");
+  database.prepare("INSERT INTO users (id, email, first_name, email_verified_at, created_at) VALUES (?, 'ann@example.com', 'Ann', 1, 0)").run(user);
+  database.prepare("INSERT INTO memberships (org_id, user_id, role) VALUES (?, ?, 'editor')").run(org, user);
+  database.prepare("INSERT INTO api_keys (id, token_hash, user_id, org_id, name, created_at) VALUES (?, ?, ?, ?, 'bench', 0)").run(randomUUID(), hashOf(token), user, org);
+  database.prepare("INSERT INTO folders (id, org_id, name, created_by, created_at, updated_at) VALUES (?, ?, 'Folder', ?, 0, 0)").run(folder, org, user);
+  // Ids that sort by time, as the Worker makes them, but for one, which the reads are about.
+  const rows = `WITH RECURSIVE n (i, t) AS (SELECT 1, ${start + 1} UNION ALL SELECT i + 1, t + 20000 FROM n WHERE i < ${count}),
+    ids AS (SELECT t, printf('%s-%s-7%s-8%s-%s', substr(printf('%012x', t), 1, 8), substr(printf('%012x', t), 9),
+      lower(substr(hex(randomblob(2)), 2)), lower(substr(hex(randomblob(2)), 2)), lower(hex(randomblob(6)))) AS id FROM n
+      UNION ALL SELECT ${start}, '${asset}')`;
+  database.prepare(`INSERT INTO asset_uploads ${rows}
+    SELECT id, ?1, 'photo-' || substr(id, 1, 13) || '.png', 'image/png', 10, ?2, t, t + 86400000, t FROM ids`).run(org, user);
+  database.prepare(`INSERT INTO assets SELECT id, org_id, ?1, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload', id,
+    '781e5e245d69b566979b86e28d23f2c7', lower(hex(randomblob(16))), created_by, created_at, created_at, NULL, NULL FROM asset_uploads`).run(folder);
+  const pending = database.prepare("INSERT INTO asset_uploads VALUES (?, ?, 'photo.png', 'image/png', 10, ?, ?, ?, NULL)");
+  for (const id of pool) pending.run(id, org, user, Date.now(), Date.now() + 86_400_000);
+  database.exec("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)");
+}

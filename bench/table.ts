@@ -1,0 +1,32 @@
+// The results as a table.
+import type { Measure, Result } from "./measures.ts";
+
+export interface Results {
+  date: string;
+  minutes: number;
+  machine: { cpu: string; cores: number; memory_gb: number; node: string };
+  measures: Record<string, Measure>;
+}
+
+const COLUMNS = ["ours", "floor", "hono", "hono-tuned"];
+
+/** Three digits that count. */
+export const short = (value: number): string => (Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3))));
+
+function cell(result: Result | undefined): string {
+  if (result === undefined) return "";
+  const range = result.blocks > 1 ? ` (${short(result.p10)}-${short(result.p90)})` : "";
+  const ratio = result.ratio ? ` ${result.ratio.median.toFixed(2)}x` : "";
+  return `${short(result.median)}${range}${ratio}`;
+}
+
+/** Markdown, which reads well on a terminal, too. */
+export function table({ measures, date, machine, minutes }: Results): string {
+  const rows = Object.values(measures).map((measure) => [`${measure.title}, ${measure.unit}`, ...COLUMNS.map((name) => cell(measure.results[name]))]);
+  const all = [["median (p10-p90), ratio", ...COLUMNS], ...rows];
+  const widths = all[0]!.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
+  const line = (row: string[]) => `| ${row.map((text, i) => text.padEnd(widths[i]!)).join(" | ")} |`;
+  const rule = `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`;
+  const head = `${date}, ${machine.cores} cores (${machine.cpu}), ${machine.memory_gb} GB, ${minutes} minutes.`;
+  return [head, "", line(all[0]!), rule, ...all.slice(1).map(line)].join("\n");
+}

@@ -1,0 +1,80 @@
+//! Bindings that cross to JavaScript as seldom as can be: constant texts cross once an isolate, and what has
+//! many parts crosses as one text of JSON.
+
+use std::cell::RefCell;
+use std::ptr;
+
+use worker::js_sys::{Array, JSON, JsString, Promise};
+use worker::wasm_bindgen::prelude::wasm_bindgen;
+use worker::wasm_bindgen::{self, JsCast, JsValue};
+
+#[wasm_bindgen]
+extern "C" {
+    /// `Headers`
+    pub(super) type Headers;
+
+    #[wasm_bindgen(method, js_name = get)]
+    fn get_header(this: &Headers, name: &JsString) -> Option<String>;
+
+    /// `D1Database`
+    pub(super) type Database;
+
+    #[wasm_bindgen(method, catch, js_name = prepare)]
+    fn prepare_sql(this: &Database, sql: &JsString) -> Result<Statement, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn batch(this: &Database, statements: Array) -> Result<Promise, JsValue>;
+
+    /// `D1PreparedStatement`
+    pub(super) type Statement;
+
+    #[wasm_bindgen(method, catch, variadic)]
+    pub(super) fn bind(this: &Statement, values: Array) -> Result<Statement, JsValue>;
+
+    /// A row of one column.
+    type Row;
+
+    #[wasm_bindgen(method, getter)]
+    fn json(this: &Row) -> Option<String>;
+}
+
+thread_local! {
+    /// Two dozen, found by the place of the text, which a constant keeps.
+    static CONSTANTS: RefCell<Vec<(&'static str, JsString)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Passes a constant as JavaScript's text.
+pub(super) fn with_constant<T>(text: &'static str, take: impl FnOnce(&JsString) -> T) -> T {
+    CONSTANTS.with_borrow_mut(|all| match all.iter().find(|(one, _)| ptr::eq(*one, text)) {
+        Some((_, constant)) => take(constant),
+        None => {
+            let constant = text.into();
+            let taken = take(&constant);
+            all.push((text, constant));
+            taken
+        }
+    })
+}
+
+impl Headers {
+    /// A header of the request.
+    pub(super) fn value(&self, name: &'static str) -> Option<String> {
+        with_constant(name, |name| self.get_header(name))
+    }
+}
+
+impl Database {
+    pub(super) fn prepare(&self, sql: &'static str) -> Result<Statement, JsValue> {
+        with_constant(sql, |sql| self.prepare_sql(sql))
+    }
+}
+
+/// The column `json` of a row.
+pub(super) fn json_column(row: JsValue) -> Option<String> {
+    row.unchecked_into::<Row>().json()
+}
+
+/// A value as JavaScript's, by way of JSON.
+pub(super) fn from_json(text: &str) -> Result<JsValue, JsValue> {
+    JSON::parse(text)
+}
