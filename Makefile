@@ -57,7 +57,7 @@ test-native: rust
 	cargo test --quiet
 
 .PHONY: test-worker
-test-worker: build/bundle/index.js .dev.vars
+test-worker: build/bundle/entry.js .dev.vars
 	tsc --noEmit
 	vitest run
 
@@ -66,16 +66,16 @@ test-scale: $(NODE_STAMP)
 	node bench/scale.ts --check
 
 .PHONY: fuzz
-fuzz: rust build/bundle/index.js .dev.vars $(FUZZ_STAMP) ## parsers under arbitrary input, and schemathesis against the Worker: make fuzz FUZZ_EXAMPLES=15 for a short run
+fuzz: rust build/bundle/entry.js .dev.vars $(FUZZ_STAMP) ## parsers under arbitrary input, and schemathesis against the Worker: make fuzz FUZZ_EXAMPLES=15 for a short run
 	PROPTEST_CASES=$${PROPTEST_CASES:-$$(( $${FUZZ_EXAMPLES:-100} * 50 ))} cargo test --quiet --test fuzz
 	vitest run --config tests/fuzz/vitest.config.ts
 
 .PHONY: soak
-soak: build/bundle/index.js .dev.vars ## 32 clients while storage fails at random, then an audit: 10 minutes, or make soak MINUTES=2
+soak: build/bundle/entry.js .dev.vars ## 32 clients while storage fails at random, then an audit: 10 minutes, or make soak MINUTES=2
 	vitest run --config tests/soak/vitest.config.ts
 
 .PHONY: bench
-bench: build/bundle/index.js ## our Worker beside a floor and two peers, ten minutes; make bench PATIENCE=0.15 for a rough run
+bench: build/bundle/entry.js ## our Worker beside a floor and two peers, ten minutes; make bench PATIENCE=0.15 for a rough run
 	BENCH_PATIENCE=$(or $(PATIENCE),1) node bench/run.ts
 
 .PHONY: bench-check
@@ -83,7 +83,7 @@ bench-check: $(NODE_STAMP) ## compare the last make bench with the goals
 	node bench/goals.ts
 
 .PHONY: profile
-profile: build/bundle/index.js ## where our CPU time goes, after make bench; make profile PEER=floor for another
+profile: build/bundle/entry.js ## where our CPU time goes, after make bench; make profile PEER=floor for another
 	node bench/profile.ts $(or $(PEER),ours)
 
 .PHONY: admin
@@ -103,7 +103,7 @@ define admin
 endef
 
 .PHONY: size
-size: build/bundle/index.js ## the Worker's size, gzipped
+size: build/bundle/entry.js ## the Worker's size, gzipped
 	@for file in build/bundle/*.js build/bundle/*.wasm; do printf '%-20s %7d bytes, %7d gzipped\n' $$file $$(wc -c < $$file) $$(gzip -9c $$file | wc -c); done
 
 .PHONY: clean
@@ -120,7 +120,7 @@ build/index.js: $(SOURCES) $(NODE_STAMP) $(WORKER_BUILD) $(WASM_BINDGEN) $(WASM_
 	@touch $@
 
 # The Worker as `wrangler deploy` would upload it, which the tests start without building it again.
-build/bundle/index.js: build/index.js src/entry.js wrangler.toml
+build/bundle/entry.js: build/index.js src/entry.js wrangler.toml
 	rm -rf build/bundle
 	wrangler deploy --dry-run --outdir build/bundle
 

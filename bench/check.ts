@@ -30,8 +30,11 @@ async function callsOf(client: Clients, bytes: Buffer): Promise<Call[]> {
 
 /** What canned.ts answers: for each statement, as it was asked, what D1 said. */
 function tapeOf(calls: Call[]): unknown {
-  const statements: Record<string, unknown> = {};
-  for (const { what, sql, result } of calls) sql.forEach((text, i) => (statements[`${what} ${text}`] = what === "batch" ? result[i] : result));
+  const statements: Record<string, Record<string, unknown>> = {};
+  for (const { what, sql, result } of calls) {
+    const answers = (statements[what] ??= {});
+    sql.forEach((text, i) => (answers[text] = what === "batch" ? result[i] : result));
+  }
   return { head: calls.find(({ what }) => what === "head")!.result, statements };
 }
 

@@ -37,8 +37,8 @@ class Connection {
     });
   }
 
-  close(): void {
-    this.waiting = undefined;
+  close(why: Error): void {
+    this.fail(why);
     this.socket.destroy();
   }
 
@@ -80,6 +80,7 @@ export class Clients {
   async send(requests: Buffer[], status: number): Promise<{ each: number[]; total: number }> {
     const each: number[] = [];
     let next = 0;
+    const late = setTimeout(() => this.close(new Error("no answer within a minute")), 60_000);
     const started = performance.now();
     await Promise.all(
       this.connections.map(async (connection) => {
@@ -91,14 +92,16 @@ export class Clients {
         }
       }),
     );
-    return { each, total: performance.now() - started };
+    const total = performance.now() - started;
+    clearTimeout(late);
+    return { each, total };
   }
 
   async one(bytes: Buffer): Promise<Answer> {
     return this.connections[0]!.send(bytes);
   }
 
-  close(): void {
-    for (const connection of this.connections) connection.close();
+  close(why = new Error("closed")): void {
+    for (const connection of this.connections) connection.close(why);
   }
 }

@@ -8,7 +8,7 @@ if (!existsSync(file)) {
   console.error("bench/results.json is missing; run `make bench` first.");
   process.exit(1);
 }
-const { measures, date }: Results = JSON.parse(readFileSync(file, "utf8"));
+const { measures, commit, date }: Results = JSON.parse(readFileSync(file, "utf8"));
 
 const of = (key: string, name = "ours") => {
   const result = measures[key]?.results[name];
@@ -31,7 +31,7 @@ const GOALS: [what: string, value: number, relation: "at least" | "at most", goa
   ["confirm at 1,000,000 assets against 1,000", ratio("growth"), "at most", 1.1, "x"],
 ];
 
-console.log(`Results of ${date}`);
+console.log(`Results of ${date}, commit ${commit}`);
 let short = 0;
 for (const [what, value, relation, goal, unit = ""] of GOALS) {
   const met = relation === "at least" ? value >= goal : value <= goal;
@@ -39,7 +39,7 @@ for (const [what, value, relation, goal, unit = ""] of GOALS) {
   console.log(`${met ? "  met    " : "  SHORT  "}${what.padEnd(50)} ${value.toPrecision(3)}${unit} (${relation} ${goal}${unit})`);
 }
 const uncertain = Object.values(measures).flatMap(({ title, results }) =>
-  Object.entries(results).filter(([, { ratio }]) => ratio !== undefined && ratio.spread > SPREAD).map(([name, { ratio }]) => `${title}, ${name}: ${(ratio!.spread * 100).toFixed(0)}%`),
+  Object.entries(results).filter(([, { ratio }]) => ratio !== undefined && ratio.spread !== null && ratio.spread > SPREAD).map(([name, { ratio }]) => `${title}, ${name}: ${(ratio!.spread * 100).toFixed(0)}%`),
 );
 if (uncertain.length > 0) console.log(`\nRatios whose spread is over ${SPREAD * 100}%:\n  ${uncertain.join("\n  ")}`);
 console.log(short === 0 ? "\nEvery goal is met." : `\n${short} of ${GOALS.length} goals fall short.`);

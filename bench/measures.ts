@@ -28,27 +28,37 @@ export const PATIENCE = Number(process.env["BENCH_PATIENCE"] ?? 1);
 /** What a round is against: the peers' blocks, by name and by measure. */
 export type Blocks = Map<string, Record<string, number[]>>;
 
+/** What a round is over: `base` names whom a peer is compared with, `keys` which values have to stand still. */
+export interface Options {
+  /** Ends it at the latest. */
+  seconds: number;
+  least?: number;
+  /** Rounds that do not count. */
+  warm?: number;
+  keys: string[];
+  base: (name: string) => string;
+  told: (part: number) => void;
+}
+
 /**
- * Takes rounds of blocks: A B C, then B C A, and so on, so that nobody always follows the same one. The first
- * round warms up and does not count. `block` returns values by the measure's key; `seconds` ends it at the latest.
+ * Takes rounds of blocks, each peer once a round in an order drawn anew, so that nobody always follows the same
+ * one. `block` returns values by the measure's key.
  */
 export async function rounds(
   names: readonly string[],
-  base: string,
   block: (name: string) => Promise<Record<string, number>>,
-  options: { seconds: number; least?: number; told: (part: number) => void },
+  options: Options,
 ): Promise<Blocks> {
   const blocks: Blocks = new Map(names.map((name) => [name, {}]));
-  for (const name of names) { await block(name); }
+  for (let i = 0; i < (options.warm ?? 1); i++) for (const name of names) await block(name);
   const started = performance.now();
   const seconds = options.seconds * PATIENCE;
   const least = Math.ceil((options.least ?? ROUNDS.least) * Math.min(1, PATIENCE * 2));
   for (let round = 0; round < ROUNDS.most; round++) {
     const elapsed = (performance.now() - started) / 1000;
-    if (round >= least && (elapsed > seconds || steady(blocks, base))) break;
+    if (round >= least && (elapsed > seconds || steady(blocks, options))) break;
     options.told(Math.min(1, Math.max(elapsed / seconds, round / ROUNDS.most)));
-    for (let i = 0; i < names.length; i++) {
-      const name = names[(round + i) % names.length]!;
+    for (const name of shuffled(names)) {
       for (const [key, value] of Object.entries(await block(name))) (blocks.get(name)![key] ??= []).push(value);
     }
   }
@@ -58,9 +68,17 @@ export async function rounds(
 
 const ratios = (values: number[], base: number[]): number[] => values.map((value, i) => value / base[i]!);
 
-function steady(blocks: Blocks, base: string): boolean {
-  const others = [...blocks].filter(([name]) => name !== base);
-  return others.every(([, keys]) => Object.entries(keys).every(([key, values]) => spread(ratios(values, blocks.get(base)![key]!)) < SPREAD));
+function steady(blocks: Blocks, { base, keys }: Options): boolean {
+  const others = [...blocks.keys()].filter((name) => name !== base(name));
+  return others.every((name) => keys.every((key) => spread(ratios(blocks.get(name)![key]!, blocks.get(base(name))![key]!)) < SPREAD));
+}
+
+let seed = 1;
+
+/** In another order each time, and the same in every run. */
+function shuffled(names: readonly string[]): string[] {
+  const random = () => (seed = (seed * 48_271) % 2_147_483_647);
+  return names.map((name) => [random(), name] as const).toSorted(([a], [b]) => a - b).map(([, name]) => name);
 }
 
 /** One peer's blocks of one measure, against another's of the same rounds. */
@@ -68,8 +86,9 @@ export function resultOf(values: number[], base?: number[]): Result {
   const result: Result = { median: median(values), p10: quantile(values, 0.1), p90: quantile(values, 0.9), blocks: values.length };
   if (base === undefined) return result;
   const paired = ratios(values, base);
-  const [low, high] = medianInterval(paired);
-  return { ...result, ratio: { median: median(paired), low, high, spread: spread(paired) } };
+  // One value says nothing of how sure it is.
+  const [low, high] = paired.length > 1 ? medianInterval(paired) : [Number.NaN, Number.NaN];
+  return { ...result, ratio: { median: median(paired), low, high, spread: paired.length > 1 ? spread(paired) : Number.NaN } };
 }
 
 /** The measure `key` of all peers against `base`. */

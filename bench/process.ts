@@ -88,9 +88,11 @@ export class Running {
   }
 
   async stop(): Promise<void> {
-    const ended = new Promise((resolve) => this.child.on("exit", resolve));
-    this.child.kill("SIGKILL");
-    await ended;
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      const ended = new Promise((resolve) => this.child.on("exit", resolve));
+      this.child.kill("SIGKILL");
+      await ended;
+    }
     children.delete(this.child);
   }
 }

@@ -20,7 +20,7 @@ const tape = valueOf(file);
 const sql: Sql = valueOf(recorded("canned-floor/our-statements.js"));
 
 // What is confirmed must be what was recorded with our Worker.
-const { asset } = JSON.parse(valueOf(recorded("canned-ours/tape.js")).statements[`batch ${sql.confirm[1]}`].results[0].json);
+const { asset } = JSON.parse(valueOf(recorded("canned-ours/tape.js")).statements.batch[sql.confirm[1]!].results[0].json);
 const headers = { authorization: `Bearer ${makeToken()}`, "content-type": "application/json", "idempotency-key": "bench" };
 const bytes = request("POST", `/v1/asset-uploads/${asset.id}/confirmations`, headers, JSON.stringify({ folder_id: asset.folder_id }));
 

@@ -1,10 +1,11 @@
 // `make bench`: our Worker, the floor and two peers side by side. bench/README.md says how it is measured.
+import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { chart } from "./chart.ts";
 import { checkPeers, record } from "./check.ts";
 import { Clients } from "./client.ts";
-import { type Blocks, type Measure, measureOf, PATIENCE, resultOf, rounds } from "./measures.ts";
+import { type Blocks, type Measure, measureOf, type Options, PATIENCE, resultOf, rounds } from "./measures.ts";
 import { gzippedSize, modulesOf, PEERS, type Peer, ROOT, wrapped } from "./peers.ts";
 import { Program, type Running, usageOf } from "./process.ts";
 import { Progress } from "./progress.ts";
@@ -19,8 +20,8 @@ if (process.platform !== "linux") {
 }
 
 const FLOOR = "floor";
-/** After so many, memory is looked at. */
-const CONFIRMS = PATIENCE < 1 ? 5_000 : 50_000;
+/** After so many confirmations, memory is looked at. */
+const [EARLY, CONFIRMS] = PATIENCE < 1 ? [1_000, 5_000] : [5_000, 50_000];
 const measures: Record<string, Measure> = {};
 const progress = new Progress(["prepare", "latency", "throughput", "throughput-64", "create", "read", "delayed", "growth", "canned", "cold", "memory"]);
 
@@ -29,29 +30,29 @@ function keep(blocks: Blocks, key: string, title: string, unit: string, better: 
 }
 
 /** Confirms of uploads that wait, on one database: each block is the pool's first `count`. */
-async function confirms(stage: Stage, names: readonly string[], size: (name: string) => Size, options: Parameters<typeof rounds>[3] & { clients: number; count: number }): Promise<Blocks> {
+async function confirms(stage: Stage, names: readonly string[], size: (name: string) => Size, options: Omit<Options, "base"> & { base?: Options["base"]; clients: number; count: number }): Promise<Blocks> {
   const requests = CAST.pool.slice(0, options.count).map((id) => confirmRequest(id));
   const clients = new Map<string, Clients>();
   for (const name of names) clients.set(name, new Clients(await stage.port(name), options.clients));
   const pid = stage.pid();
-  const blocks = await rounds(names, names.find((name) => name.startsWith(FLOOR))!, async (name) => {
+  const blocks = await rounds(names, async (name) => {
     await stage.reset(size(name));
     const before = usageOf(pid).cpu;
     const { each, total } = await clients.get(name)!.send(requests, 201);
     const cpu = (usageOf(pid).cpu - before) / 1000 / options.count;
     return { latency: median(each), throughput: (options.count / total) * 1000, cpu };
-  }, options);
+  }, { base: () => FLOOR, ...options });
   for (const one of clients.values()) one.close();
   return blocks;
 }
 
 /** Requests that change nothing that is counted, at one client. */
-async function requests(ports: Map<string, number>, one: () => Buffer, status: number, count: number, options: Parameters<typeof rounds>[3]): Promise<Blocks> {
+async function requests(ports: Map<string, number>, one: () => Buffer, status: number, count: number, options: Omit<Options, "base" | "keys">): Promise<Blocks> {
   const clients = new Map([...ports].map(([name, port]) => [name, new Clients(port, 1)]));
-  const blocks = await rounds([...ports.keys()], FLOOR, async (name) => {
+  const blocks = await rounds([...ports.keys()], async (name) => {
     const { each } = await clients.get(name)!.send(Array.from({ length: count }, one), status);
     return { latency: median(each) };
-  }, options);
+  }, { ...options, base: () => FLOOR, keys: ["latency"] });
   for (const one of clients.values()) one.close();
   return blocks;
 }
@@ -69,26 +70,26 @@ async function onStage(sqlAndTapes: Awaited<ReturnType<typeof record>>): Promise
   for (const name of PEERS) ports.set(name, await stage.port(name));
 
   const medium = () => "medium" as const;
-  const one = await confirms(stage, PEERS, medium, { clients: 1, count: 40, seconds: 45, told: progress.of("latency") });
+  const one = await confirms(stage, PEERS, medium, { clients: 1, count: 40, warm: 25, keys: ["latency"], seconds: 45, told: progress.of("latency") });
   keep(one, "latency", "confirm, 1 client", "ms");
 
-  const eight = await confirms(stage, PEERS, medium, { clients: 8, count: 320, seconds: 60, told: progress.of("throughput") });
+  const eight = await confirms(stage, PEERS, medium, { clients: 8, count: 320, keys: ["throughput", "cpu"], seconds: 60, told: progress.of("throughput") });
   keep(eight, "throughput", "confirm, 8 clients", "requests/s", "higher");
   keep(eight, "cpu", "CPU time of a confirm, storage simulators included", "µs");
 
-  const many = await confirms(stage, PEERS, medium, { clients: 64, count: 640, seconds: 50, told: progress.of("throughput-64") });
+  const many = await confirms(stage, PEERS, medium, { clients: 64, count: 640, keys: ["throughput"], seconds: 50, told: progress.of("throughput-64") });
   measures["throughput-64"] = measureOf(many, "throughput", FLOOR, { title: "confirm, 64 clients", unit: "requests/s", better: "higher" });
 
-  const create = await requests(ports, createRequest, 201, 40, { seconds: 20, told: progress.of("create") });
+  const create = await requests(ports, createRequest, 201, 40, { warm: 10, seconds: 20, told: progress.of("create") });
   measures["create"] = measureOf(create, "latency", FLOOR, { title: "create, 1 client", unit: "ms", better: "lower" });
-  const read = await requests(ports, readRequest, 200, 60, { seconds: 20, told: progress.of("read") });
+  const read = await requests(ports, readRequest, 200, 60, { warm: 10, seconds: 20, told: progress.of("read") });
   measures["read"] = measureOf(read, "latency", FLOOR, { title: "read an asset, 1 client", unit: "ms", better: "lower" });
 
-  const delayed = await confirms(stage, PEERS.map((name) => `${name}-delayed`), medium, { clients: 1, count: 5, seconds: 30, least: 10, told: progress.of("delayed") });
+  const delayed = await confirms(stage, PEERS.map((name) => `${name}-delayed`), medium, { clients: 1, count: 5, warm: 3, keys: ["latency"], base: () => `${FLOOR}-delayed`, seconds: 40, least: 10, told: progress.of("delayed") });
   const renamed: Blocks = new Map([...delayed].map(([name, keys]) => [name.replace("-delayed", ""), keys]));
   measures["delayed"] = measureOf(renamed, "latency", FLOOR, { title: "confirm, 20 ms more a storage call", unit: "ms", better: "lower" });
 
-  const growth = await confirms(stage, grown.map(({ name }) => name), (name) => name.split("@")[1] as Size, { clients: 1, count: 40, seconds: 45, told: progress.of("growth") });
+  const growth = await confirms(stage, grown.map(({ name }) => name), (name) => name.split("@")[1] as Size, { clients: 1, count: 40, warm: 8, keys: ["latency"], base: (name) => name.replace("ours", FLOOR), seconds: 45, told: progress.of("growth") });
   for (const size of sizes) {
     const [ours, floor] = ["ours", FLOOR].map((peer) => growth.get(`${peer}@${size}`)!["latency"]!);
     const title = `confirm, 1 client, at ${SIZES[size].toLocaleString("en")} assets`;
@@ -109,14 +110,14 @@ async function onItsOwn({ modules, sql, tapes }: Awaited<ReturnType<typeof recor
   const clients = new Map([...running].map(([name, { port }]) => [name, { one: new Clients(port, 1), eight: new Clients(port, 8) }]));
   const [few, many] = [Array.from({ length: 200 }, canned), Array.from({ length: 1000 }, canned)];
   const refused = Array.from({ length: 200 }, () => UNAUTHORIZED);
-  const blocks = await rounds(PEERS, FLOOR, async (name) => {
+  const blocks = await rounds(PEERS, async (name) => {
     const { one, eight } = clients.get(name)!;
     const canned = median((await one.send(few, 201)).each);
     const unauthorized = median((await one.send(refused, 401)).each);
     const before = running.get(name)!.usage().cpu;
     const { total } = await eight.send(many, 201);
     return { canned, unauthorized, "canned-cpu": (running.get(name)!.usage().cpu - before) / 1000 / many.length, "canned-throughput": (many.length / total) * 1000 };
-  }, { seconds: 50, told: progress.of("canned") });
+  }, { base: () => FLOOR, keys: ["canned", "unauthorized", "canned-cpu", "canned-throughput"], warm: 3, seconds: 50, told: progress.of("canned") });
   keep(blocks, "canned", "confirm with canned storage, 1 client", "ms");
   keep(blocks, "canned-throughput", "confirm with canned storage, 8 clients", "requests/s", "higher");
   keep(blocks, "canned-cpu", "CPU time of a confirm with canned storage", "µs");
@@ -125,7 +126,7 @@ async function onItsOwn({ modules, sql, tapes }: Awaited<ReturnType<typeof recor
   for (const process of running.values()) await process.stop();
 
   programs.set("trivial", new Program("trivial", modulesOf("trivial", sql)));
-  const cold = await rounds([...programs.keys()], "trivial", async (name) => {
+  const cold = await rounds([...programs.keys()], async (name) => {
     const started = performance.now();
     const process = await programs.get(name)!.start();
     const client = new Clients(process.port, 1);
@@ -134,24 +135,27 @@ async function onItsOwn({ modules, sql, tapes }: Awaited<ReturnType<typeof recor
     client.close();
     await process.stop();
     return { cold: first };
-  }, { seconds: 0, least: 20, told: progress.of("cold") });
+  }, { base: () => "trivial", keys: ["cold"], seconds: 0, least: 20, told: progress.of("cold") });
   keep(cold, "cold", "cold start: fresh process to first answer", "ms", "lower", "trivial");
   const trivial = cold.get("trivial")!["cold"]!;
   const over = (name: string) => resultOf(cold.get(name)!["cold"]!.map((ms, i) => ms - trivial[i]!));
   measures["cold-over-trivial"] = { title: "cold start over a Worker that does nothing", unit: "ms", better: "lower", results: Object.fromEntries(PEERS.map((name) => [name, over(name)])) };
 
-  const memory: Record<string, number> = {};
+  const memory = new Map<number, Record<string, number>>([EARLY, CONFIRMS].map((count) => [count, {}]));
   for (const [i, name] of PEERS.entries()) {
     progress.of("memory")(i / PEERS.length);
     const process = await programs.get(name)!.start();
     const client = new Clients(process.port, 64);
-    for (let sent = 0; sent < CONFIRMS; sent += many.length) await client.send(many, 201);
-    memory[name] = process.usage().memory / 1e6;
+    for (let sent = many.length; sent <= CONFIRMS; sent += many.length) {
+      await client.send(many, 201);
+      const at = memory.get(sent);
+      if (at !== undefined) at[name] = process.usage().memory / 1e6;
+    }
     client.close();
     await process.stop();
   }
   progress.of("memory")(1);
-  single("memory", `memory of the process after ${CONFIRMS.toLocaleString("en")} confirms`, "MB", memory);
+  for (const [count, values] of memory) single(`memory-${count}`, `memory of the process after ${count.toLocaleString("en")} confirms`, "MB", values);
 }
 
 /** A measure that is one number a peer. */
@@ -172,7 +176,8 @@ single("calls", "storage calls of a confirm", "calls", recorded.calls);
 progress.end();
 
 const machine = { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, memory_gb: Math.round(totalmem() / 1e9), node: process.version };
-const results = { date: new Date(started).toISOString().slice(0, 10), minutes: Math.round((Date.now() - started) / 6000) / 10, machine, measures };
+const commit = execFileSync("git", ["describe", "--always", "--dirty"], { cwd: ROOT, encoding: "utf8" }).trim();
+const results = { commit, date: new Date(started).toISOString().slice(0, 10), minutes: Math.round((Date.now() - started) / 6000) / 10, machine, measures };
 const rounded = (_: string, value: unknown) => (typeof value === "number" ? Number(value.toPrecision(5)) : value);
 // A rough run is for whoever is at work on it; the numbers that stand in the repository are a whole one's.
 const folder = new URL(PATIENCE < 1 ? "build/bench/" : "bench/", ROOT);

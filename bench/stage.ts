@@ -1,7 +1,7 @@
 // The stage: one workerd with wrangler's simulators of D1 and R2, databases of three sizes, a bucket, and every
 // peer on a port of its own, all on the same data.
 import { randomUUID } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync, statfsSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
@@ -11,7 +11,8 @@ import { hashOf, makeToken } from "../tests/worker/key.ts";
 import { type Module, ROOT } from "./peers.ts";
 
 /** In memory where there is room: how long this machine's disk takes to sync is nobody's merit. */
-const PERSIST = pathToFileURL(`${hasRoom("/dev/shm") ? "/dev/shm" : tmpdir()}/asset-uploads-bench/`);
+const PERSIST = pathToFileURL(`${mkdtempSync(`${hasRoom("/dev/shm") ? "/dev/shm" : tmpdir()}/asset-uploads-bench-`)}/`);
+process.on("exit", () => rmSync(PERSIST, { recursive: true, force: true }));
 export const COMPATIBILITY_DATE = "2026-10-22";
 
 /** Assets in each database. */
@@ -110,9 +111,8 @@ export class Stage {
     this.miniflare = miniflare;
   }
 
-  /** Removes what an earlier run has left, makes the databases and the bucket. `told` hears how far it is. */
+  /** Makes the databases and the bucket. `told` hears how far it is. */
   static async prepare(told: (what: string) => void): Promise<void> {
-    rmSync(PERSIST, { recursive: true, force: true });
     const stage = await Stage.open([]);
     for (const size of Object.keys(SIZES) as Size[]) {
       // The name by which the file is recognised below.

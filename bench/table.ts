@@ -2,6 +2,7 @@
 import type { Measure, Result } from "./measures.ts";
 
 export interface Results {
+  commit: string;
   date: string;
   minutes: number;
   machine: { cpu: string; cores: number; memory_gb: number; node: string };
@@ -21,12 +22,12 @@ function cell(result: Result | undefined): string {
 }
 
 /** Markdown, which reads well on a terminal, too. */
-export function table({ measures, date, machine, minutes }: Results): string {
+export function table({ measures, commit, date, machine, minutes }: Results): string {
   const rows = Object.values(measures).map((measure) => [`${measure.title}, ${measure.unit}`, ...COLUMNS.map((name) => cell(measure.results[name]))]);
   const all = [["median (p10-p90), ratio", ...COLUMNS], ...rows];
   const widths = all[0]!.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
   const line = (row: string[]) => `| ${row.map((text, i) => text.padEnd(widths[i]!)).join(" | ")} |`;
   const rule = `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`;
-  const head = `${date}, ${machine.cores} cores (${machine.cpu}), ${machine.memory_gb} GB, ${minutes} minutes.`;
+  const head = `${date}, commit ${commit}, ${machine.cores} cores (${machine.cpu}), ${machine.memory_gb} GB, ${minutes} minutes.`;
   return [head, "", line(all[0]!), rule, ...all.slice(1).map(line)].join("\n");
 }

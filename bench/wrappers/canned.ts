@@ -3,29 +3,31 @@ import peer from "./peer.js";
 import tape from "./tape.js";
 import { ask } from "./around.ts";
 
+const { batch, all, first, raw, run } = tape.statements;
+
 class Statement {
   constructor(readonly sql: string) {}
   bind(): this {
     return this;
   }
   async all(): Promise<unknown> {
-    return tape.statements[`all ${this.sql}`];
+    return all?.[this.sql];
   }
   async first(): Promise<unknown> {
-    return tape.statements[`first ${this.sql}`];
+    return first?.[this.sql];
   }
   async raw(): Promise<unknown> {
-    return tape.statements[`raw ${this.sql}`];
+    return raw?.[this.sql];
   }
   async run(): Promise<unknown> {
-    return tape.statements[`run ${this.sql}`];
+    return run?.[this.sql];
   }
 }
 
 const STORAGE = {
   DB: {
     prepare: (sql: string) => new Statement(sql),
-    batch: async (statements: Statement[]) => statements.map(({ sql }) => tape.statements[`batch ${sql}`]),
+    batch: async (statements: Statement[]) => statements.map(({ sql }) => batch?.[sql]),
   },
   BUCKET: { head: async () => tape.head },
 };

@@ -40,32 +40,31 @@ extern "C" {
 
 thread_local! {
     /// Two dozen, found by the place of the text, which a constant keeps.
-    static CONSTANTS: RefCell<Vec<(&'static str, JsString)>> = const { RefCell::new(Vec::new()) };
+    static CONSTANTS: RefCell<Vec<(&'static str, &'static JsString)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Passes a constant as JavaScript's text.
-pub(super) fn with_constant<T>(text: &'static str, take: impl FnOnce(&JsString) -> T) -> T {
-    CONSTANTS.with_borrow_mut(|all| match all.iter().find(|(one, _)| ptr::eq(*one, text)) {
-        Some((_, constant)) => take(constant),
-        None => {
-            let constant = text.into();
-            let taken = take(&constant);
-            all.push((text, constant));
-            taken
-        }
+/// A constant as JavaScript's text.
+pub(super) fn constant(text: &'static str) -> &'static JsString {
+    let found = |all: &Vec<(&'static str, &'static JsString)>| {
+        all.iter().find(|(one, _)| ptr::eq(*one, text)).map(|(_, constant)| *constant)
+    };
+    CONSTANTS.with_borrow(found).unwrap_or_else(|| {
+        let constant: &'static JsString = Box::leak(Box::new(text.into()));
+        CONSTANTS.with_borrow_mut(|all| all.push((text, constant)));
+        constant
     })
 }
 
 impl Headers {
     /// A header of the request.
     pub(super) fn value(&self, name: &'static str) -> Option<String> {
-        with_constant(name, |name| self.get_header(name))
+        self.get_header(constant(name))
     }
 }
 
 impl Database {
     pub(super) fn prepare(&self, sql: &'static str) -> Result<Statement, JsValue> {
-        with_constant(sql, |sql| self.prepare_sql(sql))
+        self.prepare_sql(constant(sql))
     }
 }
 

@@ -7,7 +7,7 @@ use worker::Env;
 use worker::js_sys::{self, Date, JSON, Promise, Reflect};
 use worker::wasm_bindgen::{JsCast, JsValue};
 
-use super::js::with_constant;
+use super::js::constant;
 use super::task::{Alarm, settled, sleep};
 use crate::config::{Config, DEFAULT_STORAGE_TIMEOUT_MS};
 use crate::domain::timestamp::Timestamp;
@@ -52,7 +52,7 @@ impl Storage {
 
     /// A binding of wrangler.toml, as the thin type that the caller names.
     pub(super) fn binding<T: JsCast>(&self, name: &'static str) -> Result<T, JsValue> {
-        let value = with_constant(name, |name| Reflect::get(&self.env, name))?;
+        let value = Reflect::get(&self.env, constant(name))?;
         // Not checked further: a test may put a proxy in its place.
         if value.is_object() {
             Ok(value.unchecked_into())

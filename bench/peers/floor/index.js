@@ -76,6 +76,18 @@ const hmac = async (key, text) => {
   return crypto.subtle.sign("HMAC", imported, encoder.encode(text));
 };
 
+let cached;
+
+/** The key of a day's signatures. */
+async function signingKey(secret, scope) {
+  if (cached?.scope !== scope) {
+    let key = encoder.encode(`AWS4${secret}`);
+    for (const part of scope.split("/")) key = await hmac(key, part);
+    cached = { scope, key };
+  }
+  return cached.key;
+}
+
 /** A presigned PUT of AWS Signature Version 4. */
 async function presign(env, key, type, size, now) {
   const { origin, host, pathname } = new URL(`${env.S3_ENDPOINT}/${env.S3_BUCKET}/${key}`);
@@ -88,9 +100,7 @@ async function presign(env, key, type, size, now) {
     `PUT\n${pathname}\n${query}\ncontent-length:${size}\ncontent-type:${type}\nhost:${host}\nif-none-match:*\n\n` +
     "content-length;content-type;host;if-none-match\nUNSIGNED-PAYLOAD";
   const digest = hex(await crypto.subtle.digest("SHA-256", encoder.encode(canonical)));
-  let signing = encoder.encode(`AWS4${env.S3_SECRET_ACCESS_KEY}`);
-  for (const part of scope.split("/")) signing = await hmac(signing, part);
-  const signature = hex(await hmac(signing, `AWS4-HMAC-SHA256\n${time}\n${scope}\n${digest}`));
+  const signature = hex(await hmac(await signingKey(env.S3_SECRET_ACCESS_KEY, scope), `AWS4-HMAC-SHA256\n${time}\n${scope}\n${digest}`));
   return `${origin}${pathname}?${query}&X-Amz-Signature=${signature}`;
 }
 
