@@ -73,11 +73,11 @@ async function onStage(sqlAndTapes: Awaited<ReturnType<typeof record>>): Promise
   const one = await confirms(stage, PEERS, medium, { clients: 1, count: 40, warm: 25, keys: ["latency"], seconds: 45, told: progress.of("latency") });
   keep(one, "latency", "confirm, 1 client", "ms");
 
-  const eight = await confirms(stage, PEERS, medium, { clients: 8, count: 320, keys: ["throughput", "cpu"], seconds: 60, told: progress.of("throughput") });
+  const eight = await confirms(stage, PEERS, medium, { clients: 8, count: 96, warm: 4, keys: ["throughput", "cpu"], seconds: 60, told: progress.of("throughput") });
   keep(eight, "throughput", "confirm, 8 clients", "requests/s", "higher");
   keep(eight, "cpu", "CPU time of a confirm, storage simulators included", "µs");
 
-  const many = await confirms(stage, PEERS, medium, { clients: 64, count: 640, keys: ["throughput"], seconds: 50, told: progress.of("throughput-64") });
+  const many = await confirms(stage, PEERS, medium, { clients: 64, count: 192, warm: 2, keys: ["throughput"], seconds: 50, told: progress.of("throughput-64") });
   measures["throughput-64"] = measureOf(many, "throughput", FLOOR, { title: "confirm, 64 clients", unit: "requests/s", better: "higher" });
 
   const create = await requests(ports, createRequest, 201, 40, { warm: 10, seconds: 20, told: progress.of("create") });
@@ -108,8 +108,8 @@ async function onItsOwn({ modules, sql, tapes }: Awaited<ReturnType<typeof recor
   const running = new Map<string, Running>();
   for (const [name, program] of programs) running.set(name, await program.start());
   const clients = new Map([...running].map(([name, { port }]) => [name, { one: new Clients(port, 1), eight: new Clients(port, 8) }]));
-  const [few, many] = [Array.from({ length: 200 }, canned), Array.from({ length: 1000 }, canned)];
-  const refused = Array.from({ length: 200 }, () => UNAUTHORIZED);
+  const [few, many] = [Array.from({ length: 60 }, canned), Array.from({ length: 240 }, canned)];
+  const refused = Array.from({ length: 60 }, () => UNAUTHORIZED);
   const blocks = await rounds(PEERS, async (name) => {
     const { one, eight } = clients.get(name)!;
     const canned = median((await one.send(few, 201)).each);
@@ -117,7 +117,7 @@ async function onItsOwn({ modules, sql, tapes }: Awaited<ReturnType<typeof recor
     const before = running.get(name)!.usage().cpu;
     const { total } = await eight.send(many, 201);
     return { canned, unauthorized, "canned-cpu": (running.get(name)!.usage().cpu - before) / 1000 / many.length, "canned-throughput": (many.length / total) * 1000 };
-  }, { base: () => FLOOR, keys: ["canned", "unauthorized", "canned-cpu", "canned-throughput"], warm: 3, seconds: 50, told: progress.of("canned") });
+  }, { base: () => FLOOR, keys: ["canned", "unauthorized", "canned-cpu", "canned-throughput"], warm: 12, seconds: 50, told: progress.of("canned") });
   keep(blocks, "canned", "confirm with canned storage, 1 client", "ms");
   keep(blocks, "canned-throughput", "confirm with canned storage, 8 clients", "requests/s", "higher");
   keep(blocks, "canned-cpu", "CPU time of a confirm with canned storage", "µs");
@@ -146,8 +146,9 @@ async function onItsOwn({ modules, sql, tapes }: Awaited<ReturnType<typeof recor
     progress.of("memory")(i / PEERS.length);
     const process = await programs.get(name)!.start();
     const client = new Clients(process.port, 64);
-    for (let sent = many.length; sent <= CONFIRMS; sent += many.length) {
-      await client.send(many, 201);
+    const thousand = Array.from({ length: 1_000 }, canned);
+    for (let sent = thousand.length; sent <= CONFIRMS; sent += thousand.length) {
+      await client.send(thousand, 201);
       const at = memory.get(sent);
       if (at !== undefined) at[name] = process.usage().memory / 1e6;
     }
