@@ -1,7 +1,7 @@
 // The results as a picture: what each peer costs over the floor, shorter is better.
 import { short, type Results } from "./table.ts";
 
-const SHOWN = ["latency", "throughput", "throughput-64", "delayed", "create", "read", "unauthorized", "canned", "cold", "size"];
+const SHOWN = ["latency", "throughput", "throughput-64", "delayed", "create", "read", "unauthorized", "canned", "cold"];
 const BARS = [
   ["ours", "#d9480f"],
   ["floor", "#868e96"],
@@ -13,7 +13,7 @@ const [WIDTH, LEFT, BAR, GAP, TOP] = [860, 290, 12, 14, 44];
 const LONGEST = 4;
 const SCALE = (WIDTH - LEFT - 150) / LONGEST;
 
-const text = (x: number, y: number, content: string, more = "") => `<text x="${x}" y="${y}" ${more}>${content}</text>`;
+const text = (x: number, y: number, content: string, more = "") => `<text x="${Number(x.toFixed(1))}" y="${y}" ${more}>${content}</text>`;
 
 export function chart({ measures, date, machine }: Results): string {
   const parts: string[] = [];
@@ -35,7 +35,7 @@ export function chart({ measures, date, machine }: Results): string {
   }
   const legend = BARS.map(([name, colour], i) => `<rect x="${LEFT + i * 110}" y="14" width="11" height="11" fill="${colour}"/>${text(LEFT + 16 + i * 110, 24, name)}`);
   const line = `<line x1="${LEFT + SCALE}" x2="${LEFT + SCALE}" y1="${TOP - 6}" y2="${y - GAP + 4}" stroke="#868e96" stroke-dasharray="3 3"/>`;
-  const foot = text(12, y + 8, `Time, or size, against the floor (dashed); shorter is better. ${date}, ${machine.cores} cores, local simulators of D1 and R2.`, 'font-size="11"');
+  const foot = text(12, y + 8, `Time against the floor (dashed); shorter is better. ${date}, ${machine.cores} cores, local simulators of D1 and R2.`, 'font-size="11"');
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y + 20}" font-family="system-ui, sans-serif" font-size="12">
 <style>text { fill: #343a40 } @media (prefers-color-scheme: dark) { text { fill: #dee2e6 } }</style>
 ${[...legend, line, ...parts, foot].join("\n")}

@@ -18,7 +18,7 @@ export interface Measure {
   results: Record<string, Result>;
 }
 
-/** Rounds at least and at most; the spread of every ratio below which it is enough. Short blocks and many: a busy moment of the machine then hits all peers of a round. */
+/** Rounds at least and at most; the spread of every ratio below which it is enough. */
 const ROUNDS = { least: 15, most: 400 };
 export const SPREAD = 0.05;
 

@@ -85,7 +85,7 @@ async function onStage(sqlAndTapes: Awaited<ReturnType<typeof record>>): Promise
   const read = await requests(ports, readRequest, 200, 60, { warm: 10, seconds: 20, told: progress.of("read") });
   measures["read"] = measureOf(read, "latency", FLOOR, { title: "read an asset, 1 client", unit: "ms", better: "lower" });
 
-  const delayed = await confirms(stage, PEERS.map((name) => `${name}-delayed`), medium, { clients: 1, count: 5, warm: 3, keys: ["latency"], base: () => `${FLOOR}-delayed`, seconds: 40, least: 10, told: progress.of("delayed") });
+  const delayed = await confirms(stage, PEERS.map((name) => `${name}-delayed`), medium, { clients: 1, count: 5, warm: 3, keys: ["latency"], base: () => `${FLOOR}-delayed`, seconds: 40, told: progress.of("delayed") });
   const renamed: Blocks = new Map([...delayed].map(([name, keys]) => [name.replace("-delayed", ""), keys]));
   measures["delayed"] = measureOf(renamed, "latency", FLOOR, { title: "confirm, 20 ms more a storage call", unit: "ms", better: "lower" });
 

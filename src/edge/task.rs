@@ -2,8 +2,8 @@
 //!
 //! The SDK's executor makes two closures for every promise that is awaited, registers each of them for
 //! finalization, and resumes the task with a microtask of its own. Here all promises settle through two
-//! closures that live as long as the isolate, and each promise is known by a number. That is half of what a
-//! confirmation cost beside its storage (bench/README.md).
+//! closures that live as long as the isolate, and each promise is known by a number. bench/README.md says
+//! what that saves. A future that needs a waker would hang here: await [`settled`], [`sleep`] or [`Alarm`].
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
