@@ -3,7 +3,7 @@ import { AwsClient } from "aws4fetch";
 import { isDeepStrictEqual } from "node:util";
 import { type Answer, Clients } from "./client.ts";
 import { type Module, modulesOf, PEERS, type Peer, type Sql, wrapped } from "./peers.ts";
-import { confirmRequest, createRequest, NEW_FILE, readRequest, UNAUTHORIZED } from "./requests.ts";
+import { cannedRequest, confirmRequest, createRequest, NEW_FILE, readRequest, UNAUTHORIZED } from "./requests.ts";
 import { CAST, Stage, variables } from "./stage.ts";
 
 interface Call {
@@ -18,8 +18,6 @@ export interface Recorded {
   tapes: Record<Peer, unknown>;
   calls: Record<Peer, number>;
 }
-
-const IDEMPOTENT = { "idempotency-key": "bench" };
 
 async function callsOf(client: Clients, bytes: Buffer): Promise<Call[]> {
   const { head, body } = await client.one(bytes);
@@ -47,7 +45,7 @@ export async function record(): Promise<Recorded> {
     const stage = await Stage.open([{ name: peer, modules: wrapped(modules, "recorder"), database: "small" }]);
     await stage.reset("small");
     const client = new Clients(await stage.port(peer), 1);
-    const calls = await callsOf(client, confirmRequest(CAST.pool[0]!, IDEMPOTENT));
+    const calls = await callsOf(client, cannedRequest());
     if (peer === "ours") {
       sql.confirm = calls.at(-1)!.sql;
       sql.create = (await callsOf(client, createRequest())).at(-1)!.sql;

@@ -86,9 +86,8 @@ export function resultOf(values: number[], base?: number[]): Result {
   const result: Result = { median: median(values), p10: quantile(values, 0.1), p90: quantile(values, 0.9), blocks: values.length };
   if (base === undefined) return result;
   const paired = ratios(values, base);
-  // One value says nothing of how sure it is.
-  const [low, high] = paired.length > 1 ? medianInterval(paired) : [Number.NaN, Number.NaN];
-  return { ...result, ratio: { median: median(paired), low, high, spread: paired.length > 1 ? spread(paired) : Number.NaN } };
+  const [low, high] = medianInterval(paired);
+  return { ...result, ratio: { median: median(paired), low, high, spread: spread(paired) } };
 }
 
 /** The measure `key` of all peers against `base`. */

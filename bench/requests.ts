@@ -12,7 +12,10 @@ const path = (id: string) => `/v1/asset-uploads/${id}/confirmations`;
 export const confirmRequest = (id: string, headers: Record<string, string> = {}): Buffer =>
   request("POST", path(id), { ...AUTHORIZATION, ...JSON_BODY, ...headers }, BODY);
 
-/** The same without a key. */
+/** The confirmation whose storage calls are recorded, and which canned.ts answers from the recording. */
+export const cannedRequest = (): Buffer => confirmRequest(CAST.pool[0]!, { "idempotency-key": "bench" });
+
+/** A confirmation without a key. */
 export const UNAUTHORIZED = request("POST", path(CAST.pool[0]!), JSON_BODY, BODY);
 
 export const NEW_FILE = { filename: "photo.png", mime_type: "image/png", size_bytes: 10 };

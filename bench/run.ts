@@ -9,7 +9,7 @@ import { type Blocks, type Measure, measureOf, type Options, PATIENCE, resultOf,
 import { gzippedSize, modulesOf, PEERS, type Peer, ROOT, wrapped } from "./peers.ts";
 import { Program, type Running, usageOf } from "./process.ts";
 import { Progress } from "./progress.ts";
-import { confirmRequest, createRequest, readRequest, UNAUTHORIZED } from "./requests.ts";
+import { cannedRequest, confirmRequest, createRequest, readRequest, UNAUTHORIZED } from "./requests.ts";
 import { median } from "./statistics.ts";
 import { CAST, SIZES, type Size, Stage } from "./stage.ts";
 import { table } from "./table.ts";
@@ -103,12 +103,11 @@ async function onStage(sqlAndTapes: Awaited<ReturnType<typeof record>>): Promise
 /** What needs no storage: each peer in a process of its own, storage answering at once what was recorded. */
 async function onItsOwn({ modules, sql, tapes }: Awaited<ReturnType<typeof record>>): Promise<void> {
   const programs = new Map(PEERS.map((name) => [name as string, new Program(`canned-${name}`, wrapped(modules[name], "canned", tapes[name]))]));
-  const canned = () => confirmRequest(CAST.pool[0]!, { "idempotency-key": "bench" });
 
   const running = new Map<string, Running>();
   for (const [name, program] of programs) running.set(name, await program.start());
   const clients = new Map([...running].map(([name, { port }]) => [name, { one: new Clients(port, 1), eight: new Clients(port, 8) }]));
-  const [few, many] = [Array.from({ length: 60 }, canned), Array.from({ length: 240 }, canned)];
+  const [few, many] = [Array.from({ length: 60 }, cannedRequest), Array.from({ length: 240 }, cannedRequest)];
   const refused = Array.from({ length: 60 }, () => UNAUTHORIZED);
   const blocks = await rounds(PEERS, async (name) => {
     const { one, eight } = clients.get(name)!;
@@ -130,7 +129,7 @@ async function onItsOwn({ modules, sql, tapes }: Awaited<ReturnType<typeof recor
     const started = performance.now();
     const process = await programs.get(name)!.start();
     const client = new Clients(process.port, 1);
-    await client.send([canned()], name === "trivial" ? 200 : 201);
+    await client.send([cannedRequest()], name === "trivial" ? 200 : 201);
     const first = performance.now() - started;
     client.close();
     await process.stop();
@@ -146,7 +145,7 @@ async function onItsOwn({ modules, sql, tapes }: Awaited<ReturnType<typeof recor
     progress.of("memory")(i / PEERS.length);
     const process = await programs.get(name)!.start();
     const client = new Clients(process.port, 64);
-    const thousand = Array.from({ length: 1_000 }, canned);
+    const thousand = Array.from({ length: 1_000 }, cannedRequest);
     for (let sent = thousand.length; sent <= CONFIRMS; sent += thousand.length) {
       await client.send(thousand, 201);
       const at = memory.get(sent);

@@ -11,8 +11,9 @@ export function quantile(values: number[], q: number): number {
 
 export const median = (values: number[]): number => quantile(values, 0.5);
 
-/** The 95% confidence interval of the median, from the order of the values alone. */
+/** The 95% confidence interval of the median, from the order of the values alone; of one value, which says nothing of how sure it is, NaN. */
 export function medianInterval(values: number[]): [low: number, high: number] {
+  if (values.length < 2) return [Number.NaN, Number.NaN];
   const sorted = values.toSorted((a, b) => a - b);
   const reach = 0.98 * Math.sqrt(sorted.length);
   const low = Math.max(0, Math.floor((sorted.length - 1) / 2 - reach));

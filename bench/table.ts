@@ -1,5 +1,6 @@
 // The results as a table.
 import type { Measure, Result } from "./measures.ts";
+import { PEERS } from "./peers.ts";
 
 export interface Results {
   commit: string;
@@ -8,8 +9,6 @@ export interface Results {
   machine: { cpu: string; cores: number; memory_gb: number; node: string };
   measures: Record<string, Measure>;
 }
-
-const COLUMNS = ["ours", "floor", "hono", "hono-tuned"];
 
 /** Three digits that count. */
 export const short = (value: number): string => (Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3))));
@@ -23,8 +22,8 @@ function cell(result: Result | undefined): string {
 
 /** Markdown, which reads well on a terminal, too. */
 export function table({ measures, commit, date, machine, minutes }: Results): string {
-  const rows = Object.values(measures).map((measure) => [`${measure.title}, ${measure.unit}`, ...COLUMNS.map((name) => cell(measure.results[name]))]);
-  const all = [["median (p10-p90), ratio", ...COLUMNS], ...rows];
+  const rows = Object.values(measures).map((measure) => [`${measure.title}, ${measure.unit}`, ...PEERS.map((name) => cell(measure.results[name]))]);
+  const all = [["median (p10-p90), ratio", ...PEERS], ...rows];
   const widths = all[0]!.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
   const line = (row: string[]) => `| ${row.map((text, i) => text.padEnd(widths[i]!)).join(" | ")} |`;
   const rule = `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`;
