@@ -18,7 +18,9 @@ Two thousand at random, and whether the Worker's code signs all of them the same
 import datetime
 import json
 import random
+import re
 import sys
+import urllib.parse
 
 import botocore.auth
 import botocore.session
@@ -27,6 +29,14 @@ from botocore.config import Config
 NOW = 1_795_351_867_042  # 2026-11-22T12:51:07.042Z, in milliseconds as the Worker has it
 R2 = "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com"
 LOCAL = "http://127.0.0.1:8787/cdn-cgi/local/r2/s3"
+
+
+def disposition(mime_type, filename):
+    """Content-Disposition as the contract has it, by another hand than src/domain/disposition.rs."""
+    shown = mime_type in ("application/pdf", "text/plain") or re.match("(image|video|audio)/(?!.*xml$)", mime_type)
+    ascii_name = re.sub(" +", " ", re.sub(r'[^\x20-\x7e]|["\\%]', "_", filename))
+    encoded = urllib.parse.quote(filename, safe="")
+    return f"{'inline' if shown else 'attachment'}; filename=\"{ascii_name}\"; filename*=UTF-8''{encoded}"
 
 
 def sign(case):
@@ -49,6 +59,7 @@ def sign(case):
     upload = case["upload"]
     if upload:
         params |= {"ContentType": upload["mime_type"], "ContentLength": upload["size_bytes"]}
+        params |= {"ContentDisposition": disposition(upload["mime_type"], upload["filename"])}
         params |= {"IfNoneMatch": "*"} if upload["write_once"] else {}
     operation = "put_object" if upload else "get_object"
     url = client.generate_presigned_url(operation, params, ExpiresIn=case["seconds"])
@@ -63,15 +74,15 @@ def case(key, endpoint=R2, bucket="asset-uploads", upload=None, now=NOW, seconds
     return {"endpoint": endpoint, "bucket": bucket} | keys | {"key": key, "upload": upload, "now": now, "seconds": seconds}
 
 
-def upload(mime_type="image/png", size_bytes=640, write_once=True):
-    return {"mime_type": mime_type, "size_bytes": size_bytes, "write_once": write_once}
+def upload(mime_type="image/png", size_bytes=640, write_once=True, filename="beach.png"):
+    return {"mime_type": mime_type, "filename": filename, "size_bytes": size_bytes, "write_once": write_once}
 
 
 FIXED = [
     case("uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", upload=upload()),
     case("uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", seconds=604_800),
-    case("uploads/x", LOCAL, upload=upload("image/svg+xml", 52_428_800, False), id="local-development", secret="local-development-only"),
-    case("a b+c%20d~e/Ünï–côdé/日本/😀.png", LOCAL, upload=upload("application/vnd.oasis.opendocument.text", 1)),
+    case("uploads/x", LOCAL, upload=upload("image/svg+xml", 52_428_800, False, "Report  \"Q3\"; 2026 100%.svg"), id="local-development", secret="local-development-only"),
+    case("a b+c%20d~e/Ünï–côdé/日本/😀.png", LOCAL, upload=upload("application/vnd.oasis.opendocument.text", 1, filename="Ünïcode–日本 😀.odt")),
     case("!\"#$&'()*,:;<=>?@[\\]^`{|}", "https://storage.example:8443/s3", "b.u-c_k.et", now=951_782_399_999),
     case("/leading//double/trailing/", seconds=1, id="id/with+odd=characters", secret="s" * 200),
 ]
@@ -85,12 +96,14 @@ def at_random(dice):
     port = dice.choice(["", f":{dice.randrange(1024, 65536)}"])
     prefix = dice.choice(["", "/s3", "/cdn-cgi/local/r2/s3", "/~a/b.c"])
     endpoint = f"{dice.choice(['http', 'https'])}://{dice.choice(['localhost', '127.0.0.1', 'a.storage.example'])}{port}{prefix}"
-    mime_type = dice.choice(["image/png", "application/vnd.a-b.c+json", "x/y", "text/plain"])
+    name = "".join(dice.choices(alphabet, k=dice.randrange(1, 40))).translate({ord("/"): "-", ord("\\"): "-"})
+    name = "dots" if name in (".", "..") else name
+    mime_type = dice.choice(["image/png", "image/svg+xml", "application/pdf", "application/vnd.a-b.c+json", "x/y", "text/plain"])
     return case(
         key,
         endpoint,
         dice.choice(["asset-uploads", "b.u-c-k.et", "abc"]),
-        dice.choice([None, upload(mime_type, dice.randrange(1, 5 * 2**30), dice.random() < 0.5)]),
+        dice.choice([None, upload(mime_type, dice.randrange(1, 5 * 2**30), dice.random() < 0.5, name)]),
         dice.randrange(0, 4_102_444_800_000),
         dice.randrange(1, 604_801),
         "".join(dice.choices("0123456789abcdef/+=", k=32)),

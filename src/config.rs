@@ -9,13 +9,28 @@ use crate::domain::upload::UploadRules;
 use crate::error::ApiError;
 use crate::presign::{LONGEST_SIGNATURE_SECONDS, S3};
 
-/// Types permitted where `ALLOWED_MIME_TYPES` is not set. SVG is left out because it may hold scripts.
-pub const DEFAULT_ALLOWED_MIME_TYPES: &str = "image/*, video/*, audio/*, !image/svg+xml, application/pdf, \
-     application/json, application/zip, application/octet-stream, text/plain, text/csv";
+/// Types permitted where `ALLOWED_MIME_TYPES` is not set. No XML, which may hold scripts (SVG does). Two have a
+/// second name that browsers on Windows and Linux give: ZIP and GZIP.
+pub const DEFAULT_ALLOWED_MIME_TYPES: &str = "image/*, video/*, audio/*, application/pdf, application/json, application/zip, \
+     application/x-zip-compressed, application/gzip, application/x-gzip, \
+     application/octet-stream, text/plain, text/csv, text/markdown, text/rtf, application/rtf, \
+     application/msword, \
+     application/vnd.openxmlformats-officedocument.wordprocessingml.document, \
+     application/vnd.ms-excel, \
+     application/vnd.openxmlformats-officedocument.spreadsheetml.sheet, \
+     application/vnd.ms-powerpoint, \
+     application/vnd.openxmlformats-officedocument.presentationml.presentation, \
+     application/vnd.oasis.opendocument.text, application/vnd.oasis.opendocument.spreadsheet, \
+     application/vnd.oasis.opendocument.presentation, \
+     application/vnd.oasis.opendocument.graphics";
 /// Bytes permitted where `MAX_UPLOAD_BYTES` is not set: 50 MiB.
 pub const DEFAULT_MAX_UPLOAD_BYTES: u64 = 52_428_800;
 /// Where `STORAGE_TIMEOUT_MS` is not set.
 pub const DEFAULT_STORAGE_TIMEOUT_MS: u64 = 5_000;
+/// Where `SWEEP_TIMEOUT_MS` is not set. Longer than a request may wait: a call moves up to 5,000 rows or objects.
+pub const DEFAULT_SWEEP_TIMEOUT_MS: u64 = 30_000;
+/// Where `SWEEP_MAX_STATEMENTS` is not set: what D1 permits an invocation on the Free plan.
+pub const DEFAULT_SWEEP_MAX_STATEMENTS: u64 = 50;
 /// The largest object a single PUT can make in R2: just under 5 GiB.
 const LARGEST_SINGLE_PUT: u64 = 5 * 1024 * 1024 * 1024 - 5 * 1024 * 1024;
 
@@ -32,16 +47,27 @@ pub struct Config {
     pub uploads: Uploads,
     /// How long a storage call is waited for, its repeats included, in milliseconds.
     pub storage_timeout_ms: u64,
-    /// What the sweeper does about objects that belong to nothing.
-    pub sweep_orphans: SweepOrphans,
+    /// How the sweeper is bounded, and what it does about objects that belong to nothing.
+    pub sweep: SweepSettings,
+    /// How long the sweeper waits for a storage call, its repeats included, in milliseconds.
+    pub sweep_timeout_ms: u64,
+}
+
+/// How a run of the sweeper is bounded, and what it does about orphans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SweepSettings {
+    /// What to do about objects that belong to nothing.
+    pub orphans: SweepOrphans,
+    /// Statements sent to the database at most, repeats included.
+    pub max_statements: u32,
 }
 
 /// What the sweeper does about objects that belong to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SweepOrphans {
-    /// Removes them, unless they are so many that the database may be another bucket's, or incomplete.
+    /// Removes them a week after it has found them, unless they are so many that the database may be incomplete.
     Few,
-    /// Removes them.
+    /// Removes them a week after it has found them, however many they are.
     All,
     /// Leaves them alone.
     None,
@@ -161,10 +187,10 @@ impl Config {
             }
         };
 
-        let mut time = |name: &str, default: u64, unit: &str, range: RangeInclusive<u64>| match get(name)
+        let mut number = |name: &str, default: u64, unit: &str, range: RangeInclusive<u64>| match get(name)
             .map_or(Ok(default), |text| text.parse())
         {
-            Ok(time) if range.contains(&time) => time,
+            Ok(number) if range.contains(&number) => number,
             _ => {
                 let (least, most) = range.into_inner();
                 faults.push(format!("{name} must be a whole number of {unit} from {least} to {most}"));
@@ -172,11 +198,15 @@ impl Config {
             }
         };
         let of_signature = 1..=LONGEST_SIGNATURE_SECONDS;
-        let upload_url_seconds = time("UPLOAD_URL_TTL_SECONDS", 900, "seconds", of_signature.clone());
-        let download_url_seconds = time("DOWNLOAD_URL_TTL_SECONDS", 3600, "seconds", of_signature);
-        let confirm_seconds = time("CONFIRM_TTL_SECONDS", 86_400, "seconds", 1..=30 * 86_400);
+        let upload_url_seconds = number("UPLOAD_URL_TTL_SECONDS", 900, "seconds", of_signature.clone());
+        let download_url_seconds = number("DOWNLOAD_URL_TTL_SECONDS", 3600, "seconds", of_signature);
+        let confirm_seconds = number("CONFIRM_TTL_SECONDS", 86_400, "seconds", 1..=30 * 86_400);
         let storage_timeout_ms =
-            time("STORAGE_TIMEOUT_MS", DEFAULT_STORAGE_TIMEOUT_MS, "milliseconds", 100..=25_000);
+            number("STORAGE_TIMEOUT_MS", DEFAULT_STORAGE_TIMEOUT_MS, "milliseconds", 100..=25_000);
+        let sweep_timeout_ms =
+            number("SWEEP_TIMEOUT_MS", DEFAULT_SWEEP_TIMEOUT_MS, "milliseconds", 1_000..=60_000);
+        let max_statements =
+            number("SWEEP_MAX_STATEMENTS", DEFAULT_SWEEP_MAX_STATEMENTS, "statements", 50..=10_000);
         if upload_url_seconds > confirm_seconds {
             faults.push("CONFIRM_TTL_SECONDS must be at least UPLOAD_URL_TTL_SECONDS, or an upload could end too late to be confirmed".to_owned());
         }
@@ -232,7 +262,11 @@ impl Config {
                     confirm_seconds,
                 },
                 storage_timeout_ms,
-                sweep_orphans,
+                sweep: SweepSettings {
+                    orphans: sweep_orphans,
+                    max_statements: u32::try_from(max_statements).unwrap_or(u32::MAX),
+                },
+                sweep_timeout_ms,
             }),
             _ => Err(faults),
         }

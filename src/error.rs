@@ -124,6 +124,9 @@ impl Fault {
     }
 }
 
+/// As many entries as `errors` has at most.
+const MAX_ERRORS: usize = 100;
+
 /// The error envelope: `{"code", "message", "errors"}`.
 #[derive(Serialize)]
 struct Envelope<'a> {
@@ -219,7 +222,10 @@ impl ApiError {
     /// What is wrong in detail, for the client; `None` renders as null.
     pub fn faults(&self) -> Option<Vec<Fault>> {
         match self {
-            Self::Validation(faults) | Self::UploadRejected(faults) => Some(faults.clone()),
+            // A body of 64 KiB can have thousands of faults, each of which takes more space than its cause.
+            Self::Validation(faults) | Self::UploadRejected(faults) => {
+                Some(faults.iter().take(MAX_ERRORS).cloned().collect())
+            }
             Self::StorageUnavailable { parts, .. } if !parts.is_empty() => Some(parts.clone()),
             Self::AssetUploadAlreadyConfirmed(id) => {
                 const LOC: [&str; 2] = ["path", "asset_upload_id"];

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::domain::ids::{OrganizationId, RequestId, UserId};
-use crate::sweeper::Swept;
+use crate::sweeper::Report;
 
 /// What is known of a request when it is answered.
 #[derive(Debug, Serialize)]
@@ -40,13 +40,13 @@ pub struct Line<'a> {
 /// What is known of a run of the sweeper when it ends.
 #[derive(Debug, Serialize)]
 pub struct SweepLine<'a> {
-    /// `error` where the run ended early, else `info`.
+    /// `error` where there is something to look at, else `info`.
     pub level: &'static str,
     /// `sweep`
     pub event: &'static str,
     /// What was done.
     #[serde(flatten)]
-    pub swept: Swept,
+    pub report: &'a Report,
     /// Milliseconds spent in R2; null where it was not asked.
     pub r2_ms: Option<u64>,
     /// Milliseconds spent in D1; null where it was not asked.
@@ -55,8 +55,8 @@ pub struct SweepLine<'a> {
     pub retries: u32,
     /// Milliseconds from start to end.
     pub duration_ms: u64,
-    /// Why the run ended early.
-    pub detail: Option<&'a str>,
+    /// What an operator should look at.
+    pub detail: Option<String>,
 }
 
 /// A line as text.

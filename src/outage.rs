@@ -31,8 +31,21 @@ const D1_SHED: [&str; 7] = [
     "internal error",
 ];
 
-/// R2's error codes that pass by themselves: internal error, service unavailable, too many requests.
-const R2_TRANSIENT: [&str; 3] = ["(10001)", "(10043)", "(10058)"];
+/// R2's error codes that no repeat changes, of those that a HEAD, a list or a delete can meet: credentials
+/// (10002, 10003, 10042), a bucket or key that cannot be (10005, 10006, 10020), what R2 forbids (10031, 10037)
+/// and a locked object (10069), and a binding that is not there. From Cloudflare's list of R2's error codes.
+const R2_PERMANENT: [&str; 10] = [
+    "no binding",
+    "(10002)",
+    "(10003)",
+    "(10005)",
+    "(10006)",
+    "(10020)",
+    "(10031)",
+    "(10037)",
+    "(10042)",
+    "(10069)",
+];
 
 impl Outage {
     /// Judges the text of a D1 error.
@@ -46,10 +59,11 @@ impl Outage {
         }
     }
 
-    /// Judges the text of an R2 error. Whatever R2 says, the object's state is unknown then, so there
-    /// is no `Unforeseen`.
+    /// Judges the text of an R2 error. HEAD, list and delete are safe to repeat, and a lost connection has no
+    /// code: so whatever is not known to last is tried again. The object's state is unknown after any error,
+    /// so there is no `Unforeseen`.
     pub fn of_r2(message: &str) -> Self {
-        if R2_TRANSIENT.iter().any(|code| message.contains(code)) { Self::Transient } else { Self::Shed }
+        if R2_PERMANENT.iter().any(|code| message.contains(code)) { Self::Shed } else { Self::Transient }
     }
 }
 

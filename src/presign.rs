@@ -7,11 +7,13 @@
 use std::fmt::Write;
 
 use hmac::{Hmac, KeyInit, Mac};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
+use crate::domain::disposition::content_disposition;
 use crate::domain::media::MimeType;
+use crate::domain::percent::{encode_path, encode_value};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::upload::Filename;
 use crate::error::ApiError;
 
 /// The longest life that S3 gives a signature: 7 days, in seconds.
@@ -19,10 +21,6 @@ pub const LONGEST_SIGNATURE_SECONDS: u64 = 604_800;
 
 /// R2 knows one region.
 const REGION: &str = "auto";
-/// What a query value must encode: all but the unreserved characters of RFC 3986.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// What a path must encode: the same, but for the slash.
-const PATH: &AsciiSet = &QUERY.remove(b'/');
 
 /// The S3 side of the bucket: where it is and who signs. Has no `Debug`, which would show the secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -54,6 +52,8 @@ pub struct Put<'a> {
     pub key: &'a str,
     /// Its media type.
     pub mime_type: &'a MimeType,
+    /// The name that a download of it gets.
+    pub filename: &'a Filename,
     /// Its size in bytes.
     pub size_bytes: u64,
     /// Whether storage refuses to overwrite an object.
@@ -72,7 +72,10 @@ impl S3 {
         now: Timestamp,
         seconds: u64,
     ) -> Result<SignedPut, ApiError> {
-        let mut headers = vec![("content-type", put.mime_type.to_string())];
+        let mut headers = vec![
+            ("content-type", put.mime_type.to_string()),
+            ("content-disposition", content_disposition(put.mime_type, put.filename)),
+        ];
         if put.write_once {
             headers.push(("if-none-match", "*".to_owned()));
         }
@@ -120,17 +123,13 @@ impl S3 {
         let canonical_headers: String =
             headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
 
-        let path = format!(
-            "{prefix}/{}/{}",
-            utf8_percent_encode(&self.bucket, PATH),
-            utf8_percent_encode(key, PATH)
-        );
+        let path = format!("{prefix}/{}/{}", encode_path(&self.bucket), encode_path(key));
         let scope = format!("{date}/{REGION}/s3/aws4_request");
         let credential = format!("{}/{scope}", self.access_key_id);
         let query = format!(
             "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}&X-Amz-Date={date_time}&X-Amz-Expires={seconds}&X-Amz-SignedHeaders={}",
-            utf8_percent_encode(&credential, QUERY),
-            utf8_percent_encode(&signed_headers, QUERY),
+            encode_value(&credential),
+            encode_value(&signed_headers),
         );
         let canonical_request =
             format!("{method}\n{path}\n{query}\n{canonical_headers}\n{signed_headers}\nUNSIGNED-PAYLOAD");

@@ -4,33 +4,50 @@
 //! transactions on the same rows, so one comes first: a confirmed upload is never retired, and a retired one
 //! can neither be confirmed nor started again. So a run may be cut off anywhere, and any number may run at
 //! once; the next one goes on where the database says that they stopped.
+//!
+//! The duties of a run do not wait for one another: one that fails is reported, and the others are done.
+
+use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use crate::config::SweepOrphans;
+use crate::config::{SweepOrphans, SweepSettings};
 use crate::domain::ids::AssetUploadId;
 use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
 use crate::presign::LONGEST_SIGNATURE_SECONDS;
 use crate::store::Operation;
-use crate::store::sweep::{Forget, NextObjects, ReadMark, Retire, RetireOrphans};
+use crate::store::sweep::{
+    Begin, NextRemovals, NoteOrphans, NoteRemovals, PostponeRemovals, Progress, Retire, RetireOrphans,
+};
 
 /// How long after its deadline an upload is left alone, and how old an object without session is left to
 /// become: a day longer than the longest life of a signed URL, so that no transfer can still be going on.
 pub const GRACE_SECONDS: u64 = LONGEST_SIGNATURE_SECONDS + 86_400;
 /// How long an id stays retired after its object was removed. No call of a run can be this late.
 pub const SETTLE_SECONDS: u64 = 86_400;
-/// As many orphans may be on a page whatever their share is; more must be no more than half of it. Orphans
-/// are rare: only a database that lost rows makes them, and one that lost many must not cost the objects too.
+/// How long an orphan is known, and its operator told, before it is removed.
+pub const ORPHAN_NOTICE_SECONDS: u64 = 7 * 86_400;
+/// As many orphans may be removed whatever share of the bucket they are; more must be at most a tenth of it.
+/// Only a database that lost rows makes orphans, and one that lost many must not cost the objects too.
 pub const FEW_ORPHANS: u32 = 10;
+/// How long an object that cannot be removed is set aside.
+pub const SET_ASIDE_SECONDS: u64 = 86_400;
+/// A run begins nothing new after so many milliseconds. The platform ends it after 15 minutes.
+pub const MAX_RUN_MS: u64 = 600_000;
+/// Removals that may fail in a run. To find the one bad key of a page of 1,000 takes 11: one for the page, and
+/// one for each half that it is in.
+const MAX_FAILED_REMOVALS: u32 = 24;
+/// Keys named in a problem.
+const NAMED_KEYS: usize = 10;
 
 /// Where the sweeper works.
 #[allow(async_fn_in_trait, reason = "a Worker has one thread, so nobody needs the futures to be Send")]
 pub trait Storage {
-    /// Sessions, listed objects or removals handled at a time: as many as R2 lists or deletes in one call.
+    /// Objects listed or removed at a time: as many as R2 lists or deletes in one call.
     const PAGE: u32 = 1_000;
-    /// Pages of sessions and of listed objects that a run handles at most.
-    const MAX_PAGES: u32 = 5;
+    /// Pages of each kind that a run handles before it turns to the next duty.
+    const PAGES: u32 = 5;
 
     /// Runs one transaction.
     async fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, ApiError>;
@@ -38,6 +55,13 @@ pub trait Storage {
     async fn list(&self, after: &str, limit: u32) -> Result<Page, ApiError>;
     /// Deletes objects, at most `PAGE`; one that does not exist is no error.
     async fn delete(&self, keys: &[String]) -> Result<(), ApiError>;
+    /// The id of the database that the bucket belongs to, as the bucket says; `database_id`, which is written
+    /// there, where it says none.
+    async fn owner(&self, database_id: &str) -> Result<String, ApiError>;
+    /// Statements that were sent to the database in this run, repeats included.
+    fn statements(&self) -> u32;
+    /// Milliseconds since the run began.
+    fn elapsed_ms(&self) -> u64;
 }
 
 /// A page of a list of objects.
@@ -59,105 +83,276 @@ pub struct Listed {
 }
 
 /// What a run has done; for the log.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Swept {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
     /// Sessions past their grace that were looked at.
-    pub sessions_judged: u32,
-    /// Those of them that were removed.
+    pub sessions_checked: u32,
+    /// Those of them that were retired.
     pub sessions_retired: u32,
-    /// Objects that were compared with the database.
+    /// Uploads' objects that were compared with the database, young ones among them.
     pub objects_compared: u32,
-    /// Those of them that belonged to nothing.
-    pub objects_orphaned: u32,
     /// Objects under the prefix whose keys no upload can have; left alone.
     pub objects_foreign: u32,
+    /// Objects that belong to nothing, found for the first time.
+    pub orphans_noted: u32,
+    /// Orphans that were retired.
+    pub orphans_retired: u32,
     /// Removals that were carried out, of objects that may never have been sent among them.
     pub objects_removed: u32,
+    /// Objects that could not be removed, and are set aside for a day.
+    pub objects_set_aside: u32,
+    /// What an operator should look at, a sentence each.
+    #[serde(skip)]
+    pub problems: Vec<String>,
 }
 
-/// Runs once, as of `now`. `swept` has what was done, also where an error ends the run early.
-///
-/// # Errors
-/// Storage that does not answer, or more orphans than there should be; all that was done stays done, and
+/// Runs once, as of `now`. Whatever fails is among the problems of the report; all that was done stays done, and
 /// the next run goes on from there.
-pub async fn sweep<S: Storage>(
-    storage: &S,
+pub async fn sweep<S: Storage>(storage: &S, now: Timestamp, settings: SweepSettings) -> Report {
+    let mut run =
+        Run { storage, now, settings, report: Report::default(), orphans: Vec::new(), ended: false };
+    while run.round().await && !run.ended {}
+    run.finish()
+}
+
+struct Run<'a, S> {
+    storage: &'a S,
     now: Timestamp,
-    orphans: SweepOrphans,
-    swept: &mut Swept,
-) -> Result<(), ApiError> {
-    let deleted_before = now.minus_seconds(SETTLE_SECONDS);
-    storage.run(&Forget { deleted_before, limit: S::PAGE * S::MAX_PAGES * 2 }).await?;
-    // First what an earlier run left: while R2 removes nothing, nothing more is retired.
-    remove_objects(storage, now, swept).await?;
-    let due = now.minus_seconds(GRACE_SECONDS);
-    retire_sessions(storage, due, swept).await?;
-    retire_orphans(storage, due, orphans, swept).await?;
-    remove_objects(storage, now, swept).await
+    settings: SweepSettings,
+    report: Report,
+    /// Objects found for the first time to belong to nothing.
+    orphans: Vec<AssetUploadId>,
+    /// Whether this round is the last: statements or time are used up, or something failed, which would only
+    /// fail again. The next run goes on.
+    ended: bool,
 }
 
-async fn retire_sessions<S: Storage>(storage: &S, due: Timestamp, swept: &mut Swept) -> Result<(), ApiError> {
-    for _ in 0..S::MAX_PAGES {
-        let page = storage.run(&Retire { due, limit: S::PAGE }).await?;
-        swept.sessions_judged += page.judged;
-        swept.sessions_retired += page.retired;
-        if page.judged < S::PAGE {
-            break;
+impl<S: Storage> Run<'_, S> {
+    /// Does every duty once: at most 33 statements where all goes well. Whether there is more to do.
+    async fn round(&mut self) -> bool {
+        let progress = self.begin().await;
+        let mut more = false;
+        if let Some(progress) = &progress {
+            more |= self.retire_sessions(progress.deadline).await.unwrap_or(false);
         }
+        if let Some(progress) = progress
+            && self.settings.orphans != SweepOrphans::None
+        {
+            more |= self.retire_orphans(progress).await.unwrap_or(false);
+        }
+        // The database may answer again, where it has not just now.
+        more | self.remove_objects().await.unwrap_or(false)
     }
-    Ok(())
-}
 
-async fn retire_orphans<S: Storage>(
-    storage: &S,
-    due: Timestamp,
-    orphans: SweepOrphans,
-    swept: &mut Swept,
-) -> Result<(), ApiError> {
-    if orphans == SweepOrphans::None {
-        return Ok(());
+    fn finish(mut self) -> Report {
+        if !self.orphans.is_empty() {
+            self.report.orphans_noted = u32::try_from(self.orphans.len()).unwrap_or(u32::MAX);
+            self.report.problems.push(format!(
+                "{} objects belong to nothing and are removed in {} days unless they do by then: {}",
+                self.orphans.len(),
+                ORPHAN_NOTICE_SECONDS / 86_400,
+                keys(&self.orphans)
+            ));
+        }
+        self.report
     }
-    let mut mark = storage.run(&ReadMark).await?;
-    for _ in 0..S::MAX_PAGES {
-        let page = storage.list(&mark, S::PAGE).await?;
-        let mut ids = Vec::new();
-        for object in &page.objects {
-            match AssetUploadId::of_object(&object.key) {
-                Some(id) if object.uploaded_at <= due => ids.push(id),
-                Some(_) => {}
-                None => swept.objects_foreign += 1,
+
+    /// Runs one transaction; `None` where it failed, or the run has to end before it.
+    async fn run<O: Operation>(&mut self, operation: &O) -> Option<O::Output> {
+        // Each transaction is sent up to three times.
+        let needed = u32::try_from(operation.statements().len()).unwrap_or(u32::MAX).saturating_mul(3);
+        if self.storage.statements().saturating_add(needed) > self.settings.max_statements {
+            self.ended = true;
+            return None;
+        }
+        let output = self.storage.run(operation).await;
+        self.noted(output)
+    }
+
+    /// Whether something new may be begun. What has been done is always noted.
+    fn has_time(&mut self) -> bool {
+        self.ended |= self.storage.elapsed_ms() >= MAX_RUN_MS;
+        self.storage.elapsed_ms() < MAX_RUN_MS
+    }
+
+    /// The value; `None` where it is an error, which is put into the report.
+    fn noted<T>(&mut self, result: Result<T, ApiError>) -> Option<T> {
+        self.ended |= result.is_err();
+        result.map_err(|error| self.report.problems.push(log_text(&error))).ok()
+    }
+
+    async fn begin(&mut self) -> Option<Progress> {
+        let begin = Begin {
+            removed_before: self.now.minus_seconds(SETTLE_SECONDS),
+            keep_orphans: self.settings.orphans != SweepOrphans::None,
+            limit: S::PAGE * S::PAGES * 2,
+        };
+        self.run(&begin).await
+    }
+
+    async fn retire_sessions(&mut self, since: Timestamp) -> Option<bool> {
+        let limit = S::PAGE * S::PAGES;
+        let due = self.now.minus_seconds(GRACE_SECONDS);
+        let retired = self.run(&Retire { since, due, limit }).await?;
+        self.report.sessions_checked += retired.checked;
+        self.report.sessions_retired += retired.retired;
+        Some(retired.checked == limit)
+    }
+
+    async fn retire_orphans(&mut self, progress: Progress) -> Option<bool> {
+        let owner = self.storage.owner(&progress.database_id).await;
+        let owner = self.noted(owner)?;
+        if owner != progress.database_id {
+            self.report.problems.push(format!(
+                "this bucket belongs to another database (it says {owner}, this one is {}), so no object was compared with it: give this Worker a bucket of its own, or, if this database now is the bucket's, delete the object {OWNER_KEY}",
+                progress.database_id
+            ));
+            return None;
+        }
+        let more = self.compare_objects(progress).await?;
+        let limit = S::PAGE * S::PAGES;
+        let retire = RetireOrphans {
+            noted_before: self.now.minus_seconds(ORPHAN_NOTICE_SECONDS),
+            few: FEW_ORPHANS,
+            any_share: self.settings.orphans == SweepOrphans::All,
+            limit,
+        };
+        let retired = self.run(&retire).await?;
+        self.report.orphans_retired += retired.retired;
+        if retired.too_many {
+            self.report.problems.push(format!(
+                "{} of {} objects belong to nothing, so none of them is removed: is this database complete, and this its bucket? If so, set SWEEP_ORPHANS to all",
+                retired.orphans, retired.objects
+            ));
+        }
+        Some(more || retired.retired == limit)
+    }
+
+    /// Whether the pass of the bucket goes on behind what was compared.
+    async fn compare_objects(&mut self, progress: Progress) -> Option<bool> {
+        let due = self.now.minus_seconds(GRACE_SECONDS);
+        let mut from = progress.object_key;
+        for _ in 0..S::PAGES {
+            if !self.has_time() {
+                break;
+            }
+            let page = self.storage.list(&from, S::PAGE).await;
+            let page = self.noted(page)?;
+            let (mut ids, mut listed) = (Vec::new(), 0);
+            for object in &page.objects {
+                match AssetUploadId::of_object(&object.key) {
+                    Some(id) => {
+                        listed += 1;
+                        ids.extend((object.uploaded_at <= due).then_some(id));
+                    }
+                    None => self.report.objects_foreign += 1,
+                }
+            }
+            let to = page.objects.last().filter(|_| page.truncated).map(|last| last.key.clone());
+            let note = NoteOrphans { pass: progress.pass, ids, listed, from, to: to.clone(), now: self.now };
+            let found = self.run(&note).await?;
+            self.report.objects_compared += listed;
+            self.orphans
+                .extend(found.iter().filter(|orphan| orphan.noted_at == self.now).map(|orphan| orphan.id));
+            from = to.unwrap_or_default();
+            if from.is_empty() {
+                break;
             }
         }
-        let compared = u32::try_from(ids.len()).unwrap_or(S::PAGE);
-        swept.objects_compared += compared;
-        mark = match page.objects.last() {
-            Some(last) if page.truncated => last.key.clone(),
-            _ => String::new(),
-        };
-        let most = match orphans {
-            SweepOrphans::Few => FEW_ORPHANS.max(compared / 2),
-            SweepOrphans::All | SweepOrphans::None => compared,
-        };
-        swept.objects_orphaned += storage.run(&RetireOrphans { ids, most, mark: mark.clone() }).await?;
-        if mark.is_empty() {
-            break;
+        Some(!from.is_empty())
+    }
+
+    /// Removes the objects of retired uploads. A removal that fails is tried again in halves, behind all others,
+    /// so that one bad key holds up no more than itself.
+    async fn remove_objects(&mut self) -> Option<bool> {
+        let limit = S::PAGE * S::PAGES * 2;
+        let ids = self.run(&NextRemovals { now: self.now, limit }).await?;
+        let full = ids.len() == limit as usize;
+        let mut pages = ids.chunks(S::PAGE as usize);
+        let mut removed = Vec::new();
+        let mut failed = FailedRemovals::default();
+        while failed.count < MAX_FAILED_REMOVALS && self.has_time() {
+            let Some(batch) = pages.next().map(<[_]>::to_vec).or_else(|| failed.halves.pop_front()) else {
+                break;
+            };
+            let object_keys: Vec<String> = batch.iter().map(AssetUploadId::object_key).collect();
+            match self.storage.delete(&object_keys).await {
+                Ok(()) => removed.extend(batch),
+                Err(error) => failed.note(batch, log_text(&error)),
+            }
+            if removed.len() >= S::PAGE as usize {
+                self.note_removals(std::mem::take(&mut removed)).await;
+            }
+        }
+        if !removed.is_empty() {
+            self.note_removals(removed).await;
+        }
+        self.postpone(failed).await;
+        Some(full)
+    }
+
+    async fn note_removals(&mut self, ids: Vec<AssetUploadId>) {
+        let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        if self.run(&NoteRemovals { ids, now: self.now }).await.is_some() {
+            self.report.objects_removed += count;
         }
     }
-    Ok(())
+
+    /// Sets aside what could not be removed alone, and puts what failed with others behind all else.
+    async fn postpone(&mut self, failed: FailedRemovals) {
+        let FailedRemovals { count, alone, halves, reason: Some(reason) } = failed else { return };
+        self.ended = true;
+        self.report.problems.push(format!("{count} removals failed: {reason}"));
+        if !alone.is_empty() {
+            self.report.objects_set_aside += u32::try_from(alone.len()).unwrap_or(u32::MAX);
+            self.report.problems.push(format!("set aside for a day: {}", keys(&alone)));
+        }
+        let later = self.now.plus_seconds(SET_ASIDE_SECONDS);
+        let together = halves.into_iter().flatten().collect();
+        for (ids, retry_at) in [(alone, later), (together, self.now)] {
+            if !ids.is_empty() {
+                self.run(&PostponeRemovals { ids, retry_at, reason: reason.clone() }).await;
+            }
+        }
+    }
 }
 
-async fn remove_objects<S: Storage>(storage: &S, now: Timestamp, swept: &mut Swept) -> Result<(), ApiError> {
-    let mut deleted = Vec::new();
-    // Twice as many pages as either source fills, and one more to note the last.
-    for _ in 0..=2 * S::MAX_PAGES {
-        let ids = storage.run(&NextObjects { deleted, now, limit: S::PAGE }).await?;
-        if ids.is_empty() {
-            break;
+/// Removals that failed.
+#[derive(Default)]
+struct FailedRemovals {
+    count: u32,
+    /// Uploads whose objects could not be removed even alone.
+    alone: Vec<AssetUploadId>,
+    /// The halves of the others, still to be tried.
+    halves: VecDeque<Vec<AssetUploadId>>,
+    /// Why the last one failed.
+    reason: Option<String>,
+}
+
+impl FailedRemovals {
+    fn note(&mut self, batch: Vec<AssetUploadId>, reason: String) {
+        self.count += 1;
+        self.reason = Some(reason.chars().take(500).collect());
+        if batch.len() == 1 {
+            self.alone.extend(batch);
+        } else {
+            let (first, second) = batch.split_at(batch.len() / 2);
+            self.halves.extend([first.to_vec(), second.to_vec()]);
         }
-        let keys: Vec<String> = ids.iter().map(AssetUploadId::object_key).collect();
-        storage.delete(&keys).await?;
-        swept.objects_removed += u32::try_from(ids.len()).unwrap_or(S::PAGE);
-        deleted = ids;
     }
-    Ok(())
+}
+
+/// The object that carries the id of the bucket's database; outside the prefix of uploads.
+pub const OWNER_KEY: &str = "asset-uploads-database-id";
+
+fn keys(ids: &[AssetUploadId]) -> String {
+    let mut text = ids.iter().take(NAMED_KEYS).map(AssetUploadId::object_key).collect::<Vec<_>>().join(", ");
+    if ids.len() > NAMED_KEYS {
+        text.push_str(&format!(" and {} more", ids.len() - NAMED_KEYS));
+    }
+    text
+}
+
+fn log_text(error: &ApiError) -> String {
+    error.log_detail().unwrap_or_else(|| error.message()).to_owned()
 }

@@ -30,13 +30,58 @@ fn without_variables_there_are_defaults() {
     assert_eq!(config.links, Links { public_base_url: None, thumbnail_template: None });
     assert_eq!(config.cors, Cors::Off);
     let permits = |text: &str| config.rules.allowed_types.permits(&MimeType::parse(text).unwrap());
-    for yes in
-        ["image/png", "video/mp4", "audio/mpeg", "application/pdf", "application/octet-stream", "text/csv"]
-    {
+    let office = |name: &str| format!("application/vnd.openxmlformats-officedocument.{name}");
+    for yes in [
+        "image/png",
+        "video/mp4",
+        "audio/mpeg",
+        "application/pdf",
+        "application/json",
+        "application/zip",
+        "application/gzip",
+        "application/octet-stream",
+        "text/plain",
+        "text/csv",
+        "text/markdown",
+        "application/rtf",
+        "application/msword",
+        "application/vnd.ms-excel",
+        "application/vnd.ms-powerpoint",
+        &office("wordprocessingml.document"),
+        &office("spreadsheetml.sheet"),
+        &office("presentationml.presentation"),
+        "application/vnd.oasis.opendocument.text",
+        "application/vnd.oasis.opendocument.spreadsheet",
+        "application/vnd.oasis.opendocument.presentation",
+    ] {
         assert!(permits(yes), "{yes}");
     }
-    for no in ["image/svg+xml", "text/html", "text/javascript", "application/xhtml+xml", "application/x-sh"] {
+    for no in [
+        "image/svg+xml",
+        "image/anything+xml",
+        "image/xml",
+        "video/x+xml",
+        "text/html",
+        "text/xml",
+        "text/javascript",
+        "application/xhtml+xml",
+        "application/x-sh",
+    ] {
         assert!(!permits(no), "{no}");
+    }
+}
+
+#[test]
+fn the_sweepers_limits() {
+    let defaults = read(&[]).unwrap_or_else(|faults| panic!("{faults:?}"));
+    assert_eq!((defaults.sweep_timeout_ms, defaults.sweep.max_statements), (30_000, 50));
+    assert_eq!(good("SWEEP_TIMEOUT_MS", "1000").sweep_timeout_ms, 1_000);
+    assert_eq!(good("SWEEP_MAX_STATEMENTS", "1000").sweep.max_statements, 1_000);
+    for (name, values) in [
+        ("SWEEP_TIMEOUT_MS", ["999", "60001", "x", "-1", "1e3"]),
+        ("SWEEP_MAX_STATEMENTS", ["49", "10001", "x", "-1", "5e1"]),
+    ] {
+        values.iter().for_each(|value| wrong(name, value));
     }
 }
 

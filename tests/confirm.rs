@@ -44,12 +44,14 @@ fn an_editor_confirms_and_every_column_is_as_it_should_be() {
         ("source_type", text(&"upload")),
         ("source_id", text(&upload)),
         ("etag", text(&"etag-1")),
-        ("confirmation_key", text(&"random-1")),
+        ("confirmation_key", text(&"")),
         ("created_by", text(&editor.user.id)),
         ("created_at", Integer(NOW.0)),
         ("updated_at", Integer(NOW.0)),
         ("deleted_at", Null),
         ("deleted_by", Null),
+        ("request_id", text(&operation.request_id)),
+        ("confirmed_folder_id", text(&folder)),
     ]
     .map(|(column, value)| (column.to_owned(), value));
     assert_eq!(sqlite::rows(&conn, "SELECT * FROM assets"), [expected.to_vec()]);
@@ -138,6 +140,10 @@ fn an_unfit_object_is_rejected_with_every_reason() {
     };
     let empty = size("object_empty", "The stored object is empty.", 0);
     let large = size("object_too_large", "The stored object is too large.", 1_001);
+    // Without that key nobody can read it.
+    let encrypted = json!({"loc": ["object", "encryption"], "type": "customer_key",
+        "msg": "The stored object is encrypted with a key of its sender's, so nobody else can read it.",
+        "declared": "none", "actual": "SSE-C", "limit": ["none"]});
     let kind = |actual: &str| {
         json!({"loc": ["object", "mime_type"], "msg": "The stored object's media type is not permitted.",
                "type": "mime_type_not_allowed", "declared": "image/png", "actual": actual,
@@ -151,6 +157,11 @@ fn an_unfit_object_is_rejected_with_every_reason() {
         (stored(640, "nonsense"), json!([kind("nonsense")])),
         (stored(0, "Text/HTML"), json!([empty, kind("Text/HTML")])),
         (stored(1_001, &"x".repeat(5_000)), json!([large, kind(&"x".repeat(255))])),
+        (StoredObject { customer_key: true, ..stored(640, "image/png") }, json!([encrypted])),
+        (
+            StoredObject { customer_key: true, ..stored(1_001, "text/html") },
+            json!([large, encrypted, kind("text/html")]),
+        ),
     ] {
         let operation = Confirm { object: RULES.verify(object), ..confirm(&editor, upload) };
         lists(&conn, &operation, "UPLOAD_REJECTED", &faults);

@@ -5,6 +5,7 @@
 
 mod sqlite;
 
+use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
 use asset_uploads::domain::media::AllowedTypes;
 use asset_uploads::domain::timestamp::Timestamp;
@@ -128,9 +129,9 @@ fn oracle(case: Case) -> &'static str {
 /// Puts an asset there as an earlier confirmation would have left it.
 fn confirmed_before(conn: &Connection, upload: AssetUploadId, folder: Option<String>, key: &str) {
     let sql = "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type,
-                 source_type, source_id, etag, confirmation_key, created_by, created_at, updated_at)
+                 source_type, source_id, etag, confirmation_key, confirmed_folder_id, created_by, created_at, updated_at)
                SELECT id, org_id, ?2, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload',
-                 id, 'etag-0', ?3, created_by, 5, 5 FROM asset_uploads WHERE id = ?1";
+                 id, 'etag-0', ?3, ?2, created_by, 5, 5 FROM asset_uploads WHERE id = ?1";
     assert_eq!(conn.execute(sql, params![upload.to_string(), folder, key]), Ok(1));
 }
 
@@ -189,8 +190,8 @@ fn play(stage: &Stage, case: Case) -> (&'static str, i64) {
             Folder::Foreign => Some(*foreign),
             Folder::Unknown => Some(sqlite::nobodys_folder()),
         },
-        confirmation_key: "k1".to_owned(),
-        replayable: true,
+        idempotency_key: IdempotencyKey::parse("k1"),
+        request_id: sqlite::next_request(),
         object: match case.object {
             Object::AsDeclared => rules.verify(stored(640, "image/png")),
             Object::Other => rules.verify(stored(641, "image/gif")),

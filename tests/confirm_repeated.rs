@@ -1,27 +1,31 @@
 //! Confirming an upload again: replays, conflicts, races and retries.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod sqlite;
 
 use asset_uploads::domain::asset::Asset;
+use asset_uploads::domain::ids::{AssetUploadId, FolderId};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::{ObjectState, StoredObject};
 use asset_uploads::error::ApiError;
 use asset_uploads::store::confirm::{Confirm, Confirmed};
+use rusqlite::params;
 use serde_json::json;
 use sqlite::studio::{RULES, SOON, asset_of, confirm, keyed, lists, made, refuses, stored, studio};
-use sqlite::{NOW, contents, run, run_again};
+use sqlite::{Key, NOW, Person, contents, run};
 
 #[test]
 fn the_same_key_and_body_replay_the_first_answer() {
     let (conn, org, editor, upload) = studio();
     let folder = sqlite::folder(&conn, org, &editor, None);
     let first = Confirm { folder_id: Some(folder), ..keyed(&editor, upload, "k1") };
-    let asset = Asset { confirmation_key: "k1".to_owned(), ..asset_of(org, upload, &editor, Some(folder)) };
+    let asset = asset_of(org, upload, &editor, Some(folder));
     assert_eq!(run(&conn, &first), made(asset.clone(), &editor, false));
     let before = contents(&conn);
 
-    // However late, whatever has become of object, session and folder, and by whomever in the team.
-    let colleague = sqlite::editor(&conn, org);
+    // However late, whatever has become of object, session and folder, and with whichever key of the same user.
+    let other_key = Person { key: sqlite::key(&conn, &editor.user, Key::default()), ..editor.clone() };
     let late = Timestamp(SOON.0 + 86_400_000);
     conn.execute("UPDATE folders SET deleted_at = ?1", [NOW.0]).unwrap();
     for object in [
@@ -32,11 +36,108 @@ fn the_same_key_and_body_replay_the_first_answer() {
         ObjectState::Missing,
         ObjectState::Unavailable("R2 is down".to_owned()),
     ] {
-        let mut again = Confirm { object, folder_id: Some(folder), ..keyed(&colleague, upload, "k1") };
-        again.caller.now = late;
-        assert_eq!(run(&conn, &again), made(asset.clone(), &editor, true), "{:?}", again.object);
+        for now in [NOW, late] {
+            let object = object.clone();
+            let mut again = Confirm { object, folder_id: Some(folder), ..keyed(&other_key, upload, "k1") };
+            again.caller.now = now;
+            assert_eq!(run(&conn, &again), made(asset.clone(), &editor, true), "{:?}", again.object);
+        }
     }
     assert_eq!(contents(&conn)[0], before[0]);
+}
+
+/// Of two requests with one key in one millisecond, each repeated by the Worker, only the first wrote.
+#[test]
+fn a_replay_is_told_from_an_own_write_by_the_request_alone() {
+    let (conn, org, editor, upload) = studio();
+    let [first, second] = [(); 2].map(|()| keyed(&editor, upload, "k1"));
+    let asset = asset_of(org, upload, &editor, None);
+    for _ in 0..2 {
+        assert_eq!(run(&conn, &first), made(asset.clone(), &editor, false));
+        assert_eq!(run(&conn, &second), made(asset.clone(), &editor, true));
+    }
+}
+
+#[test]
+fn a_replay_is_the_same_users() {
+    let (conn, org, editor, upload) = studio();
+    run(&conn, &keyed(&editor, upload, "k1")).unwrap();
+    let colleague = sqlite::editor(&conn, org);
+    let elsewhere = sqlite::folder(&conn, org, &editor, None);
+    for folder_id in [None, Some(elsewhere)] {
+        let theirs = Confirm { folder_id, ..keyed(&colleague, upload, "k1") };
+        refuses(&conn, &theirs, &ApiError::AssetUploadAlreadyConfirmed(upload));
+    }
+}
+
+/// The first body is remembered, wherever the asset has been moved since; the answer is the asset as it is now.
+#[test]
+fn a_replay_of_a_moved_asset_repeats_the_first_body() {
+    let (conn, org, editor, upload) = studio();
+    let [first, now] = [(); 2].map(|()| sqlite::folder(&conn, org, &editor, None));
+    let filed = |folder_id| Confirm { folder_id, ..keyed(&editor, upload, "k1") };
+    run(&conn, &filed(Some(first))).unwrap();
+    conn.execute("UPDATE assets SET folder_id = ?1, name = 'sea.png'", [now.to_string()]).unwrap();
+
+    let asset = Asset { name: "sea.png".to_owned(), ..asset_of(org, upload, &editor, Some(now)) };
+    assert_eq!(run(&conn, &filed(Some(first))), made(asset, &editor, true));
+    for folder_id in [Some(now), None] {
+        lists(&conn, &filed(folder_id), "VALIDATION_ERROR", &reused());
+    }
+}
+
+#[test]
+fn a_replay_of_a_deleted_asset_finds_none() {
+    let (conn, org, editor, upload) = studio();
+    run(&conn, &keyed(&editor, upload, "k1")).unwrap();
+    conn.execute("UPDATE assets SET deleted_at = ?1", [NOW.0]).unwrap();
+    refuses(&conn, &keyed(&editor, upload, "k1"), &ApiError::AssetNotFound);
+    let other = Confirm { folder_id: Some(sqlite::nobodys_folder()), ..keyed(&editor, upload, "k1") };
+    lists(&conn, &other, "VALIDATION_ERROR", &reused());
+    // To everybody else it is confirmed, as before.
+    let already = ApiError::AssetUploadAlreadyConfirmed(upload);
+    refuses(&conn, &confirm(&editor, upload), &already);
+    refuses(&conn, &keyed(&sqlite::editor(&conn, org), upload, "k1"), &already);
+}
+
+/// Rows that an earlier version wrote: without request, and with the folder of the confirmation as their own.
+#[test]
+fn what_was_confirmed_before_the_migration_is_replayed() {
+    let conn = sqlite::open_at(2);
+    let org = sqlite::organization(&conn);
+    let editor = sqlite::editor(&conn, org);
+    let folder = sqlite::folder(&conn, org, &editor, None);
+    let [filed, loose, keyless] = [(); 3].map(|()| sqlite::session(&conn, org, &editor, SOON));
+    let confirmed = |upload: AssetUploadId, folder: Option<FolderId>, key: &str| {
+        let sql = "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type,
+               source_id, etag, confirmation_key, created_by, created_at, updated_at)
+             SELECT id, org_id, ?2, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload', id, 'e', ?3,
+               created_by, ?4, ?4 FROM asset_uploads WHERE id = ?1";
+        let folder = folder.map(|folder| folder.to_string());
+        conn.execute(sql, params![upload.to_string(), folder, key, NOW.0]).unwrap();
+    };
+    confirmed(filed, Some(folder), "k1");
+    confirmed(loose, None, "k1");
+    confirmed(keyless, None, "01890000-0000-7000-8000-000000000000");
+    sqlite::migrate_from(&conn, 2);
+
+    let moved = sqlite::folder(&conn, org, &editor, None);
+    conn.execute("UPDATE assets SET folder_id = ?1", [moved.to_string()]).unwrap();
+    for (upload, folder_id) in [(filed, Some(folder)), (loose, None)] {
+        let again = Confirm { folder_id, ..keyed(&editor, upload, "k1") };
+        assert_eq!(run(&conn, &again), made(asset_of(org, upload, &editor, Some(moved)), &editor, true));
+        let other = Confirm { folder_id: Some(moved), ..keyed(&editor, upload, "k1") };
+        lists(&conn, &other, "VALIDATION_ERROR", &reused());
+    }
+    refuses(&conn, &confirm(&editor, keyless), &ApiError::AssetUploadAlreadyConfirmed(keyless));
+}
+
+fn reused() -> serde_json::Value {
+    json!([{
+        "loc": ["header", "Idempotency-Key"],
+        "msg": "This key was used with another body; send the first body again, or another key.",
+        "type": "idempotency_key_reused",
+    }])
 }
 
 #[test]
@@ -47,17 +148,12 @@ fn the_same_key_with_another_folder_is_a_fault() {
     run(&conn, &Confirm { folder_id: Some(folder), ..keyed(&editor, upload, "k1") }).unwrap();
     run(&conn, &keyed(&editor, in_no_folder, "k1")).unwrap();
 
-    let reused = json!([{
-        "loc": ["header", "Idempotency-Key"],
-        "msg": "This key was used with another body; send the first body again, or another key.",
-        "type": "idempotency_key_reused",
-    }]);
     let nowhere = sqlite::nobodys_folder();
     for (upload, folder_id) in
         [(upload, Some(other)), (upload, None), (upload, Some(nowhere)), (in_no_folder, Some(folder))]
     {
         let again = Confirm { folder_id, ..keyed(&editor, upload, "k1") };
-        lists(&conn, &again, "VALIDATION_ERROR", &reused);
+        lists(&conn, &again, "VALIDATION_ERROR", &reused());
     }
 }
 
@@ -67,11 +163,7 @@ fn a_repeat_without_the_key_names_the_asset_that_exists() {
     run(&conn, &keyed(&editor, upload, "k1")).unwrap();
 
     let already = ApiError::AssetUploadAlreadyConfirmed(upload);
-    refuses(
-        &conn,
-        &Confirm { confirmation_key: "random-2".to_owned(), ..confirm(&editor, upload) },
-        &already,
-    );
+    refuses(&conn, &confirm(&editor, upload), &already);
     refuses(&conn, &keyed(&editor, upload, "k2"), &already);
     // Keys are compared as they are: K1 is not k1.
     refuses(&conn, &keyed(&editor, upload, "K1"), &already);
@@ -80,9 +172,7 @@ fn a_repeat_without_the_key_names_the_asset_that_exists() {
 #[test]
 fn of_many_confirmations_one_succeeds() {
     let (conn, _, editor, upload) = studio();
-    let answers: Vec<_> = (0..20)
-        .map(|n| run(&conn, &Confirm { confirmation_key: format!("random-{n}"), ..confirm(&editor, upload) }))
-        .collect();
+    let answers: Vec<_> = (0..20).map(|_| run(&conn, &confirm(&editor, upload))).collect();
     assert!(matches!(answers[0], Ok(Confirmed::Asset { replayed: false, .. })), "{:?}", answers[0]);
     for answer in &answers[1..] {
         assert_eq!(answer, &Err(ApiError::AssetUploadAlreadyConfirmed(upload)));
@@ -95,8 +185,10 @@ fn one_key_may_confirm_many_uploads() {
     let (conn, org, editor, upload) = studio();
     let second = sqlite::session(&conn, org, &editor, SOON);
     for upload in [upload, second] {
-        let asset = Asset { confirmation_key: "k1".to_owned(), ..asset_of(org, upload, &editor, None) };
-        assert_eq!(run(&conn, &keyed(&editor, upload, "k1")), made(asset, &editor, false));
+        assert_eq!(
+            run(&conn, &keyed(&editor, upload, "k1")),
+            made(asset_of(org, upload, &editor, None), &editor, false)
+        );
     }
 }
 
@@ -108,6 +200,6 @@ fn a_retry_after_a_lost_answer_finds_its_own_write() {
     let expected = made(asset_of(org, upload, &editor, None), &editor, false);
     assert_eq!(run(&conn, &operation), expected);
     let before = contents(&conn);
-    assert_eq!(run_again(&conn, &operation), expected);
+    assert_eq!(run(&conn, &operation), expected);
     assert_eq!(contents(&conn), before);
 }

@@ -290,6 +290,19 @@ fn header_values_at_their_limits() {
     }
 }
 
+/// 64 KiB of unknown fields, each with an answer of its own, must not make an answer of a megabyte.
+#[test]
+fn the_first_hundred_faults_are_listed() {
+    let body = |count: usize| {
+        let fields: Vec<String> = (0..count).map(|n| format!(r#""a{n}":1"#)).collect();
+        format!("{{{}}}", fields.join(","))
+    };
+    for (count, listed) in [(99, 99), (100, 100), (101, 100), (7_000, 100)] {
+        let expected: Vec<Value> = (0..listed).map(|n| unknown(&format!("a{n}"))).collect();
+        assert_eq!(faults(parse(body(count))), json!(expected), "{count}");
+    }
+}
+
 #[test]
 fn repeated_names_are_told_once_and_long_ones_cut() {
     let twice = format!(r#"{{"folder_id":null,"folder\u005fid":"{FOLDER}","folder_id":null}}"#);

@@ -176,13 +176,16 @@ fn d1_errors_are_told_apart() {
 /// Whatever R2 says, the object's state is unknown then, and never taken for "missing".
 #[test]
 fn r2_errors_are_told_apart() {
-    for code in [10_001, 10_043, 10_058] {
-        assert_eq!(Outage::of_r2(&format!("head: We encountered an error. ({code})")), Outage::Transient);
+    for code in [10_001, 10_043, 10_054, 10_058, 1_002, 100_020, 110_020] {
+        let text = format!("head: We encountered an error. ({code})");
+        assert_eq!(Outage::of_r2(&text), Outage::Transient, "{code}");
     }
-    for code in [10_020, 10_031, 10_037, 10_069, 1_000, 100_010, 110_001] {
+    for text in ["Network connection lost.", "", "Cannot read properties of undefined"] {
+        assert_eq!(Outage::of_r2(text), Outage::Transient, "{text}");
+    }
+    for code in [10_002, 10_003, 10_005, 10_006, 10_020, 10_031, 10_037, 10_042, 10_069] {
         assert_eq!(Outage::of_r2(&format!("head: Something else. ({code})")), Outage::Shed, "{code}");
     }
-    assert_eq!(Outage::of_r2(""), Outage::Shed);
     assert_eq!(Outage::of_r2("no binding BUCKET"), Outage::Shed);
 }
 

@@ -282,6 +282,25 @@ fn a_wildcard_for_everything_works_or_is_refused() {
     }
 }
 
+/// XML can run scripts where it is served (SVG does), so a whole family of types never includes it.
+#[test]
+fn a_whole_type_permits_no_xml() {
+    let permits = |entries: &[&str], mime: &str| {
+        AllowedTypes::parse(entries.iter().copied()).unwrap().permits(&MimeType::parse(mime).unwrap())
+    };
+    for mime in ["image/svg+xml", "image/anything+xml", "image/xml", "image/SVG+XML; charset=utf-8"] {
+        assert!(!permits(&["image/*"], mime), "{mime}");
+    }
+    assert!(permits(&["image/*", "image/svg+xml"], "image/svg+xml"));
+    assert!(!permits(&["image/*", "image/svg+xml"], "image/other+xml"));
+    assert!(
+        !permits(&["image/svg+xml", "image/png", "!image/*"], "image/svg+xml"),
+        "what forbids a family forbids it whole"
+    );
+    let office = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+    assert!(permits(&["application/*"], office) && !permits(&["application/*"], "application/xml"));
+}
+
 #[test]
 fn wrong_patterns_are_named() {
     for wrong in [

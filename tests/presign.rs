@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 use asset_uploads::config::Config;
+use asset_uploads::domain::disposition::content_disposition;
 use asset_uploads::domain::media::MimeType;
 use asset_uploads::domain::timestamp::Timestamp;
+use asset_uploads::domain::upload::Filename;
 use asset_uploads::presign::{Put, S3};
 use proptest::prelude::*;
 use rusty_s3::actions::{GetObject, PutObject};
@@ -39,6 +41,8 @@ impl Oracle {
 
     fn put(&self, put: Put<'_>) -> String {
         let mut action = PutObject::new(&self.bucket, Some(&self.credentials), put.key);
+        let disposition = content_disposition(put.mime_type, put.filename);
+        action.headers_mut().insert("content-disposition", disposition);
         action.headers_mut().insert("content-length", put.size_bytes.to_string());
         action.headers_mut().insert("content-type", put.mime_type.to_string());
         if put.write_once {
@@ -106,6 +110,15 @@ fn mime_types() -> impl Strategy<Value = MimeType> {
         .prop_filter_map("no media type", |text| MimeType::parse(&text))
 }
 
+fn filenames() -> impl Strategy<Value = Filename> {
+    let text = prop_oneof![
+        "[ -~]{1,40}",
+        "\\PC{1,20}",
+        prop::collection::vec(any::<char>(), 1..20).prop_map(String::from_iter)
+    ];
+    text.prop_filter_map("no file name", |text| Filename::parse(&text))
+}
+
 /// Bucket, key id and secret; [`S3`] itself shows nothing of what made a test fail.
 fn credentials() -> impl Strategy<Value = [String; 3]> {
     let bucket = "[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]|[-_~a-zA-Z0-9]{3}|\\PC{1,3}[a-z+% é]{2}";
@@ -134,6 +147,7 @@ proptest! {
         given in credentials(),
         key in keys(),
         mime_type in mime_types(),
+        filename in filenames(),
         size_bytes in prop_oneof![1_u64..100_000_000, any::<u64>()],
         write_once in any::<bool>(),
         now in moments(),
@@ -141,13 +155,14 @@ proptest! {
     ) {
         let s3 = with(&endpoint, given);
         let oracle = Oracle::new(&s3, &endpoint, now, seconds);
-        let put = Put { key: &key, mime_type: &mime_type, size_bytes, write_once };
+        let put = Put { key: &key, mime_type: &mime_type, filename: &filename, size_bytes, write_once };
         let signed = s3.put(put, ORIGIN, now, seconds).unwrap();
         prop_assert_eq!(signed.url, oracle.put(put));
         prop_assert_eq!(s3.get(&key, ORIGIN, now, seconds).unwrap(), oracle.get(&key));
 
         // Exactly what a browser may and must set.
-        let mut headers = vec![("content-type", mime_type.to_string())];
+        let disposition = content_disposition(&mime_type, &filename);
+        let mut headers = vec![("content-type", mime_type.to_string()), ("content-disposition", disposition)];
         headers.extend(write_once.then(|| ("if-none-match", "*".to_owned())));
         prop_assert_eq!(signed.headers, headers);
     }
@@ -186,6 +201,7 @@ struct Vector {
 #[derive(Deserialize)]
 struct Upload {
     mime_type: String,
+    filename: String,
     size_bytes: u64,
     write_once: bool,
 }
@@ -205,6 +221,7 @@ impl Vector {
         let put = Put {
             key: &self.key,
             mime_type: &MimeType::parse(&upload.mime_type).unwrap(),
+            filename: &Filename::parse(&upload.filename).unwrap(),
             size_bytes: upload.size_bytes,
             write_once: upload.write_once,
         };
@@ -214,10 +231,10 @@ impl Vector {
 
 /// Made by dev/presign-botocore.py with botocore 1.44.5.
 const BOTOCORE: &str = r##"
-{"endpoint": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com", "bucket": "asset-uploads", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "upload": {"mime_type": "image/png", "size_bytes": 640, "write_once": true}, "now": 1795351867042, "seconds": 900, "location": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/asset-uploads/uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "signature": "eaf57930e1d636b0f830357e7e43aac562eb269f07bb03c803664300b8e1c782"}
+{"endpoint": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com", "bucket": "asset-uploads", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "upload": {"mime_type": "image/png", "filename": "beach.png", "size_bytes": 640, "write_once": true}, "now": 1795351867042, "seconds": 900, "location": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/asset-uploads/uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "signature": "5ededd85ff7918ba912e7020e831572d9282fef34e020a8a242e755453809c3b"}
 {"endpoint": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com", "bucket": "asset-uploads", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "upload": null, "now": 1795351867042, "seconds": 604800, "location": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/asset-uploads/uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "signature": "8711c4663ba412b52a50169e2a607c4ddc271e17fd83485520a16e4668cf578e"}
-{"endpoint": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3", "bucket": "asset-uploads", "access_key_id": "local-development", "secret_access_key": "local-development-only", "key": "uploads/x", "upload": {"mime_type": "image/svg+xml", "size_bytes": 52428800, "write_once": false}, "now": 1795351867042, "seconds": 900, "location": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3/asset-uploads/uploads/x", "signature": "8d908cddfdbb91f4823eeb6c4b82329ca5ee9fc094be2432473d0771d55da08c"}
-{"endpoint": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3", "bucket": "asset-uploads", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "a b+c%20d~e/Ünï–côdé/日本/😀.png", "upload": {"mime_type": "application/vnd.oasis.opendocument.text", "size_bytes": 1, "write_once": true}, "now": 1795351867042, "seconds": 900, "location": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3/asset-uploads/a%20b%2Bc%2520d~e/%C3%9Cn%C3%AF%E2%80%93c%C3%B4d%C3%A9/%E6%97%A5%E6%9C%AC/%F0%9F%98%80.png", "signature": "d8dc17cab97aad5cc10761ac73132070d98cd7dae8c32b6832dcfaa1ffa3dd3f"}
+{"endpoint": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3", "bucket": "asset-uploads", "access_key_id": "local-development", "secret_access_key": "local-development-only", "key": "uploads/x", "upload": {"mime_type": "image/svg+xml", "filename": "Report  \"Q3\"; 2026 100%.svg", "size_bytes": 52428800, "write_once": false}, "now": 1795351867042, "seconds": 900, "location": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3/asset-uploads/uploads/x", "signature": "a372cffe8e170c7755e4628f7c4b872ca91a3791b0c113fc12e2f9eb04f292a1"}
+{"endpoint": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3", "bucket": "asset-uploads", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "a b+c%20d~e/Ünï–côdé/日本/😀.png", "upload": {"mime_type": "application/vnd.oasis.opendocument.text", "filename": "Ünïcode–日本 😀.odt", "size_bytes": 1, "write_once": true}, "now": 1795351867042, "seconds": 900, "location": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3/asset-uploads/a%20b%2Bc%2520d~e/%C3%9Cn%C3%AF%E2%80%93c%C3%B4d%C3%A9/%E6%97%A5%E6%9C%AC/%F0%9F%98%80.png", "signature": "86116eccd4b204c5e35dcf7691ba53106b14847a5e29a87ca0aebf283c6f7963"}
 {"endpoint": "https://storage.example:8443/s3", "bucket": "b.u-c_k.et", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "!\"#$&'()*,:;<=>?@[\\]^`{|}", "upload": null, "now": 951782399999, "seconds": 900, "location": "https://storage.example:8443/s3/b.u-c_k.et/%21%22%23%24%26%27%28%29%2A%2C%3A%3B%3C%3D%3E%3F%40%5B%5C%5D%5E%60%7B%7C%7D", "signature": "24d468ebf63fe33d7a5577b9a5bbb0475ef5ad222e9c18feee53c4902d62e10f"}
 {"endpoint": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com", "bucket": "asset-uploads", "access_key_id": "id/with+odd=characters", "secret_access_key": "ssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss", "key": "/leading//double/trailing/", "upload": null, "now": 1795351867042, "seconds": 1, "location": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/asset-uploads//leading//double/trailing/", "signature": "29f657fab432e3a071cc0f2394dff1ec30d67e916f25735049568282e81878e8"}
 "##;

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+use std::sync::LazyLock;
+
 use asset_uploads::domain::media::MimeType;
 use asset_uploads::domain::timestamp::Timestamp;
+use asset_uploads::domain::upload::Filename;
 use asset_uploads::presign::{Put, S3};
 
 /// 2026-11-22T12:51:07.042Z
@@ -19,8 +22,10 @@ fn s3(endpoint: &str) -> S3 {
     }
 }
 
+static BEACH: LazyLock<Filename> = LazyLock::new(|| Filename::parse("beach.png").unwrap());
+
 fn upload_of(mime_type: &MimeType) -> Put<'_> {
-    Put { key: "uploads/x", mime_type, size_bytes: 640, write_once: true }
+    Put { key: "uploads/x", mime_type, filename: &BEACH, size_bytes: 640, write_once: true }
 }
 
 #[test]
@@ -50,6 +55,7 @@ fn a_signature_covers_everything_that_was_asked_for() {
         signature(&base, Put { key: "uploads/y", ..put }, 900),
         signature(&base, Put { mime_type: &text, ..put }, 900),
         signature(&base, Put { size_bytes: 641, ..put }, 900),
+        signature(&base, Put { filename: &Filename::parse("Beach.png").unwrap(), ..put }, 900),
         signature(&base, Put { write_once: false, ..put }, 900),
         signature(&s3("https://elsewhere.example"), put, 900),
         signature(&s3("https://storage.example:8443"), put, 900),

@@ -5,6 +5,7 @@
 
 mod sqlite;
 
+use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::media::AllowedTypes;
 use asset_uploads::domain::upload::{ObjectState, StoredObject, UploadRules};
 use asset_uploads::store::confirm::Confirm;
@@ -71,13 +72,14 @@ fn statements(by: &Person) -> Vec<(&'static str, Statement)> {
         size_bytes: 640,
         content_type: Some("image/png".to_owned()),
         etag: "etag-1".to_owned(),
+        customer_key: false,
     };
     let verified = Confirm {
         caller: by.asks_to(Permission::Write),
         asset_upload_id: sqlite::nobodys_session(),
         folder_id: Some(sqlite::nobodys_folder()),
-        confirmation_key: "k1".to_owned(),
-        replayable: true,
+        idempotency_key: IdempotencyKey::parse("k1"),
+        request_id: sqlite::next_request(),
         object: rules.verify(object),
         rules: &rules,
     };

@@ -5,10 +5,11 @@
 
 mod sqlite;
 
+use asset_uploads::domain::asset::User;
 use asset_uploads::domain::ids::OrganizationId;
 use asset_uploads::domain::media::AllowedTypes;
 use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::domain::upload::{StoredObject, UploadRules};
+use asset_uploads::domain::upload::UploadRules;
 use asset_uploads::error::{ApiError, Refusal};
 use asset_uploads::store::confirm::{Confirm, Confirmed};
 use asset_uploads::store::rights::{Caller, CheckRights, Identity, Permission};
@@ -39,10 +40,17 @@ enum Place {
     Nowhere,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Impersonator {
+    None,
+    Enabled,
+    Disabled,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Facts {
     key: KeyState,
-    impersonated: bool,
+    impersonator: Impersonator,
     disabled: bool,
     verified: bool,
     here: Member,
@@ -72,12 +80,12 @@ const NAMED: [Option<Place>; 4] = [None, Some(Place::Here), Some(Place::Elsewher
 fn all_facts() -> Vec<Facts> {
     let mut all = Vec::new();
     for key in KEYS {
-        for impersonated in [false, true] {
+        for impersonator in [Impersonator::None, Impersonator::Enabled, Impersonator::Disabled] {
             for disabled in [false, true] {
                 for verified in [true, false] {
                     for here in MEMBERS {
                         for elsewhere in SECOND {
-                            all.push(Facts { key, impersonated, disabled, verified, here, elsewhere });
+                            all.push(Facts { key, impersonator, disabled, verified, here, elsewhere });
                         }
                     }
                 }
@@ -89,7 +97,10 @@ fn all_facts() -> Vec<Facts> {
 
 /// Rows 3 to 8 of the contract, in its order and words. Shares nothing with the SQL.
 fn oracle(facts: Facts, named: Option<Place>, permission: Permission) -> Result<Place, Refusal> {
-    if matches!(facts.key, KeyState::Unknown | KeyState::Revoked | KeyState::Expired) || facts.disabled {
+    if matches!(facts.key, KeyState::Unknown | KeyState::Revoked | KeyState::Expired)
+        || facts.disabled
+        || facts.impersonator == Impersonator::Disabled
+    {
         return Err(Refusal::Unauthorized);
     }
     if !facts.verified {
@@ -121,7 +132,7 @@ fn oracle(facts: Facts, named: Option<Place>, permission: Permission) -> Result<
         Member::WithoutRole => return Err(Refusal::RoleUnresolved),
         Member::As(role) => role,
     };
-    if facts.impersonated && permission == Permission::Write {
+    if facts.impersonator != Impersonator::None && permission == Permission::Write {
         return Err(Refusal::ImpersonationReadOnly);
     }
     match (role, permission) {
@@ -150,18 +161,22 @@ impl Scene {
                 Member::As(role) => sqlite::join(conn, &user, org, Some(role)),
             }
         }
-        let set = |column: &str, value: Option<i64>| {
+        let set = |user: &User, column: &str, value: Option<i64>| {
             let sql = format!("UPDATE users SET {column} = ?1 WHERE id = ?2");
             conn.execute(&sql, rusqlite::params![value, user.id.to_string()]).unwrap();
         };
         if facts.disabled {
-            set("disabled_at", Some(NOW.0 - 1));
+            set(&user, "disabled_at", Some(NOW.0 - 1));
         }
         if !facts.verified {
-            set("email_verified_at", None);
+            set(&user, "email_verified_at", None);
+        }
+        let impersonator = (facts.impersonator != Impersonator::None).then(|| sqlite::user(conn, "Sue"));
+        if let (Some(sue), Impersonator::Disabled) = (&impersonator, facts.impersonator) {
+            set(sue, "disabled_at", Some(NOW.0 - 1));
         }
         let mut key = Key {
-            impersonator: facts.impersonated.then(|| sqlite::user(conn, "Sue").id),
+            impersonator: impersonator.map(|sue| sue.id),
             // The last millisecond of a key that is still valid.
             expires_at: Some(Timestamp(NOW.0 + 1)),
             ..Key::default()
@@ -252,8 +267,7 @@ fn an_asset_is_written_exactly_when_the_caller_may() {
         allowed_types: AllowedTypes::parse(["image/*"]).unwrap(),
         reject_mismatch: false,
     };
-    let png =
-        StoredObject { size_bytes: 640, content_type: Some("image/png".to_owned()), etag: "e1".to_owned() };
+    let png = sqlite::studio::stored(640, "image/png");
     let (mut written, mut refused) = (0, 0);
     let conn = sqlite::open();
     for facts in all_facts() {
@@ -268,8 +282,8 @@ fn an_asset_is_written_exactly_when_the_caller_may() {
                     caller: scene.caller(named, Permission::Write),
                     asset_upload_id: upload,
                     folder_id: None,
-                    confirmation_key: "k1".to_owned(),
-                    replayable: false,
+                    idempotency_key: None,
+                    request_id: sqlite::next_request(),
                     object: rules.verify(png.clone()),
                     rules: &rules,
                 };
@@ -302,6 +316,6 @@ fn an_asset_is_written_exactly_when_the_caller_may() {
         }
     }
     // The walk is as long as it claims to be, and not all on one side.
-    assert_eq!(written + refused, 6 * 2 * 2 * 2 * 6 * 4 * 4 * 2);
+    assert_eq!(written + refused, 6 * 3 * 2 * 2 * 6 * 4 * 4 * 2);
     assert!(written >= 50, "only {written} successes");
 }

@@ -6,12 +6,13 @@
 mod sqlite;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use asset_uploads::config::SweepOrphans;
+use asset_uploads::config::{SweepOrphans, SweepSettings};
 use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::{AssetUploadId, OBJECT_PREFIX};
 use asset_uploads::domain::media::MimeType;
@@ -21,33 +22,71 @@ use asset_uploads::error::ApiError;
 use asset_uploads::store::Operation;
 use asset_uploads::store::confirm::Confirm;
 use asset_uploads::store::rights::{Caller, Permission};
-use asset_uploads::store::sweep::Retire;
+use asset_uploads::store::sweep::{NoteOrphans, Retire};
 use asset_uploads::store::uploads::{Cancel, Create};
-use asset_uploads::sweeper::{GRACE_SECONDS, Listed, Page, SETTLE_SECONDS, Storage, Swept, sweep};
+use asset_uploads::sweeper::{
+    GRACE_SECONDS, Listed, MAX_RUN_MS, ORPHAN_NOTICE_SECONDS, Page, Report, SET_ASIDE_SECONDS,
+    SETTLE_SECONDS, Storage, sweep,
+};
 use proptest::prelude::*;
 use rusqlite::Connection;
 use sqlite::studio::{RULES, confirm, studio};
 use sqlite::{NOW, Person, run, session};
 
 const HOUR: u64 = 3_600;
+const DAY: u64 = 86_400;
 /// Later than any deadline of these tests by more than the grace.
 const LATER: Timestamp = Timestamp(NOW.0 + (GRACE_SECONDS as i64 + 86_400) * 1_000);
+const FEW: SweepSettings = SweepSettings { orphans: SweepOrphans::Few, max_statements: 50 };
+/// For runs side by side, which share the count.
+const UNBOUNDED: SweepSettings = SweepSettings { max_statements: u32::MAX, ..FEW };
+const ALL: SweepSettings = SweepSettings { orphans: SweepOrphans::All, ..FEW };
 
-/// A database, a bucket, and faults in reaching them.
-struct World {
+/// A call of the sweeper to R2.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Call {
+    Owner,
+    List,
+    Delete,
+}
+
+/// Key, ETag and when it was stored.
+type Bucket = BTreeMap<String, (String, Timestamp)>;
+
+/// A database, a bucket, and faults in reaching them. A page is `PAGE` objects: a handful of uploads fills several.
+struct World<const PAGE: u32 = 2> {
     conn: Connection,
-    /// Key, ETag and when it was stored.
-    bucket: RefCell<BTreeMap<String, (String, Timestamp)>>,
+    bucket: Rc<RefCell<Bucket>>,
+    /// The database that the bucket belongs to.
+    owner: Rc<RefCell<Option<String>>>,
     now: Cell<Timestamp>,
     /// After so many more storage calls of a sweeper one fails; `true`: after it was carried out.
     fault: Cell<Option<(u32, bool)>>,
+    /// What R2 never does, and how long it takes not to do it, in milliseconds.
+    broken: Cell<Option<(Call, u64)>>,
+    /// Keys that R2 never removes.
+    stuck: RefCell<BTreeSet<String>>,
     etags: Cell<u32>,
+    deletes: Cell<u32>,
+    statements: Cell<u32>,
+    elapsed_ms: Cell<u64>,
 }
 
-impl World {
+impl<const PAGE: u32> World<PAGE> {
     fn new(conn: Connection) -> Self {
-        let (bucket, now) = (RefCell::default(), Cell::new(NOW));
-        Self { conn, bucket, now, fault: Cell::default(), etags: Cell::default() }
+        Self {
+            conn,
+            now: Cell::new(NOW),
+            bucket: Rc::default(),
+            owner: Rc::default(),
+            fault: Cell::default(),
+            broken: Cell::default(),
+            stuck: RefCell::default(),
+            etags: Cell::default(),
+            deletes: Cell::default(),
+            statements: Cell::default(),
+            elapsed_ms: Cell::default(),
+        }
     }
 
     /// Stores an object, unless there is one: uploads are write-once.
@@ -59,6 +98,10 @@ impl World {
 
     fn objects(&self) -> Vec<String> {
         self.bucket.borrow().keys().cloned().collect()
+    }
+
+    fn has(&self, id: AssetUploadId) -> bool {
+        self.bucket.borrow().contains_key(&id.object_key())
     }
 
     fn count(&self, table: &str) -> i64 {
@@ -94,25 +137,50 @@ impl World {
         if fault == Some((0, true)) { lost() } else { Ok(answer) }
     }
 
-    fn sweep_now(&self) -> Swept {
-        let mut swept = Swept::default();
-        finish(Box::pin(sweep(self, self.now.get(), SweepOrphans::Few, &mut swept))).unwrap();
+    /// A call to R2, which may be broken.
+    async fn r2<T>(&self, which: Call, call: impl FnOnce() -> T) -> Result<T, ApiError> {
+        match self.broken.get() {
+            Some((broken, ms)) if broken == which => {
+                self.elapsed_ms.set(self.elapsed_ms.get() + ms);
+                Err(ApiError::unavailable(format!("R2: {which:?} is broken")))
+            }
+            _ => self.call(call).await,
+        }
+    }
+
+    fn sweep(&self, settings: SweepSettings) -> Report {
+        self.statements.set(0);
+        self.elapsed_ms.set(0);
+        let report = finish(Box::pin(sweep(self, self.now.get(), settings)));
+        assert!(self.statements.get() <= settings.max_statements, "{} statements", self.statements.get());
+        report
+    }
+
+    /// A run that finds nothing to complain of, but orphans.
+    fn sweep_now(&self) -> Report {
+        let report = self.sweep(FEW);
+        assert_eq!(report.problems.len(), usize::from(report.orphans_noted > 0), "{:?}", report.problems);
         self.check();
-        swept
+        report
+    }
+
+    fn wait(&self, seconds: u64) {
+        self.now.set(self.now.get().plus_seconds(seconds));
     }
 }
 
-impl Storage for World {
-    // Small, so that a handful of uploads fills several.
-    const PAGE: u32 = 2;
-    const MAX_PAGES: u32 = 2;
+impl<const PAGE: u32> Storage for World<PAGE> {
+    const PAGE: u32 = PAGE;
+    const PAGES: u32 = 2;
 
     async fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, ApiError> {
+        let statements = u32::try_from(operation.statements().len()).unwrap();
+        self.statements.set(self.statements.get() + statements);
         self.call(|| run(&self.conn, operation)).await?
     }
 
     async fn list(&self, after: &str, limit: u32) -> Result<Page, ApiError> {
-        self.call(|| {
+        self.r2(Call::List, || {
             let bucket = self.bucket.borrow();
             let behind =
                 bucket.iter().filter(|(key, _)| key.starts_with(OBJECT_PREFIX) && key.as_str() > after);
@@ -128,8 +196,25 @@ impl Storage for World {
     }
 
     async fn delete(&self, keys: &[String]) -> Result<(), ApiError> {
-        assert!(keys.len() <= Self::PAGE as usize);
-        self.call(|| self.bucket.borrow_mut().retain(|key, _| !keys.contains(key))).await
+        assert!(!keys.is_empty() && keys.len() <= PAGE as usize);
+        self.deletes.set(self.deletes.get() + 1);
+        if keys.iter().any(|key| self.stuck.borrow().contains(key)) {
+            return Err(ApiError::unavailable("R2: delete: locked (10069)"));
+        }
+        self.r2(Call::Delete, || self.bucket.borrow_mut().retain(|key, _| !keys.contains(key))).await
+    }
+
+    async fn owner(&self, database_id: &str) -> Result<String, ApiError> {
+        self.r2(Call::Owner, || self.owner.borrow_mut().get_or_insert_with(|| database_id.to_owned()).clone())
+            .await
+    }
+
+    fn statements(&self) -> u32 {
+        self.statements.get()
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        self.elapsed_ms.get()
     }
 }
 
@@ -162,7 +247,7 @@ fn what_nobody_confirmed_goes_after_its_grace_and_what_was_confirmed_stays() {
     let cancelled = session(&conn, org, &editor, Timestamp(NOW.0 + 1));
     session(&conn, org, &editor, Timestamp(NOW.0 + 1)); // nothing is ever sent to this one
     let pending = session(&conn, org, &editor, LATER);
-    let world = World::new(conn);
+    let world: World = World::new(conn);
     for id in [expired, confirmed, cancelled, pending] {
         world.put(id.object_key());
     }
@@ -174,12 +259,12 @@ fn what_nobody_confirmed_goes_after_its_grace_and_what_was_confirmed_stays() {
 
     // Within the grace nothing happens at all.
     world.now.set(Timestamp(NOW.0 + GRACE_SECONDS as i64 * 1_000));
-    assert_eq!(world.sweep_now(), Swept { objects_compared: 4, ..Swept::default() });
+    assert_eq!(world.sweep_now(), Report { objects_compared: 4, ..Report::default() });
     assert_eq!((world.count("asset_uploads"), world.objects().len()), (5, 4));
 
     world.now.set(Timestamp(NOW.0 + 1 + GRACE_SECONDS as i64 * 1_000));
-    let swept = world.sweep_now();
-    assert_eq!((swept.sessions_judged, swept.sessions_retired, swept.objects_removed), (4, 3, 3));
+    let report = world.sweep_now();
+    assert_eq!((report.sessions_checked, report.sessions_retired, report.objects_removed), (4, 3, 3));
     assert_eq!(world.objects(), {
         let mut keys = [confirmed.object_key(), pending.object_key()];
         keys.sort();
@@ -187,10 +272,10 @@ fn what_nobody_confirmed_goes_after_its_grace_and_what_was_confirmed_stays() {
     });
     assert_eq!((world.count("asset_uploads"), world.count("retired_uploads")), (2, 3));
 
-    // A settling time later the ids are forgotten; nothing is judged or removed twice.
-    assert_eq!(world.sweep_now(), Swept { objects_compared: 2, ..Swept::default() });
+    // A settling time later the ids are forgotten; nothing is checked or removed twice.
+    assert_eq!(world.sweep_now(), Report { objects_compared: 2, ..Report::default() });
     assert_eq!(world.count("retired_uploads"), 3);
-    world.now.set(world.now.get().plus_seconds(SETTLE_SECONDS));
+    world.wait(SETTLE_SECONDS);
     world.sweep_now();
     assert_eq!(world.count("retired_uploads"), 0);
 }
@@ -199,7 +284,7 @@ fn what_nobody_confirmed_goes_after_its_grace_and_what_was_confirmed_stays() {
 fn a_confirmation_and_the_sweeper_never_both_have_an_upload() {
     for sweeper_first in [true, false] {
         let (conn, _, editor, upload) = studio();
-        let retire = Retire { due: LATER, limit: 10 };
+        let retire = Retire { since: Timestamp(0), due: LATER, limit: 10 };
         // It came in when it was still in time, and reaches the database only now.
         let late = confirm(&editor, upload);
         let retired = if sweeper_first {
@@ -215,67 +300,196 @@ fn a_confirmation_and_the_sweeper_never_both_have_an_upload() {
 }
 
 #[test]
-fn the_deadline_and_the_grace_do_not_overlap() {
-    // A request that comes in at the last moment has the whole grace to reach the database.
-    let (conn, _, editor, upload) = studio();
-    let last_moment = Timestamp(NOW.0);
-    let due = Timestamp(last_moment.0 + GRACE_SECONDS as i64 * 1_000).minus_seconds(GRACE_SECONDS);
-    assert_eq!(run(&conn, &Retire { due, limit: 10 }).unwrap().judged, 0);
-    run(&conn, &confirm(&editor, upload)).unwrap();
+fn an_orphan_is_noted_and_removed_a_week_later_if_it_still_is_one() {
+    let (conn, org, editor, _) = studio();
+    let world: World = World::new(conn);
+    let [gone, adopted, imported, by_hand] = [(); 4].map(|()| sqlite::nobodys_session());
+    for id in [gone, adopted, imported, by_hand] {
+        world.put(id.object_key());
+    }
+    // Files that no upload can be called are none of ours.
+    let foreign = ["uploads/notes.txt".to_owned(), format!("uploads/{}", gone.to_string().to_uppercase())];
+    foreign.iter().for_each(|key| world.put(key.clone()));
+
+    // As old as a signed URL lives, and a day.
+    world.now.set(Timestamp(NOW.0 + GRACE_SECONDS as i64 * 1_000 - 1));
+    let young = world.sweep_now();
+    assert_eq!((young.objects_compared, young.objects_foreign, young.orphans_noted), (4, 2, 0));
+    world.now.set(Timestamp(NOW.0 + GRACE_SECONDS as i64 * 1_000));
+    let report = world.sweep_now();
+    assert_eq!((report.orphans_noted, report.orphans_retired, report.objects_removed), (4, 0, 0));
+    let [problem] = report.problems.as_slice() else { panic!("{:?}", report.problems) };
+    assert!(problem.starts_with("4 objects belong to nothing and are removed in 7 days"), "{problem}");
+    assert!(problem.contains(&gone.object_key()), "{problem}");
+    // Told once.
+    world.wait(HOUR);
+    assert_eq!(world.sweep_now().orphans_noted, 0);
+
+    // Somebody restores a session and an asset, and removes a file.
+    let sql = "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
+         VALUES (?1, ?2, 'x', 'image/png', 1, ?3, 0, ?4)";
+    let (org, editor) = (org.to_string(), editor.user.id.to_string());
+    let far = LATER.plus_seconds(100 * DAY).0;
+    world.conn.execute(sql, rusqlite::params![adopted.to_string(), org, editor, far]).unwrap();
+    let sql = "INSERT INTO assets (id, org_id, name, r2_key, mime_type, size_bytes, asset_type, source_type, source_id,
+           etag, confirmation_key, created_by, created_at, updated_at)
+         VALUES (?1, ?2, 'x', ?3, 'image/png', 1, 'image', 'import', 'x', ?4, '', ?5, 0, 0)";
+    let etag = world.bucket.borrow()[&imported.object_key()].0.clone();
+    let id = sqlite::nobodys_session().to_string();
+    world.conn.execute(sql, rusqlite::params![id, org, imported.object_key(), etag, editor]).unwrap();
+    world.bucket.borrow_mut().remove(&by_hand.object_key());
+
+    world.wait(ORPHAN_NOTICE_SECONDS - HOUR - 1);
+    world.sweep_now();
+    assert!(world.has(gone));
+    world.wait(1);
+    let report = world.sweep_now();
+    assert_eq!((report.orphans_retired, report.objects_removed), (1, 1));
+    let mut left: Vec<String> =
+        foreign.into_iter().chain([adopted, imported].map(|id| id.object_key())).collect();
+    left.sort();
+    assert_eq!(world.objects(), left);
+    (0..2).for_each(|_| _ = world.sweep_now());
+    assert_eq!(world.count("orphans"), 0, "what is none any more is forgotten");
+}
+
+/// A database that lost its rows must not cost the objects too. The share is that of a whole pass of the bucket.
+#[test]
+fn many_orphans_are_left_alone_until_the_operator_says_so() {
+    for (used, young, orphans, removed) in [
+        (0, 0, 10, true),
+        (0, 0, 11, false),
+        // 11 of 110 are a tenth; they stand together, on pages of their own.
+        (99, 0, 11, true),
+        (98, 0, 11, false),
+        (0, 99, 11, true),
+        (0, 98, 11, false),
+    ] {
+        let case = format!("{orphans} orphans among {used} used and {young} young");
+        let (conn, org, editor, _) = studio();
+        let world: World = World::new(conn);
+        world.now.set(LATER);
+        (0..orphans).for_each(|_| world.put(sqlite::nobodys_session().object_key()));
+        let far = LATER.plus_seconds(1_000 * DAY);
+        (0..used).for_each(|_| world.put(session(&world.conn, org, &editor, far).object_key()));
+        world.wait(GRACE_SECONDS);
+        let whole_pass = || (0..30).map(|_| world.sweep(FEW)).collect::<Vec<_>>();
+        whole_pass();
+        assert_eq!(world.count("orphans"), orphans, "{case}");
+        world.wait(ORPHAN_NOTICE_SECONDS);
+        (0..young).for_each(|_| world.put(sqlite::nobodys_session().object_key()));
+        // No share of an earlier pass counts, whatever it was.
+        let reports = whole_pass();
+        let total = used + young + orphans;
+        let expected = if removed { total - orphans } else { total };
+        assert_eq!(world.objects().len(), usize::try_from(expected).unwrap(), "{case}");
+        let held_back = format!("{orphans} of {total} objects belong to nothing");
+        let told =
+            reports.iter().filter(|report| report.problems.iter().any(|text| text.starts_with(&held_back)));
+        assert_eq!(told.count() > 0, !removed, "{case}: {:?}", reports.last());
+
+        if !removed {
+            // SWEEP_ORPHANS=none removes nothing, and forgets, so that the week begins anew.
+            (0..3).for_each(|_| _ = world.sweep(SweepSettings { orphans: SweepOrphans::None, ..FEW }));
+            assert_eq!(world.count("orphans"), 0);
+            (0..30).for_each(|_| _ = world.sweep(ALL));
+            assert_eq!(world.objects().len(), usize::try_from(total).unwrap(), "{case}");
+            world.wait(ORPHAN_NOTICE_SECONDS);
+            (0..30).for_each(|_| _ = world.sweep(ALL));
+            assert_eq!(world.objects().len(), usize::try_from(total - orphans).unwrap(), "{case}");
+        }
+    }
 }
 
 #[test]
-fn orphans_go_and_other_peoples_files_stay() {
-    let (conn, org, editor, _) = studio();
-    let world = World::new(conn);
-    let orphans: Vec<String> = (0..3).map(|_| sqlite::nobodys_session().object_key()).collect();
-    let imported = sqlite::nobodys_session().object_key();
-    let foreign =
-        ["uploads/readme.txt", "uploads/", "uploads/018F4D2E-7C4B-7A35-9C1F-0242AC120002", "elsewhere"];
-    for key in orphans.iter().chain([&imported]).map(String::as_str).chain(foreign) {
-        world.put(key.to_owned());
+fn two_runs_at_once_count_a_page_once() {
+    let (conn, ..) = studio();
+    let ids = vec![sqlite::nobodys_session()];
+    let note = |pass, from: &str, to: Option<&str>| {
+        let (from, to) = (from.to_owned(), to.map(str::to_owned));
+        run(&conn, &NoteOrphans { pass, ids: ids.clone(), listed: 7, from, to, now: NOW }).unwrap()
+    };
+    for _ in 0..2 {
+        assert_eq!(note(1, "", Some("uploads/a")).len(), 1);
     }
-    // An asset that an operator recorded by hand, under an id of its own.
-    let sql = "INSERT INTO assets SELECT ?1, ?2, NULL, 'x', ?3, 'image/png', 1, 'image', 'import', 'x', etag, 'k', ?4, 0, 0, NULL, NULL
-         FROM (SELECT ?5 AS etag)";
-    let etag = world.bucket.borrow()[&imported].0.clone();
-    let id = sqlite::nobodys_session().to_string();
-    world.conn.execute(sql, (id, org.to_string(), &imported, editor.user.id.to_string(), etag)).unwrap();
-
-    // Too young: whoever restores a database from a backup has the grace to notice.
-    let swept = world.sweep_now();
-    assert_eq!((swept.objects_orphaned, swept.objects_removed), (0, 0));
-    world.now.set(LATER);
-    let mut total = Swept::default();
-    for _ in 0..4 {
-        let swept = world.sweep_now();
-        total.objects_orphaned += swept.objects_orphaned;
-        total.objects_removed += swept.objects_removed;
-        assert!(swept.objects_compared <= World::PAGE * World::MAX_PAGES);
+    for _ in 0..2 {
+        note(1, "uploads/a", None);
     }
+    // Too late: the pass is over.
+    assert_eq!(note(1, "uploads/b", Some("uploads/c")), []);
+    let sql = "SELECT pass, object_key, pass_objects, completed_objects, completed_orphans FROM sweeper";
+    let row: Vec<_> = sqlite::rows(&conn, sql).remove(0).into_iter().map(|(_, value)| value).collect();
+    let number = rusqlite::types::Value::Integer;
     assert_eq!(
-        (total.objects_orphaned, total.objects_removed),
-        (3, 4),
-        "three orphans, and the session of the studio"
+        row,
+        [number(2), rusqlite::types::Value::Text(String::new()), number(0), number(14), number(1)]
     );
-    let mut left: Vec<&str> = foreign.into_iter().chain([imported.as_str()]).collect();
-    left.sort_unstable();
-    assert_eq!(world.objects(), left);
+}
+
+/// A staging database that is pointed at production's bucket.
+#[test]
+fn a_database_never_touches_another_ones_bucket() {
+    let production: World = World::new(studio().0);
+    let (conn, org, editor, own) = studio();
+    let mut staging: World = World::new(conn);
+    (staging.bucket, staging.owner) = (production.bucket.clone(), production.owner.clone());
+    for n in 0..3 {
+        let id = if n == 0 { own } else { session(&staging.conn, org, &editor, Timestamp(NOW.0 + 1)) };
+        staging.put(id.object_key());
+    }
+    // A handful, which no share would protect.
+    let foreign: Vec<AssetUploadId> = (0..5)
+        .map(|_| {
+            let id = session(
+                &production.conn,
+                sqlite::organization(&production.conn),
+                &editor_of(&production),
+                LATER,
+            );
+            production.put(id.object_key());
+            id
+        })
+        .collect();
+    production.sweep_now();
+
+    for days in 0..60 {
+        staging.now.set(NOW.plus_seconds(days * DAY));
+        for settings in [FEW, ALL] {
+            let report = staging.sweep(settings);
+            let [problem] = report.problems.as_slice() else { panic!("{:?}", report.problems) };
+            assert!(problem.starts_with("this bucket belongs to another database"), "{problem}");
+        }
+    }
+    assert!(foreign.iter().all(|id| production.has(*id)));
+    assert_eq!((staging.count("orphans"), staging.count("asset_uploads")), (0, 0));
+    assert!(!staging.has(own), "its own uploads are still cleaned up");
+
+    // The operator says that this database is the bucket's now.
+    production.owner.take();
+    assert_eq!(staging.sweep(FEW).orphans_noted, 5);
+}
+
+fn editor_of(world: &World) -> Person {
+    let org = sqlite::organization(&world.conn);
+    sqlite::editor(&world.conn, org)
 }
 
 #[test]
 fn a_run_that_is_cut_off_anywhere_is_made_up_for_by_the_next() {
     let outcome = |fault: Option<(u32, bool)>| {
         let (conn, org, editor, upload) = studio();
-        let kept = session(&conn, org, &editor, Timestamp(LATER.0 + 1));
-        let world = World::new(conn);
+        let kept = session(&conn, org, &editor, LATER.plus_seconds(100 * DAY));
+        let world: World = World::new(conn);
         for id in [upload, kept, sqlite::nobodys_session()] {
             world.put(id.object_key());
         }
         world.now.set(LATER);
+        world.sweep(FEW);
+        let late = session(&world.conn, org, &editor, LATER);
+        world.put(late.object_key());
+        world.wait(GRACE_SECONDS);
         world.fault.set(fault);
-        let failed =
-            finish(Box::pin(sweep(&world, LATER, SweepOrphans::Few, &mut Swept::default()))).is_err();
+        let failed = !world.sweep(FEW).problems.is_empty();
         world.fault.set(None);
         world.sweep_now();
         let retired = "SELECT object_deleted_at IS NOT NULL AS gone FROM retired_uploads";
@@ -291,63 +505,107 @@ fn a_run_that_is_cut_off_anywhere_is_made_up_for_by_the_next() {
     }
 }
 
+/// Each call to R2 fails for ever, at once or after the longest wait: the other duties are done all the same.
 #[test]
-fn an_orphan_is_left_alone_for_its_grace() {
-    let (conn, ..) = studio();
-    let world = World::new(conn);
-    world.put(sqlite::nobodys_session().object_key());
-    for (ms, left) in [(GRACE_SECONDS as i64 * 1_000 - 1, 1), (GRACE_SECONDS as i64 * 1_000, 0)] {
-        world.now.set(Timestamp(NOW.0 + ms));
-        world.sweep_now();
-        assert_eq!(world.objects().len(), left, "{ms}");
+fn no_call_to_r2_holds_up_the_other_duties() {
+    for broken in [Call::Owner, Call::List, Call::Delete] {
+        for ms in [0, 30_000] {
+            let (conn, org, editor, expired) = studio();
+            let world: World = World::new(conn);
+            let orphan = sqlite::nobodys_session();
+            for id in [expired, orphan] {
+                world.put(id.object_key());
+            }
+            world.now.set(LATER);
+            world.sweep_now();
+            assert!(!world.has(expired));
+            let ids: Vec<AssetUploadId> =
+                (0..40).map(|_| session(&world.conn, org, &editor, LATER)).collect();
+            ids.iter().for_each(|id| world.put(id.object_key()));
+            world.wait(GRACE_SECONDS + 1);
+            world.broken.set(Some((broken, ms)));
+            for run in 0..20 {
+                world.wait(HOUR);
+                let report = world.sweep(FEW);
+                let told = report.problems.iter().any(|text| text.contains("is broken"));
+                // Objects that are set aside are not tried each hour.
+                assert!(told || (broken == Call::Delete && run > 0), "{broken:?}: {report:?}");
+                // No call begins after the run's time, and the last one ends.
+                assert!(world.elapsed_ms.get() <= MAX_RUN_MS + 30_000);
+                world.check();
+            }
+            let sessions_retired = world.count("asset_uploads") == 0;
+            let objects_removed = ids.iter().all(|id| !world.has(*id));
+            let orphan_retired = world.count("orphans") == 0;
+            assert!(sessions_retired, "{broken:?}");
+            assert_eq!(objects_removed, broken != Call::Delete, "{broken:?}");
+            assert_eq!(orphan_retired, broken == Call::Delete, "{broken:?}");
+
+            // Once it answers again, everything is made up for.
+            world.broken.set(None);
+            world.wait(SET_ASIDE_SECONDS);
+            (0..30).for_each(|_| _ = world.sweep(FEW));
+            assert_eq!(world.objects(), Vec::<String>::new(), "{broken:?}");
+        }
     }
 }
 
-/// A database that is another bucket's, or lost its rows, must not cost the objects too.
+/// R2 does not remove one object, such as one that a bucket lock protects.
 #[test]
-fn many_orphans_are_left_alone_until_the_operator_says_so() {
-    struct Wide(World);
-    impl Storage for Wide {
-        const PAGE: u32 = 30;
-        const MAX_PAGES: u32 = 2;
-        async fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, ApiError> {
-            run(&self.0.conn, operation)
-        }
-        async fn list(&self, after: &str, limit: u32) -> Result<Page, ApiError> {
-            self.0.list(after, limit).await
-        }
-        async fn delete(&self, keys: &[String]) -> Result<(), ApiError> {
-            self.0.bucket.borrow_mut().retain(|key, _| !keys.contains(key));
-            Ok(())
-        }
+fn an_object_that_cannot_be_removed_is_set_aside_with_its_reason() {
+    let (conn, org, editor, _) = studio();
+    let world: World<100> = World::new(conn);
+    let ids: Vec<AssetUploadId> = (0..300).map(|_| session(&world.conn, org, &editor, NOW)).collect();
+    ids.iter().for_each(|id| world.put(id.object_key()));
+    world.stuck.replace([ids[17].object_key(), ids[250].object_key()].into());
+    world.now.set(LATER);
+    let report = world.sweep(FEW);
+    assert_eq!((report.objects_removed, report.objects_set_aside), (199, 1), "{:?}", report.problems);
+    assert!(
+        report.problems[0].ends_with("removals failed: R2: delete: locked (10069)"),
+        "{:?}",
+        report.problems
+    );
+    assert_eq!(report.problems[1], format!("set aside for a day: {}", ids[17].object_key()));
+    let report = world.sweep(FEW);
+    assert_eq!((report.objects_removed, report.objects_set_aside), (100, 1), "{:?}", report.problems);
+    let set_aside = sqlite::rows(
+        &world.conn,
+        "SELECT retry_at, removal_error FROM retired_uploads WHERE object_deleted_at IS NULL",
+    );
+    assert_eq!(set_aside.len(), 2);
+    for row in set_aside {
+        let values: Vec<_> = row.into_iter().map(|(_, value)| value).collect();
+        let later = rusqlite::types::Value::Integer(LATER.plus_seconds(SET_ASIDE_SECONDS).0);
+        assert_eq!(values, [later, rusqlite::types::Value::Text("R2: delete: locked (10069)".to_owned())]);
     }
-    let sweep_all = |world: &Wide, orphans| {
-        let mut swept = Swept::default();
-        finish(Box::pin(sweep(world, LATER, orphans, &mut swept))).map(|()| swept.objects_orphaned)
-    };
-    for (kept, orphans, few) in
-        [(0, 10, true), (0, 11, false), (11, 11, true), (10, 11, false), (0, 45, false)]
-    {
-        let (conn, org, editor, _) = studio();
-        let world = Wide(World::new(conn));
-        for _ in 0..kept {
-            world.0.put(session(&world.0.conn, org, &editor, LATER).object_key());
-        }
-        for _ in 0..orphans {
-            world.0.put(sqlite::nobodys_session().object_key());
-        }
-        assert_eq!(sweep_all(&world, SweepOrphans::None), Ok(0));
-        let outcome = sweep_all(&world, SweepOrphans::Few);
-        assert_eq!(outcome.is_ok(), few, "{orphans} orphans among {kept} others: {outcome:?}");
-        if !few {
-            assert_eq!(outcome.unwrap_err().status_and_code().0, 500);
-            assert_eq!(world.0.objects().len(), kept + orphans);
-            // It begins with the same page the next time.
-            assert!(sweep_all(&world, SweepOrphans::Few).is_err());
-            sweep_all(&world, SweepOrphans::All).unwrap();
-        }
-        assert_eq!(world.0.objects().len(), kept);
+
+    // Not tried again before its time, and then until it goes.
+    let deletes = world.deletes.get();
+    world.wait(SET_ASIDE_SECONDS - 1);
+    world.sweep_now();
+    assert_eq!(world.deletes.get(), deletes);
+    world.wait(1);
+    assert_eq!(world.sweep(FEW).objects_set_aside, 2);
+    world.stuck.take();
+    world.wait(SET_ASIDE_SECONDS);
+    assert_eq!(world.sweep_now().objects_removed, 2);
+    assert_eq!(world.objects(), Vec::<String>::new());
+}
+
+/// Far more of them than a run may try: what can be removed still is.
+#[test]
+fn objects_that_cannot_be_removed_do_not_stand_before_the_others() {
+    let (conn, org, editor, _) = studio();
+    let world: World = World::new(conn);
+    let ids: Vec<AssetUploadId> = (0..300).map(|_| session(&world.conn, org, &editor, NOW)).collect();
+    ids.iter().for_each(|id| world.put(id.object_key()));
+    world.stuck.replace(ids[..200].iter().map(AssetUploadId::object_key).collect());
+    world.now.set(LATER);
+    for _ in 0..60 {
+        world.sweep(FEW);
     }
+    assert_eq!((world.objects().len(), world.count("asset_uploads")), (200, 0));
 }
 
 /// A database was restored, or somebody was at it by hand.
@@ -355,7 +613,7 @@ fn many_orphans_are_left_alone_until_the_operator_says_so() {
 fn what_is_in_use_is_not_removed_whatever_was_said_of_it_before() {
     let (conn, org, editor, confirmed) = studio();
     let pending = session(&conn, org, &editor, LATER);
-    let world = World::new(conn);
+    let world: World = World::new(conn);
     for id in [confirmed, pending] {
         world.put(id.object_key());
     }
@@ -364,36 +622,31 @@ fn what_is_in_use_is_not_removed_whatever_was_said_of_it_before() {
         world.conn.execute("INSERT INTO retired_uploads (id) VALUES (?1)", [id.to_string()]).unwrap();
     }
     world.now.set(LATER);
-    finish(Box::pin(sweep(&world, LATER, SweepOrphans::All, &mut Swept::default()))).unwrap();
+    world.sweep(ALL);
     assert_eq!((world.objects().len(), world.count("asset_uploads"), world.count("assets")), (2, 2, 1));
 }
 
+/// As many statements as D1 permits on the Free plan, however much there is to do; more where a variable says so.
 #[test]
-fn while_objects_cannot_be_removed_nothing_more_is_retired() {
-    let (conn, org, editor, upload) = studio();
-    let world = World::new(conn);
-    world.put(upload.object_key());
+fn a_run_stays_within_its_statements() {
+    let (conn, org, editor, _) = studio();
+    let world: World<20> = World::new(conn);
+    let ids: Vec<AssetUploadId> = (0..500).map(|_| session(&world.conn, org, &editor, NOW)).collect();
+    ids.iter().for_each(|id| world.put(id.object_key()));
+    (0..10).for_each(|_| world.put(sqlite::nobodys_session().object_key()));
     world.now.set(LATER);
-    let mut swept = Swept::default();
-    // All is well up to the removal: Forget, NextObjects, Retire, ReadMark, list, RetireOrphans, NextObjects.
-    world.fault.set(Some((7, false)));
-    assert!(finish(Box::pin(sweep(&world, LATER, SweepOrphans::Few, &mut swept))).is_err());
-    assert_eq!((swept.sessions_retired, swept.objects_removed), (1, 0));
-    session(&world.conn, org, &editor, Timestamp(NOW.0 + 2));
-    for _ in 0..3 {
-        let mut swept = Swept::default();
-        world.fault.set(Some((2, false)));
-        assert!(finish(Box::pin(sweep(&world, LATER, SweepOrphans::Few, &mut swept))).is_err());
-        assert_eq!(swept, Swept::default());
-    }
-    let swept = world.sweep_now();
-    assert_eq!((swept.sessions_retired, swept.objects_removed, world.objects().len()), (1, 2, 0));
+    // `sweep` checks how many statements were sent.
+    let report = world.sweep(FEW);
+    assert!((40..=500).contains(&report.sessions_retired), "{report:?}");
+    assert!(report.objects_removed >= 40, "{report:?}");
+    let report = world.sweep(SweepSettings { max_statements: 1_000, ..FEW });
+    assert_eq!((world.count("asset_uploads"), world.objects().len()), (0, 10), "{report:?}");
 }
 
 #[test]
 fn an_id_that_is_being_removed_cannot_be_started_again() {
     let (conn, _, editor, _) = studio();
-    let world = World::new(conn);
+    let world: World = World::new(conn);
     let create = create(&editor, Some(1), NOW);
     run(&world.conn, &create).unwrap();
     world.now.set(LATER);
@@ -420,8 +673,8 @@ fn a_run_reads_no_more_than_its_pages() {
         }
         // Half-way: a run must neither begin anew nor read to the end.
         let due = Timestamp(NOW.0 + confirmed / 2);
-        run(&conn, &Retire { due, limit: 10_000 }).unwrap();
-        let retire = Retire { due: LATER, limit: 5 };
+        run(&conn, &Retire { since: Timestamp(0), due, limit: 10_000 }).unwrap();
+        let retire = Retire { since: due, due: LATER, limit: 5 };
         let steps = retire.statements().into_iter().map(|statement| {
             let mut prepared = conn.prepare(statement.sql).unwrap();
             let values = rusqlite::params_from_iter(statement.params.iter().map(sqlite::bound));
@@ -446,6 +699,7 @@ fn create(by: &Person, intent: Option<u8>, now: Timestamp) -> Create {
         mime_type: MimeType::parse("image/png").unwrap(),
         size_bytes: 640,
         expires_at: now.plus_seconds(HOUR),
+        request_id: sqlite::next_request(),
     }
 }
 
@@ -528,7 +782,7 @@ proptest! {
     #[test]
     fn in_any_order_of_events_every_asset_keeps_its_object(events in prop::collection::vec(event(), 1..120)) {
         let (conn, _, editor, _) = studio();
-        let world = World::new(conn);
+        let world: World = World::new(conn);
         let mut uploads: Vec<Create> = Vec::new();
         let mut tasks: Vec<Task<'_>> = Vec::new();
         for event in events {
@@ -558,7 +812,7 @@ proptest! {
                 }
                 Event::Sweep => {
                     let (world, now) = (&world, world.now.get());
-                    tasks.push(Box::pin(async move { drop(sweep(world, now, SweepOrphans::Few, &mut Swept::default()).await) }));
+                    tasks.push(Box::pin(async move { drop(sweep(world, now, UNBOUNDED).await) }));
                 }
                 Event::Step { task } => {
                     if tasks.get_mut(task).and_then(step).is_some() {
@@ -581,14 +835,14 @@ proptest! {
         world.fault.set(None);
         let assets = world.count("assets");
 
-        // Left alone, it comes to rest: every object has its asset, and nothing else is kept.
-        world.now.set(world.now.get().plus_seconds(2 * GRACE_SECONDS));
-        // Every run gets on by a page at least, of everything there is.
+        // Left alone, it comes to rest: every object has its asset, and nothing else is kept. Every run gets on by
+        // a page at least, of everything there is.
         let runs = 2 + world.count("asset_uploads") + world.count("retired_uploads") + world.objects().len() as i64;
-        (0..runs).for_each(|_| _ = world.sweep_now());
-        world.now.set(world.now.get().plus_seconds(SETTLE_SECONDS));
-        (0..runs).for_each(|_| _ = world.sweep_now());
-        let kept = ["assets", "asset_uploads", "retired_uploads"].map(|table| world.count(table));
-        prop_assert_eq!((kept, world.objects().len() as i64), ([assets, assets, 0], assets));
+        for seconds in [2 * GRACE_SECONDS, ORPHAN_NOTICE_SECONDS, SET_ASIDE_SECONDS, SETTLE_SECONDS] {
+            world.wait(seconds);
+            (0..runs).for_each(|_| _ = world.sweep_now());
+        }
+        let kept = ["assets", "asset_uploads", "retired_uploads", "orphans"].map(|table| world.count(table));
+        prop_assert_eq!((kept, world.objects().len() as i64), ([assets, assets, 0, 0], assets));
     }
 }

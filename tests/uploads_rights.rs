@@ -24,6 +24,7 @@ fn create(caller: Caller, asset_upload_id: AssetUploadId) -> uploads::Create {
         mime_type: MimeType::parse("image/png").unwrap(),
         size_bytes: 640,
         expires_at: SOON,
+        request_id: sqlite::next_request(),
     }
 }
 
@@ -169,8 +170,8 @@ fn a_repeat_is_judged_by_the_rights_of_its_own_moment() {
     conn.execute("UPDATE memberships SET role = 'viewer' WHERE org_id = ?1", [org.to_string()]).unwrap();
     let before = contents(&conn);
     let denied = ApiError::Refused(Refusal::PermissionDenied);
-    assert_eq!(sqlite::run_again(&conn, &create(caller.clone(), id)), Err(denied.clone()));
-    assert_eq!(sqlite::run_again(&conn, &cancel(caller, id)), Err(denied));
+    assert_eq!(run(&conn, &create(caller.clone(), id)), Err(denied.clone()));
+    assert_eq!(run(&conn, &cancel(caller, id)), Err(denied));
     assert_eq!(contents(&conn), before);
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AssetUploadId, FolderId, OrganizationId, UserId};
+use super::percent::encode_value;
 use super::timestamp::Timestamp;
 
 /// An asset as stored.
@@ -28,8 +29,6 @@ pub struct Asset {
     pub source_type: String,
     /// The upload's id.
     pub source_id: String,
-    /// The Idempotency-Key it was confirmed with, else a random id.
-    pub confirmation_key: String,
     /// Who confirmed it.
     pub created_by: UserId,
     /// When it was confirmed.
@@ -78,7 +77,15 @@ impl Links {
         if template.contains("{url}") && url.is_none() {
             return None;
         }
+        let url = url.unwrap_or_default();
         // The URL last: it may hold any text, `{key}` too.
-        Some(template.replace("{key}", &asset.r2_key).replace("{url}", url.unwrap_or_default()))
+        let template = template.replace("{key}", &asset.r2_key);
+        Some(match template.split_once('?') {
+            // As a value of the query it must not end that value, nor the query.
+            Some((path, query)) => {
+                format!("{}?{}", path.replace("{url}", url), query.replace("{url}", &encode_value(url)))
+            }
+            None => template.replace("{url}", url),
+        })
     }
 }

@@ -27,8 +27,13 @@ impl MimeType {
     }
 
     /// What stands before the slash.
-    fn top_level(&self) -> &str {
+    pub(super) fn top_level(&self) -> &str {
         self.0.split('/').next().unwrap_or_default()
+    }
+
+    /// Whether it is XML, such as SVG, which a browser may run scripts from.
+    pub(super) fn is_xml(&self) -> bool {
+        self.0.ends_with("xml")
     }
 }
 
@@ -152,9 +157,10 @@ impl AllowedTypes {
         if allowed.permit.is_empty() { Err(String::new()) } else { Ok(allowed) }
     }
 
-    /// Whether an object of this type may become an asset.
+    /// Whether an object of this type may become an asset. `type/*` permits no XML: that must be named.
     pub fn permits(&self, mime: &MimeType) -> bool {
-        self.permit.iter().any(|pattern| pattern.matches(mime))
+        let names = |pattern: &Pattern| matches!(pattern, Pattern::Exact(_)) || !mime.is_xml();
+        self.permit.iter().any(|pattern| pattern.matches(mime) && names(pattern))
             && !self.forbid.iter().any(|pattern| pattern.matches(mime))
     }
 

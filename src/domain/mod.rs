@@ -2,8 +2,10 @@
 //! an asset. No SQL, HTTP, clock or randomness.
 
 pub mod asset;
+pub mod disposition;
 pub mod idempotency;
 pub mod ids;
 pub mod media;
+pub mod percent;
 pub mod timestamp;
 pub mod upload;

@@ -15,8 +15,6 @@ pub struct Session {
     pub mime_type: String,
     /// Declared size in bytes.
     pub size_bytes: u64,
-    /// When it was started.
-    pub created_at: Timestamp,
     /// From this moment on it can no longer be confirmed; negative when it was cancelled.
     pub expires_at: Timestamp,
 }
@@ -33,10 +31,17 @@ impl Session {
 pub struct Filename(String);
 
 impl Filename {
-    /// `None` unless it has 1 to 500 characters, none of them a control character, `/` or `\\`.
+    /// `None` unless it has 1 to 500 characters, none of them a control character, one that changes the
+    /// direction of text (`gpj.exe` would read as `exe.jpg`), `/` or `\\`; nor for `.` and `..`.
     pub fn parse(text: &str) -> Option<Self> {
+        const OVERRIDES: [std::ops::RangeInclusive<char>; 2] =
+            ['\u{202a}'..='\u{202e}', '\u{2066}'..='\u{2069}'];
+        let forbidden = |c: char| {
+            c.is_control() || matches!(c, '/' | '\\') || OVERRIDES.iter().any(|range| range.contains(&c))
+        };
         let valid = (1..=500).contains(&text.chars().count())
-            && !text.contains(|c: char| c.is_control() || matches!(c, '/' | '\\'));
+            && !text.contains(forbidden)
+            && !matches!(text, "." | "..");
         valid.then(|| Self(text.to_owned()))
     }
 
@@ -69,6 +74,8 @@ pub struct StoredObject {
     pub content_type: Option<String>,
     /// ETag, without quotes.
     pub etag: String,
+    /// Whether its sender encrypted it with a key of their own (SSE-C), without which nobody can read it.
+    pub customer_key: bool,
 }
 
 /// An object that passed verification: what goes into the asset.
@@ -119,6 +126,8 @@ pub enum Violation {
     TooLarge(u64),
     /// A media type that is not permitted, or none at all; holds it as stored.
     TypeNotAllowed(String),
+    /// Encrypted with a key of its sender's (SSE-C).
+    CustomerKey,
     /// Another size than declared; holds the actual one.
     OtherSize(u64),
     /// Another media type than declared; holds the actual one.
@@ -141,6 +150,9 @@ impl UploadRules {
             violations.push(Violation::Empty);
         } else if object.size_bytes > self.max_bytes {
             violations.push(Violation::TooLarge(object.size_bytes));
+        }
+        if object.customer_key {
+            violations.push(Violation::CustomerKey);
         }
         let mime_type = MimeType::parse(content_type);
         match mime_type.filter(|mime| self.allowed_types.permits(mime)) {
@@ -174,6 +186,17 @@ impl UploadRules {
     /// The entry of `errors` that names what was declared, what is there and what is permitted.
     pub fn explain(&self, violation: &Violation, session: &Session) -> Fault {
         let (kind, msg, actual) = match violation {
+            Violation::CustomerKey => {
+                let none = || "none".to_owned();
+                let msg =
+                    "The stored object is encrypted with a key of its sender's, so nobody else can read it.";
+                return Fault::new(&["object", "encryption"], "customer_key", msg).with(Detail {
+                    declared: Some(Measure::Text(none())),
+                    actual: Some(Measure::Text("SSE-C".to_owned())),
+                    limit: Some(Measure::List(vec![none()])),
+                    asset_id: None,
+                });
+            }
             Violation::Empty => ("object_empty", "The stored object is empty.", Measure::Number(0)),
             Violation::TooLarge(actual) => {
                 ("object_too_large", "The stored object is too large.", Measure::Number(*actual))

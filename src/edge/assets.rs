@@ -10,7 +10,7 @@ use crate::wire::{AssetResponse, ItemRequest, Reply};
 /// `GET /v1/assets/{asset_id}`: one D1 transaction.
 pub(super) async fn read(exchange: &Exchange, config: &Config, id: &str) -> Result<Reply, ApiError> {
     let token = exchange.token()?;
-    let head = exchange.head();
+    let head = exchange.head()?;
     let request = match ItemRequest::parse("asset_id", id, &head, &exchange.query) {
         Ok(request) => request,
         Err(fault) => return Err(exchange.refuse(token, Permission::Read, &head, fault).await),

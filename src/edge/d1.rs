@@ -6,7 +6,7 @@ use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::worker_sys::types::D1Result;
 
 use super::js::{Database, from_json, json_column};
-use super::storage::{Answer, Storage, text_of};
+use super::storage::{Storage, text_of};
 use crate::error::ApiError;
 use crate::outage::Outage;
 use crate::store::rights::Identity;
@@ -33,14 +33,14 @@ impl Storage {
 
     async fn transact(&self, statements: &[Statement]) -> Result<Rows, ApiError> {
         let answer = self.attempt(Outage::of_d1, &self.d1_ms, &|| self.batch(statements)).await;
-        let Answer { value, repeated } = answer.map_err(|(outage, message)| match outage {
+        let results = answer.map_err(|(outage, message)| match outage {
             Outage::Unforeseen => ApiError::Internal(format!("D1: {message}")),
             Outage::Transient | Outage::Shed => ApiError::unavailable(format!("D1: {message}")),
         })?;
-        let results: Array = value.unchecked_into();
+        let results: Array = results.unchecked_into();
         let texts = results.iter().map(|result| texts(result.unchecked_ref())).collect::<Result<_, _>>();
         let texts = texts.map_err(|error| ApiError::Internal(format!("D1: {}", text_of(&error))))?;
-        Ok(Rows { texts, repeated })
+        Ok(Rows { texts })
     }
 
     fn batch(&self, statements: &[Statement]) -> Result<Promise, JsValue> {
@@ -52,6 +52,7 @@ impl Storage {
         for (statement, params) in statements.iter().zip(params.iter()) {
             bound.push(&database.prepare(statement.sql)?.bind(params.unchecked_into())?.into());
         }
+        self.statements.set(self.statements.get() + bound.length());
         database.batch(bound)
     }
 }
@@ -59,6 +60,6 @@ impl Storage {
 /// The one column that every statement returns.
 fn texts(result: &D1Result) -> Result<Vec<String>, JsValue> {
     let rows = result.results()?.unwrap_or_default();
-    let text = |row| json_column(row).ok_or_else(|| JsValue::from_str("a row without json"));
+    let text = |row| json_column(row)?.ok_or_else(|| JsValue::from_str("a row without json"));
     rows.iter().map(text).collect()
 }

@@ -3,12 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use worker::Env;
 use worker::js_sys::{Reflect, Uint8Array};
-use worker::wasm_bindgen::JsCast;
-use worker::{Env, web_sys};
+use worker::wasm_bindgen::JsValue;
 
-use super::js::Headers;
-use super::storage::{Storage, now, random};
+use super::js::{Headers, Request};
+use super::storage::{Storage, now, random, text_of};
 use super::task::settled;
 use crate::config::Config;
 use crate::domain::ids::{OrganizationId, RequestId};
@@ -21,7 +21,7 @@ use crate::wire::{Body, Head, MAX_BODY_BYTES};
 
 /// One request on its way to its answer, and what is learnt on that way.
 pub(super) struct Exchange {
-    pub(super) request: web_sys::Request,
+    pub(super) request: Request,
     pub(super) headers: Headers,
     pub(super) method: String,
     /// Scheme, host and port that the client used.
@@ -41,19 +41,19 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn open(request: web_sys::Request, env: Env) -> worker::Result<Self> {
+    pub(super) fn open(request: Request, env: Env) -> Result<Self, JsValue> {
         let started = now();
-        let url = request.url();
+        let url = request.url()?;
         let (origin, path, query) = parts_of(&url);
-        let id = RequestId::v7(started.unix_ms(), &random().map_err(worker::Error::RustError)?);
+        let id = RequestId::v7(started.unix_ms(), &random().map_err(|error| JsValue::from_str(&error))?);
         Ok(Self {
-            headers: request.headers().unchecked_into(),
-            method: request.method(),
+            headers: request.headers()?,
+            method: request.method()?,
             origin: origin.to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),
             request,
-            storage: Storage::new(env),
+            storage: Storage::new(env, |config| config.storage_timeout_ms),
             id,
             started,
             now: Cell::new(started),
@@ -66,22 +66,22 @@ impl Exchange {
         self.storage.config()
     }
 
-    pub(super) fn header(&self, name: &'static str) -> Option<String> {
-        self.headers.value(name)
+    pub(super) fn header(&self, name: &'static str) -> Result<Option<String>, ApiError> {
+        self.headers.value(name).map_err(|error| ApiError::Internal(text_of(&error)))
     }
 
     /// The hash of the caller's key, without asking the database.
     pub(super) fn token(&self) -> Result<TokenHash, ApiError> {
-        TokenHash::from_authorization(self.header("authorization").as_deref())
+        TokenHash::from_authorization(self.header("authorization")?.as_deref())
             .ok_or(ApiError::Refused(Refusal::Unauthorized))
     }
 
-    pub(super) fn head(&self) -> Head {
-        Head {
-            content_type: self.header("content-type"),
-            organization: self.header("x-organization-id"),
-            idempotency_key: self.header("idempotency-key"),
-        }
+    pub(super) fn head(&self) -> Result<Head, ApiError> {
+        Ok(Head {
+            content_type: self.header("content-type")?,
+            organization: self.header("x-organization-id")?,
+            idempotency_key: self.header("idempotency-key")?,
+        })
     }
 
     /// The body, of which no more than the limit is ever held.
@@ -92,7 +92,8 @@ impl Exchange {
     }
 
     async fn read_body(&self) -> Body {
-        let length = self.header("content-length").and_then(|text| text.parse::<usize>().ok());
+        let length = self.header("content-length").ok().flatten();
+        let length = length.and_then(|text| text.parse::<usize>().ok());
         match length {
             Some(length) if length > MAX_BODY_BYTES => Body::TooLarge,
             Some(_) => match self.request.array_buffer() {
@@ -107,15 +108,20 @@ impl Exchange {
 
     /// Reads a chunked body chunk by chunk and stops at the limit.
     async fn body_of_unknown_length(&self) -> Body {
-        let Some(stream) = self.request.body() else {
-            return Body::Bytes(Vec::new());
+        let stream = match self.request.body() {
+            Ok(Some(stream)) => stream,
+            Ok(None) => return Body::Bytes(Vec::new()),
+            Err(_) => return Body::Broken,
         };
-        let Ok(reader) = web_sys::ReadableStreamDefaultReader::new(&stream) else {
+        let Ok(reader) = stream.reader() else {
             return Body::Broken;
         };
         let mut bytes = Vec::new();
         loop {
-            let Ok(step) = settled(&reader.read()).await else {
+            let Ok(next) = reader.read() else {
+                return Body::Broken;
+            };
+            let Ok(step) = settled(&next).await else {
                 return Body::Broken;
             };
             let done = Reflect::get(&step, &"done".into()).is_ok_and(|done| done.is_truthy());

@@ -1,5 +1,6 @@
 //! Bindings that cross to JavaScript as seldom as can be: constant texts cross once an isolate, and what has
-//! many parts crosses as one text of JSON.
+//! many parts crosses as one text of JSON. Each of them catches: an exception that is not caught here leaves what
+//! the isolate's other requests share in no state to go on.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -10,11 +11,50 @@ use worker::wasm_bindgen::{self, JsCast, JsValue};
 
 #[wasm_bindgen]
 extern "C" {
+    /// `Request`
+    pub type Request;
+
+    #[wasm_bindgen(method, catch, getter)]
+    pub(super) fn url(this: &Request) -> Result<String, JsValue>;
+
+    #[wasm_bindgen(method, catch, getter)]
+    pub(super) fn method(this: &Request) -> Result<String, JsValue>;
+
+    #[wasm_bindgen(method, catch, getter)]
+    pub(super) fn headers(this: &Request) -> Result<Headers, JsValue>;
+
+    #[wasm_bindgen(method, catch, getter)]
+    pub(super) fn body(this: &Request) -> Result<Option<Body>, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = arrayBuffer)]
+    pub(super) fn array_buffer(this: &Request) -> Result<Promise, JsValue>;
+
+    /// `ReadableStream`
+    pub(super) type Body;
+
+    #[wasm_bindgen(method, catch, js_name = getReader)]
+    pub(super) fn reader(this: &Body) -> Result<Reader, JsValue>;
+
+    /// `ReadableStreamDefaultReader`
+    pub(super) type Reader;
+
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn read(this: &Reader) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    pub(super) fn cancel(this: &Reader) -> Result<JsValue, JsValue>;
+
     /// `Headers`
     pub(super) type Headers;
 
-    #[wasm_bindgen(method, js_name = get)]
-    fn get_header(this: &Headers, name: &JsString) -> Option<String>;
+    #[wasm_bindgen(method, catch, js_name = get)]
+    fn get_header(this: &Headers, name: &JsString) -> Result<Option<String>, JsValue>;
+
+    /// `R2Object`, where the SDK's type lacks a property.
+    pub(super) type StoredObject;
+
+    #[wasm_bindgen(method, catch, getter, js_name = ssecKeyMd5)]
+    pub(super) fn customer_key_md5(this: &StoredObject) -> Result<JsValue, JsValue>;
 
     /// `D1Database`
     pub(super) type Database;
@@ -34,8 +74,8 @@ extern "C" {
     /// A row of one column.
     type Row;
 
-    #[wasm_bindgen(method, getter)]
-    fn json(this: &Row) -> Option<String>;
+    #[wasm_bindgen(method, catch, getter)]
+    fn json(this: &Row) -> Result<Option<String>, JsValue>;
 }
 
 thread_local! {
@@ -57,7 +97,7 @@ pub(super) fn constant(text: &'static str) -> &'static JsString {
 
 impl Headers {
     /// A header of the request.
-    pub(super) fn value(&self, name: &'static str) -> Option<String> {
+    pub(super) fn value(&self, name: &'static str) -> Result<Option<String>, JsValue> {
         self.get_header(constant(name))
     }
 }
@@ -69,7 +109,7 @@ impl Database {
 }
 
 /// The column `json` of a row.
-pub(super) fn json_column(row: JsValue) -> Option<String> {
+pub(super) fn json_column(row: JsValue) -> Result<Option<String>, JsValue> {
     row.unchecked_into::<Row>().json()
 }
 

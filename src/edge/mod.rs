@@ -24,7 +24,7 @@ use crate::log;
 use crate::route::Route;
 use crate::wire::Reply;
 use exchange::Exchange;
-use js::from_json;
+use js::{Request, from_json};
 use storage::since;
 
 /// Headers that a page on another origin may read.
@@ -39,7 +39,7 @@ const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, X-O
 /// When the platform gives no random bytes, or refuses the answer.
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "only what is public is exported")]
-pub fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<Promise, JsValue> {
+pub fn fetch(request: Request, env: Env, context: Context) -> Result<Promise, JsValue> {
     let exchange = Exchange::open(request, env)?;
     let answer = task::run(async move {
         let outcome = exchange.answer().await;
@@ -130,7 +130,7 @@ impl Exchange {
     fn is_preflight(&self, config: &Config) -> bool {
         self.method == "OPTIONS"
             && config.cors.is_on()
-            && self.header("access-control-request-method").is_some()
+            && matches!(self.header("access-control-request-method"), Ok(Some(_)))
     }
 
     fn preflight(&self) -> Result<Reply, ApiError> {
@@ -149,7 +149,7 @@ impl Exchange {
         }
         // Caches must not give one origin's answer to another.
         reply.add("vary", "Origin");
-        if let Some(allowed) = config.cors.allow_origin(self.header("origin").as_deref()) {
+        if let Some(allowed) = config.cors.allow_origin(self.header("origin").ok().flatten().as_deref()) {
             reply.add("access-control-allow-origin", allowed);
             reply.add("access-control-expose-headers", EXPOSED_HEADERS);
         }

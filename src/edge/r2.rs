@@ -5,13 +5,16 @@ use worker::wasm_bindgen::{JsCast, JsValue};
 // The SDK's thin layer: in the one above it a missing property is a panic.
 use worker::worker_sys::types::{R2Bucket, R2Object, R2Objects};
 
+use super::js::{self, from_json};
 use super::storage::{Storage, moment, text_of};
 use crate::domain::upload::StoredObject;
 use crate::outage::Outage;
-use crate::sweeper::{Listed, Page};
+use crate::sweeper::{Listed, OWNER_KEY, Page};
 
 /// The binding's name in wrangler.toml.
 const BINDING: &str = "BUCKET";
+/// Of the object [`OWNER_KEY`]: the id of the bucket's database.
+const OWNER_METADATA: &str = "database_id";
 
 impl Storage {
     /// HEADs an object; `None` when there is none.
@@ -53,9 +56,34 @@ impl Storage {
         page(answer.unchecked_ref()).map_err(|error| failure(&text_of(&error)))
     }
 
+    /// The id of the database that the bucket belongs to. It stands in the metadata of an object, so that a HEAD
+    /// reads it; `database_id` is written there once, where there is no such object.
+    ///
+    /// # Errors
+    /// Text for the log when R2 does not answer.
+    pub(super) async fn bucket_owner(&self, database_id: &str) -> Result<String, String> {
+        let read = |bucket: R2Bucket| bucket.head(OWNER_KEY.to_owned());
+        let mut object = self.ask(&read).await?;
+        if object.is_null() {
+            let write = |bucket: R2Bucket| {
+                let text = format!("The files under uploads/ belong to the database {database_id}.\n");
+                // Texts cannot fail to serialize.
+                let id = serde_json::to_string(database_id).unwrap_or_default();
+                let options = from_json(&format!(
+                    r#"{{"onlyIf":{{"etagDoesNotMatch":"*"}},"customMetadata":{{"{OWNER_METADATA}":{id}}}}}"#
+                ))?;
+                bucket.put(OWNER_KEY.to_owned(), text.into(), options)
+            };
+            self.ask(&write).await?;
+            // Another may have been the first.
+            object = self.ask(&read).await?;
+        }
+        owner(object.unchecked_ref()).map_err(|error| failure(&text_of(&error)))
+    }
+
     async fn ask(&self, call: &dyn Fn(R2Bucket) -> Result<Promise, JsValue>) -> Result<JsValue, String> {
         let answer = self.attempt(Outage::of_r2, &self.r2_ms, &|| call(self.binding(BINDING)?)).await;
-        answer.map(|answer| answer.value).map_err(|(_, message)| failure(&message))
+        answer.map_err(|(_, message)| failure(&message))
     }
 }
 
@@ -70,7 +98,13 @@ fn stored(object: &R2Object) -> Result<StoredObject, JsValue> {
         size_bytes: object.size()? as u64,
         content_type: object.http_metadata()?.content_type()?,
         etag: object.etag()?,
+        customer_key: object.unchecked_ref::<js::StoredObject>().customer_key_md5()?.is_truthy(),
     })
+}
+
+fn owner(object: &R2Object) -> Result<String, JsValue> {
+    let id = Reflect::get(&object.custom_metadata()?.into(), &OWNER_METADATA.into())?;
+    Ok(id.as_string().unwrap_or_else(|| "nothing".to_owned()))
 }
 
 fn page(page: &R2Objects) -> Result<Page, JsValue> {

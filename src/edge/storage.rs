@@ -25,16 +25,20 @@ pub(super) struct Storage {
     pub(super) r2_ms: Cell<Option<u64>>,
     pub(super) d1_ms: Cell<Option<u64>>,
     pub(super) retries: Cell<u32>,
+    /// Statements sent to D1, repeats included.
+    pub(super) statements: Cell<u32>,
     alarm: Alarm,
+    timeout_ms: fn(&Config) -> u64,
 }
 
 /// Why a call came to nothing: what kind of failure it was, and text for the log.
 pub(super) type Failure = (Outage, String);
 
 impl Storage {
-    pub(super) fn new(env: Env) -> Self {
-        let (r2_ms, d1_ms, retries, alarm) = Default::default();
-        Self { env, r2_ms, d1_ms, retries, alarm }
+    /// `timeout_ms` says how long a call is waited for, its repeats included.
+    pub(super) fn new(env: Env, timeout_ms: fn(&Config) -> u64) -> Self {
+        let (r2_ms, d1_ms, retries, statements, alarm) = Default::default();
+        Self { env, r2_ms, d1_ms, retries, statements, alarm, timeout_ms }
     }
 
     /// The configuration, validated at the first request of the isolate.
@@ -62,17 +66,17 @@ impl Storage {
     }
 
     /// Makes a call that is safe to repeat: up to three times while its error passes by itself, and for
-    /// no longer than `STORAGE_TIMEOUT_MS` in all. `judge` says what an error's text means; the time goes
+    /// no longer than the time limit in all. `judge` says what an error's text means; the time goes
     /// to `total`. Not generic, so that the Worker has this code once.
     pub(super) async fn attempt(
         &self,
         judge: fn(&str) -> Outage,
         total: &Cell<Option<u64>>,
         call: &dyn Fn() -> Result<Promise, JsValue>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<JsValue, Failure> {
         let started = now();
         // Nothing gets here without a configuration.
-        let limit = self.config().map_or(DEFAULT_STORAGE_TIMEOUT_MS, |config| config.storage_timeout_ms);
+        let limit = self.config().map_or(DEFAULT_STORAGE_TIMEOUT_MS, |config| (self.timeout_ms)(&config));
         let outcome = self.alarm.within(limit, self.tries(judge, call)).await;
         total.set(Some(total.get().unwrap_or_default() + since(started)));
         // A call that never answers may still have done its work, as one whose answer was lost.
@@ -83,7 +87,7 @@ impl Storage {
         &self,
         judge: fn(&str) -> Outage,
         call: &dyn Fn() -> Result<Promise, JsValue>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<JsValue, Failure> {
         let mut attempt = 1;
         loop {
             let outcome = match call() {
@@ -91,7 +95,7 @@ impl Storage {
                 Err(error) => Err(error),
             };
             let message = match outcome {
-                Ok(value) => return Ok(Answer { value, repeated: attempt > 1 }),
+                Ok(value) => return Ok(value),
                 Err(error) => text_of(&error),
             };
             let outage = judge(&message);
@@ -104,13 +108,6 @@ impl Storage {
             sleep(backoff_ms(attempt, random)).await;
         }
     }
-}
-
-/// What storage answered.
-pub(super) struct Answer {
-    pub(super) value: JsValue,
-    /// Whether the call was made before, and may have been carried out then.
-    pub(super) repeated: bool,
 }
 
 /// A variable as text: numbers and arrays of wrangler.toml arrive as such, not as strings.

@@ -21,19 +21,19 @@ use super::storage::{now, since};
 extern "C" {
     type Thenable;
 
-    #[wasm_bindgen(method)]
-    fn then(this: &Thenable, fulfilled: &Function, rejected: &Function);
+    #[wasm_bindgen(method, catch)]
+    fn then(this: &Thenable, fulfilled: &Function, rejected: &Function) -> Result<JsValue, JsValue>;
 
     type Settler;
 
-    #[wasm_bindgen(method)]
-    fn bind(this: &Settler, context: &JsValue, id: u32) -> Function;
+    #[wasm_bindgen(method, catch)]
+    fn bind(this: &Settler, context: &JsValue, id: u32) -> Result<Function, JsValue>;
 
-    #[wasm_bindgen(js_name = setTimeout)]
-    fn set_timeout(settler: &Settler, ms: f64, id: u32) -> f64;
+    #[wasm_bindgen(catch, js_name = setTimeout)]
+    fn set_timeout(settler: &Settler, ms: f64, id: u32) -> Result<f64, JsValue>;
 
-    #[wasm_bindgen(js_name = clearTimeout)]
-    fn clear_timeout(timer: f64);
+    #[wasm_bindgen(catch, js_name = clearTimeout)]
+    fn clear_timeout(timer: f64) -> Result<(), JsValue>;
 }
 
 type Outcome = Result<JsValue, JsValue>;
@@ -151,10 +151,10 @@ impl Drop for Place {
 pub(super) async fn settled(promise: &Promise) -> Outcome {
     let place = Place::take().ok_or_else(outside)?;
     SETTLERS.with(|settlers| {
-        let fulfilled = settlers.fulfilled.bind(&JsValue::UNDEFINED, place.id);
-        let rejected = settlers.rejected.bind(&JsValue::UNDEFINED, place.id);
-        promise.unchecked_ref::<Thenable>().then(&fulfilled, &rejected);
-    });
+        let fulfilled = settlers.fulfilled.bind(&JsValue::UNDEFINED, place.id)?;
+        let rejected = settlers.rejected.bind(&JsValue::UNDEFINED, place.id)?;
+        promise.unchecked_ref::<Thenable>().then(&fulfilled, &rejected)
+    })?;
     poll_fn(|_| place.poll()).await
 }
 
@@ -173,7 +173,7 @@ impl Timer {
         let place = Place::take()?;
         // Milliseconds that anybody waits are far below 2^53.
         #[allow(clippy::cast_precision_loss)]
-        let id = SETTLERS.with(|settlers| set_timeout(&settlers.fulfilled, ms as f64, place.id));
+        let id = SETTLERS.with(|settlers| set_timeout(&settlers.fulfilled, ms as f64, place.id)).ok()?;
         Some(Self { place, id })
     }
 
@@ -184,7 +184,8 @@ impl Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        clear_timeout(self.id);
+        // One that cannot be cleared finds its place given up.
+        let _ = clear_timeout(self.id);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::exchange::Exchange;
 use super::storage::random;
 use crate::config::Config;
-use crate::domain::ids::{AssetUploadId, RequestId};
+use crate::domain::ids::AssetUploadId;
 use crate::domain::upload::{ObjectState, Status};
 use crate::error::ApiError;
 use crate::presign::Put;
@@ -21,7 +21,7 @@ const ID: &str = "asset_upload_id";
 /// `POST /v1/asset-uploads`: one D1 transaction, which writes the session; the URL is signed here.
 pub(super) async fn create(exchange: &Exchange, config: &Config) -> Result<Reply, ApiError> {
     let token = exchange.token()?;
-    let head = exchange.head();
+    let head = exchange.head()?;
     let parsed = CreateAssetUploadRequest::parse(&head, &exchange.body().await, &config.rules);
     let signer = config.uploads.s3.as_ref().map_err(ApiError::unavailable);
     let (request, signer) = match (parsed, signer) {
@@ -43,6 +43,7 @@ pub(super) async fn create(exchange: &Exchange, config: &Config) -> Result<Reply
         mime_type: request.mime_type,
         size_bytes: request.size_bytes,
         expires_at: now.plus_seconds(config.uploads.confirm_seconds),
+        request_id: exchange.id,
     };
     let created = exchange.run(&create).await?;
 
@@ -51,6 +52,7 @@ pub(super) async fn create(exchange: &Exchange, config: &Config) -> Result<Reply
     let put = Put {
         key: &id.object_key(),
         mime_type: &create.mime_type,
+        filename: &create.filename,
         size_bytes: create.size_bytes,
         write_once: config.uploads.write_once,
     };
@@ -65,7 +67,7 @@ pub(super) async fn create(exchange: &Exchange, config: &Config) -> Result<Reply
 /// `GET /v1/asset-uploads/{asset_upload_id}`: one D1 transaction, and an R2 HEAD while it is pending.
 pub(super) async fn read(exchange: &Exchange, id: &str) -> Result<Reply, ApiError> {
     let token = exchange.token()?;
-    let head = exchange.head();
+    let head = exchange.head()?;
     let request = match ItemRequest::parse(ID, id, &head, "") {
         Ok(request) => request,
         Err(fault) => return Err(exchange.refuse(token, Permission::Read, &head, fault).await),
@@ -90,7 +92,7 @@ pub(super) async fn read(exchange: &Exchange, id: &str) -> Result<Reply, ApiErro
 /// session cancelled. What is left in R2 when the removal fails can never be confirmed.
 pub(super) async fn cancel(exchange: &Exchange, id: &str) -> Result<Reply, ApiError> {
     let token = exchange.token()?;
-    let head = exchange.head();
+    let head = exchange.head()?;
     let request = match ItemRequest::parse(ID, id, &head, "") {
         Ok(request) => request,
         Err(fault) => return Err(exchange.refuse(token, Permission::Write, &head, fault).await),
@@ -113,7 +115,7 @@ pub(super) async fn cancel(exchange: &Exchange, id: &str) -> Result<Reply, ApiEr
 /// there step 4 is done twice. A signed PUT always stores a type.
 pub(super) async fn confirm(exchange: &Exchange, config: &Config, id: &str) -> Result<Reply, ApiError> {
     let token = exchange.token()?;
-    let head = exchange.head();
+    let head = exchange.head()?;
     let request = match ConfirmAssetUploadRequest::parse(id, &head, &exchange.body().await) {
         Ok(request) => request,
         Err(fault) => {
@@ -126,17 +128,12 @@ pub(super) async fn confirm(exchange: &Exchange, config: &Config, id: &str) -> R
         Ok(None) => ObjectState::Missing,
         Err(detail) => ObjectState::Unavailable(detail),
     };
-    let replayable = request.idempotency_key.is_some();
-    let confirmation_key = match request.idempotency_key {
-        Some(key) => key.as_str().to_owned(),
-        None => RequestId::v7(0, &random().map_err(ApiError::Internal)?).to_string(),
-    };
     let mut confirm = Confirm {
         caller: exchange.caller(token, request.organization, Permission::Write),
         asset_upload_id: request.asset_upload_id,
         folder_id: request.folder_id,
-        confirmation_key,
-        replayable,
+        idempotency_key: request.idempotency_key,
+        request_id: exchange.id,
         object,
         rules: &config.rules,
     };

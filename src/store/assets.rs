@@ -14,8 +14,7 @@ macro_rules! asset_json {
         "json(CASE WHEN a.id IS NOT NULL THEN json_object(
            'id', a.id, 'org_id', a.org_id, 'folder_id', a.folder_id, 'name', a.name, 'r2_key', a.r2_key,
            'mime_type', a.mime_type, 'size_bytes', a.size_bytes, 'asset_type', a.asset_type,
-           'source_type', a.source_type, 'source_id', a.source_id, 'confirmation_key', a.confirmation_key,
-           'created_by', a.created_by, 'created_at', a.created_at, 'updated_at', a.updated_at,
+           'source_type', a.source_type, 'source_id', a.source_id, 'created_by', a.created_by, 'created_at', a.created_at, 'updated_at', a.updated_at,
            'deleted_at', a.deleted_at, 'deleted_by', a.deleted_by) END)"
     };
 }

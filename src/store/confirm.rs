@@ -7,7 +7,8 @@ use super::rights::{Caller, CallerRow, Identity, caller_json, for_caller, judge}
 use super::uploads::{reused_key, session_json};
 use super::{Operation, Param, Rows, Statement};
 use crate::domain::asset::{Asset, User};
-use crate::domain::ids::{AssetUploadId, FolderId};
+use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::ids::{AssetUploadId, FolderId, RequestId, UserId};
 use crate::domain::upload::{ObjectState, Session, UploadRules, VerifiedObject};
 use crate::error::ApiError;
 
@@ -20,10 +21,10 @@ pub struct Confirm<'a> {
     pub asset_upload_id: AssetUploadId,
     /// The folder to put the asset in.
     pub folder_id: Option<FolderId>,
-    /// Tells this confirmation from others: the Idempotency-Key, else a random id.
-    pub confirmation_key: String,
-    /// Whether `confirmation_key` is the client's, so that a repeat is a replay.
-    pub replayable: bool,
+    /// The client's name for this confirmation, so that a repeat is a replay.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Tells the asset that this request wrote from one that another wrote.
+    pub request_id: RequestId,
     /// Where the object stands.
     pub object: ObjectState,
     /// What the operator permits.
@@ -53,8 +54,18 @@ struct Facts {
     caller: CallerRow,
     session: Option<Session>,
     asset: Option<Asset>,
+    confirmation: Option<Confirmation>,
     created_by_user: Option<User>,
     folder_found: u8,
+}
+
+/// What is remembered of the confirmation that made the asset.
+#[derive(Debug, Deserialize)]
+struct Confirmation {
+    /// The Idempotency-Key; empty where there was none, or, in rows from before migration 0003, a random id.
+    key: String,
+    folder_id: Option<FolderId>,
+    request_id: Option<RequestId>,
 }
 
 // Beside the caller's ?1 to ?4: ?5 upload, ?6 folder or NULL.
@@ -66,7 +77,9 @@ const FACTS: &str = for_caller!(
     session_json!(),
     ", 'asset', ",
     asset_json!(),
-    ", 'created_by_user', ",
+    ", 'confirmation', json(CASE WHEN a.id IS NOT NULL THEN json_object('key', a.confirmation_key,
+         'folder_id', a.confirmed_folder_id, 'request_id', a.request_id) END)
+       , 'created_by_user', ",
     user_json!(),
     ", 'folder_found', f.id IS NOT NULL) AS json
      FROM caller c
@@ -78,11 +91,11 @@ const FACTS: &str = for_caller!(
 
 // The guard is in the INSERT itself: whatever changed since the request came in is seen here.
 // Beside those of FACTS: ?7 key of the object, ?8 MIME type, ?9 size, ?10 asset type, ?11 ETag,
-// ?12 confirmation key, ?13 1 where declared and actual must agree.
+// ?12 Idempotency-Key or '', ?13 1 where declared and actual must agree, ?14 request id.
 const INSERT: &str = for_caller!(
     "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type,
-       source_id, etag, confirmation_key, created_by, created_at, updated_at)
-     SELECT u.id, u.org_id, ?6, u.filename, ?7, ?8, ?9, ?10, 'upload', u.id, ?11, ?12, c.user_id, ?3, ?3
+       source_id, etag, confirmation_key, confirmed_folder_id, request_id, created_by, created_at, updated_at)
+     SELECT u.id, u.org_id, ?6, u.filename, ?7, ?8, ?9, ?10, 'upload', u.id, ?11, ?12, ?6, ?14, c.user_id, ?3, ?3
      FROM caller c
      JOIN asset_uploads u ON u.id = ?5 AND u.org_id = c.org_id
      WHERE c.refusal IS NULL
@@ -90,8 +103,7 @@ const INSERT: &str = for_caller!(
        AND (?13 = 0 OR (u.size_bytes = ?9 AND u.mime_type = ?8))
        AND (?6 IS NULL OR EXISTS (
          SELECT 1 FROM folders f WHERE f.id = ?6 AND f.org_id = u.org_id AND f.deleted_at IS NULL))
-     ON CONFLICT (id) DO NOTHING
-     RETURNING 'true' AS json"
+     ON CONFLICT (id) DO NOTHING"
 );
 
 impl Confirm<'_> {
@@ -111,34 +123,38 @@ impl Confirm<'_> {
             Param::Int(i64::try_from(object.size_bytes).unwrap_or(i64::MAX)),
             Param::from(&object.asset_type.as_str()),
             Param::from(&object.etag),
-            Param::from(&self.confirmation_key),
+            Param::from(&self.idempotency_key.as_ref().map_or("", IdempotencyKey::as_str)),
             Param::Int(i64::from(self.rules.reject_mismatch)),
+            Param::from(&self.request_id),
         ]);
         Statement { sql: INSERT, params }
     }
 
-    /// What an existing asset means for this confirmation.
-    fn judge_asset(
+    /// What an existing asset means for this confirmation, sent by the user `user_id`.
+    fn existing_asset(
         &self,
+        user_id: UserId,
         asset: Asset,
+        confirmation: &Confirmation,
         created_by_user: Option<User>,
-        written: bool,
-        repeated: bool,
     ) -> Result<Confirmed, ApiError> {
-        if asset.confirmation_key != self.confirmation_key {
-            return Err(ApiError::AssetUploadAlreadyConfirmed(asset.id));
-        }
-        if asset.folder_id != self.folder_id {
-            return Err(reused_key());
+        // Written by this very request: now, or by a try before it whose answer was lost.
+        let ours = confirmation.request_id == Some(self.request_id);
+        if !ours {
+            let key = self.idempotency_key.as_ref().map(IdempotencyKey::as_str);
+            if key != Some(confirmation.key.as_str()) || user_id != asset.created_by {
+                return Err(ApiError::AssetUploadAlreadyConfirmed(asset.id));
+            }
+            if confirmation.folder_id != self.folder_id {
+                return Err(reused_key());
+            }
+            if asset.deleted_at.is_some() {
+                return Err(ApiError::AssetNotFound);
+            }
         }
         let created_by_user = created_by_user
             .ok_or_else(|| ApiError::Internal(format!("asset {} has no creator", asset.id)))?;
-        // An asset that was not written just now is still ours where an attempt before this one
-        // committed it and its answer was lost. With a random key it always is; with a client's key the
-        // moment tells our own attempt from an earlier request.
-        let ours = written || (repeated && asset.created_at == self.caller.now);
-        let replayed = self.replayable && !ours;
-        Ok(Confirmed::Asset { asset: Box::new(asset), created_by_user, replayed })
+        Ok(Confirmed::Asset { asset: Box::new(asset), created_by_user, replayed: !ours })
     }
 
     /// What to do about an object that has become no asset, everything else being in order.
@@ -171,18 +187,26 @@ impl Operation for Confirm<'_> {
     }
 
     fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<Confirmed, ApiError> {
-        let tried = matches!(self.object, ObjectState::Verified(_));
-        let written = tried && rows.first::<bool>(0)?.is_some();
-        let facts: Option<Facts> = rows.first(usize::from(tried))?;
+        // The insert's own row says nothing that the facts, read after it, do not say.
+        let facts: Option<Facts> =
+            rows.first(usize::from(matches!(self.object, ObjectState::Verified(_))))?;
         judge(facts.as_ref().map(|facts| facts.caller), identity)?;
-        let Some(Facts { session: Some(session), asset, created_by_user, folder_found, .. }) = facts else {
+        let Some(Facts {
+            caller,
+            session: Some(session),
+            asset,
+            confirmation,
+            created_by_user,
+            folder_found,
+        }) = facts
+        else {
             return Err(ApiError::AssetUploadNotFound);
         };
         if session.is_cancelled() {
             return Err(ApiError::AssetUploadNotFound);
         }
-        if let Some(asset) = asset {
-            return self.judge_asset(asset, created_by_user, written, rows.repeated);
+        if let (Some(asset), Some(confirmation)) = (asset, confirmation) {
+            return self.existing_asset(caller.user_id, asset, &confirmation, created_by_user);
         }
         if session.expires_at <= self.caller.now {
             return Err(ApiError::AssetUploadExpired);

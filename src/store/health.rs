@@ -12,7 +12,10 @@ impl Operation for CheckDatabase {
     type Output = ();
 
     fn statements(&self) -> Vec<Statement> {
-        vec![Statement { sql: "SELECT 'true' AS json FROM roles, sweeper LIMIT 1", params: Vec::new() }]
+        vec![Statement {
+            sql: "SELECT 'true' AS json FROM roles, sweeper WHERE database_id <> '' LIMIT 1",
+            params: Vec::new(),
+        }]
     }
 
     fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<(), ApiError> {

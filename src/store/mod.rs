@@ -54,8 +54,6 @@ pub struct Statement {
 pub struct Rows {
     /// For each statement the JSON text of its rows.
     pub texts: Vec<Vec<String>>,
-    /// Whether the transaction was sent before, and may have been carried out then.
-    pub repeated: bool,
 }
 
 impl Rows {
@@ -64,11 +62,25 @@ impl Rows {
     /// # Errors
     /// `Internal` when the statement is missing or the row is not a `T`.
     pub fn first<T: DeserializeOwned>(&self, n: usize) -> Result<Option<T>, ApiError> {
-        let rows =
-            self.texts.get(n).ok_or_else(|| ApiError::Internal(format!("D1 answered no statement {n}")))?;
-        let row = rows.first().map(|json| serde_json::from_str(json)).transpose();
-        row.map_err(|error| ApiError::Internal(format!("row of statement {n}: {error}")))
+        self.statement(n)?.first().map(|json| parse(n, json)).transpose()
     }
+
+    /// All rows of statement `n`.
+    ///
+    /// # Errors
+    /// `Internal` when the statement is missing or a row is not a `T`.
+    pub fn all<T: DeserializeOwned>(&self, n: usize) -> Result<Vec<T>, ApiError> {
+        self.statement(n)?.iter().map(|json| parse(n, json)).collect()
+    }
+
+    fn statement(&self, n: usize) -> Result<&[String], ApiError> {
+        let rows = self.texts.get(n).map(Vec::as_slice);
+        rows.ok_or_else(|| ApiError::Internal(format!("D1 answered no statement {n}")))
+    }
+}
+
+fn parse<T: DeserializeOwned>(n: usize, json: &str) -> Result<T, ApiError> {
+    serde_json::from_str(json).map_err(|error| ApiError::Internal(format!("row of statement {n}: {error}")))
 }
 
 /// One transaction. It must be safe to run again when its answer was lost after the commit.

@@ -82,7 +82,7 @@ pub struct Identity {
 /// The columns of `caller` that every operation selects.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub(super) struct CallerRow {
-    user_id: UserId,
+    pub(super) user_id: UserId,
     org_id: Option<OrganizationId>,
     refusal: Option<Refusal>,
 }

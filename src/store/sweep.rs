@@ -37,21 +37,16 @@ macro_rules! no_asset {
     };
 }
 
-/// SQL of the ids among the JSON array `?1` that have neither session nor asset, and are not retired yet.
-macro_rules! orphans {
-    () => {
-        concat!(
-            "SELECT j.value AS id FROM json_each(?1) j
-             WHERE NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = j.value)
-               AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = j.value) AND ",
-            no_asset!("j.value")
-        )
+/// SQL that is true where neither a session nor an asset has the upload `$id` or its object.
+macro_rules! unused {
+    ($id:literal) => {
+        concat!("NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = ", $id, ") AND ", no_asset!($id))
     };
 }
 
-fn json_array(ids: &[AssetUploadId]) -> String {
+fn json_array(ids: &[AssetUploadId]) -> Param {
     // Strings cannot fail to serialize.
-    serde_json::to_string(ids).unwrap_or_default()
+    Param::Text(serde_json::to_string(ids).unwrap_or_default())
 }
 
 fn row<T: DeserializeOwned>(rows: &Rows, n: usize) -> Result<T, ApiError> {
@@ -59,23 +54,85 @@ fn row<T: DeserializeOwned>(rows: &Rows, n: usize) -> Result<T, ApiError> {
         .ok_or_else(|| ApiError::Internal("the table sweeper is empty; apply the migrations".to_owned()))
 }
 
-/// Judges the next sessions past their deadline: one without an asset is retired, and with it its id. One
-/// with an asset stays for good, as the record that answers repeats.
+/// Begins a run: forgets what has been dealt with, and reads how far the runs before it have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begin {
+    /// Ids whose objects were removed at this time or earlier are forgotten: no removal can still be on its way.
+    pub removed_before: Timestamp,
+    /// Whether only those orphans are forgotten that the last whole pass did not find again (true), or all.
+    pub keep_orphans: bool,
+    /// How many of each are forgotten at most.
+    pub limit: u32,
+}
+
+/// How far the sweeper has come.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Progress {
+    /// Which database this is; a UUID.
+    pub database_id: String,
+    /// Sessions with earlier deadlines have been dealt with.
+    pub deadline: Timestamp,
+    /// The number of the pass of the bucket that is going on.
+    pub pass: u32,
+    /// Objects up to this key have been compared in it; empty at its beginning.
+    pub object_key: String,
+}
+
+impl Operation for Begin {
+    type Output = Progress;
+
+    fn statements(&self) -> Vec<Statement> {
+        const FORGET: &str = "DELETE FROM retired_uploads WHERE id IN
+             (SELECT id FROM retired_uploads WHERE object_deleted_at <= ?1 LIMIT ?2)";
+        const FORGET_ORPHANS: &str = "DELETE FROM orphans WHERE id IN
+             (SELECT o.id FROM orphans o WHERE o.pass <= (SELECT s.pass - ?1 FROM sweeper s) LIMIT ?2)";
+        const READ: &str =
+            "SELECT json_object('database_id', database_id, 'deadline', deadline, 'pass', pass,
+             'object_key', object_key) AS json FROM sweeper";
+        // No share of an old pass may count for new orphans.
+        const BEGIN_ANEW: &str = "UPDATE sweeper SET pass = pass + 1, object_key = '', pass_objects = 0,
+               completed_objects = 0, completed_orphans = 0
+             WHERE pass_objects > 0 OR completed_objects > 0";
+        let limit = Param::Int(self.limit.into());
+        // The last whole pass is the one before the present one.
+        let passes = Param::Int(if self.keep_orphans { 2 } else { 0 });
+        let mut statements = vec![
+            Statement { sql: READ, params: Vec::new() },
+            Statement { sql: FORGET, params: vec![Param::Int(self.removed_before.0), limit.clone()] },
+            Statement { sql: FORGET_ORPHANS, params: vec![passes, limit] },
+        ];
+        if !self.keep_orphans {
+            statements.push(Statement { sql: BEGIN_ANEW, params: Vec::new() });
+        }
+        statements
+    }
+
+    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<Progress, ApiError> {
+        row(rows, 0)
+    }
+}
+
+/// Takes the next sessions past their deadline: one without an asset is retired, and with it its id. One with
+/// an asset stays for good, as the record that answers repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retire {
+    /// Where the sweeper stood before: [`Progress::deadline`].
+    pub since: Timestamp,
     /// Sessions with this deadline or an earlier one, confirmed, cancelled or neither.
     pub due: Timestamp,
     /// How many at most.
     pub limit: u32,
 }
 
-/// What was judged.
+/// What has become of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Retired {
-    /// How many sessions.
-    pub judged: u32,
+    /// How many sessions there were.
+    pub checked: u32,
     /// How many of them were retired.
     pub retired: u32,
+    /// The deadline of the last of them.
+    pub deadline: Option<Timestamp>,
 }
 
 impl Operation for Retire {
@@ -83,9 +140,9 @@ impl Operation for Retire {
 
     fn statements(&self) -> Vec<Statement> {
         const COUNT: &str = concat!(
-            "SELECT json_object('judged', count(*), 'retired', COALESCE(sum(",
+            "SELECT json_object('checked', count(*), 'retired', COALESCE(sum(",
             no_asset!("d.id"),
-            "), 0)) AS json FROM (",
+            "), 0), 'deadline', max(d.deadline)) AS json FROM (",
             due!(),
             ") d"
         );
@@ -102,15 +159,18 @@ impl Operation for Retire {
             due!(),
             ") ORDER BY deadline DESC, id DESC LIMIT 1) last"
         );
+        // However many are retired and wait to be removed: only what lies between the marks is read.
         const DELETE: &str = concat!(
-            "DELETE FROM asset_uploads WHERE abs(expires_at) <= ?1
-             AND id IN (SELECT r.id FROM retired_uploads r WHERE r.object_deleted_at IS NULL AND ",
-            no_asset!("r.id"),
+            "DELETE FROM asset_uploads WHERE id IN (
+               SELECT u.id FROM asset_uploads u
+               JOIN retired_uploads r ON r.id = u.id AND r.object_deleted_at IS NULL
+               WHERE abs(u.expires_at) BETWEEN ?1 AND (SELECT +deadline FROM sweeper) AND ",
+            no_asset!("u.id"),
             ")"
         );
         let params = vec![Param::Int(self.due.0), Param::Int(self.limit.into())];
         let due = |sql| Statement { sql, params: params.clone() };
-        let delete = Statement { sql: DELETE, params: vec![Param::Int(self.due.0)] };
+        let delete = Statement { sql: DELETE, params: vec![Param::Int(self.since.0)] };
         vec![due(COUNT), due(RETIRE), due(ADVANCE), delete]
     }
 
@@ -119,126 +179,212 @@ impl Operation for Retire {
     }
 }
 
-/// Reads the key that the comparison of objects has come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadMark;
-
-impl Operation for ReadMark {
-    /// The key; empty to begin anew.
-    type Output = String;
-
-    fn statements(&self) -> Vec<Statement> {
-        vec![Statement { sql: "SELECT json_quote(object_key) AS json FROM sweeper", params: Vec::new() }]
-    }
-
-    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<String, ApiError> {
-        row(rows, 0)
-    }
-}
-
-/// Retires the ids of objects that have neither session nor asset, and moves the mark; or, where they are
-/// too many, does neither.
+/// Notes which objects of a page have neither session nor asset, and moves on behind it; at the end of the
+/// bucket, to the next pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetireOrphans {
-    /// Ids whose objects are in storage.
+pub struct NoteOrphans {
+    /// The pass that the page belongs to.
+    pub pass: u32,
+    /// Ids whose objects are on it, and old enough.
     pub ids: Vec<AssetUploadId>,
-    /// How many of them may be orphans.
-    pub most: u32,
-    /// The last key that was listed; empty at the end of the list.
-    pub mark: String,
+    /// How many uploads' objects are on it, young ones too.
+    pub listed: u32,
+    /// The key behind which the page began.
+    pub from: String,
+    /// The last key on it; `None` at the end of the bucket.
+    pub to: Option<String>,
+    /// Now.
+    pub now: Timestamp,
 }
 
-impl Operation for RetireOrphans {
-    /// How many were orphans.
-    type Output = u32;
+/// An object that belongs to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Orphan {
+    /// The upload that it would be of.
+    pub id: AssetUploadId,
+    /// When it was first found.
+    pub noted_at: Timestamp,
+}
+
+impl Operation for NoteOrphans {
+    /// All of the page, those noted before among them.
+    type Output = Vec<Orphan>;
 
     fn statements(&self) -> Vec<Statement> {
-        const COUNT: &str = concat!("SELECT CAST(count(*) AS TEXT) AS json FROM (", orphans!(), ")");
-        const RETIRE: &str = concat!(
-            "INSERT INTO retired_uploads (id)
-             SELECT o.id FROM (SELECT id, count(*) OVER () AS n FROM (",
-            orphans!(),
-            ")) o WHERE o.n <= ?2"
+        const NOTE: &str = concat!(
+            "INSERT INTO orphans (id, noted_at, pass)
+             SELECT j.value, ?2, s.pass FROM json_each(?1) j JOIN sweeper s ON s.pass = ?3
+             WHERE NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = j.value) AND ",
+            unused!("j.value"),
+            " ON CONFLICT (id) DO UPDATE SET pass = excluded.pass
+             RETURNING json_object('id', id, 'noted_at', noted_at) AS json"
         );
-        // Where they were too many, they are orphans still.
-        const ADVANCE: &str =
-            concat!("UPDATE sweeper SET object_key = ?2 WHERE NOT EXISTS (", orphans!(), ")");
-        let ids = Param::Text(json_array(&self.ids));
-        let most = Param::Int(self.most.into());
-        vec![
-            Statement { sql: COUNT, params: vec![ids.clone()] },
-            Statement { sql: RETIRE, params: vec![ids.clone(), most] },
-            Statement { sql: ADVANCE, params: vec![ids, Param::from(&self.mark)] },
-        ]
+        // Another run may have gone on from the same page: each page counts once.
+        const ADVANCE: &str = "UPDATE sweeper SET object_key = ?4, pass_objects = pass_objects + ?3
+             WHERE pass = ?1 AND object_key = ?2";
+        const NEXT_PASS: &str = "UPDATE sweeper SET object_key = '', pass = pass + 1, pass_objects = 0,
+               completed_objects = pass_objects + ?3,
+               completed_orphans = (SELECT count(*) FROM orphans o WHERE o.pass = ?1)
+             WHERE pass = ?1 AND object_key = ?2";
+        let pass = Param::Int(self.pass.into());
+        let note = Statement {
+            sql: NOTE,
+            params: vec![json_array(&self.ids), Param::Int(self.now.0), pass.clone()],
+        };
+        let mut params = vec![pass, Param::from(&self.from), Param::Int(self.listed.into())];
+        let sql = match &self.to {
+            Some(key) => {
+                params.push(Param::from(key));
+                ADVANCE
+            }
+            None => NEXT_PASS,
+        };
+        vec![note, Statement { sql, params }]
     }
 
-    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<u32, ApiError> {
-        let count: u32 = row(rows, 0)?;
-        if count > self.most {
-            return Err(ApiError::Internal(format!(
-                "{count} of {} objects belong to nothing, so none was removed: is this database complete, and this its bucket? If so, set SWEEP_ORPHANS to all",
-                self.ids.len()
-            )));
-        }
-        Ok(count)
+    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<Vec<Orphan>, ApiError> {
+        rows.all(0)
     }
 }
 
-/// Notes which objects have been removed, and reads which ones are next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NextObjects {
-    /// Uploads whose objects are gone now.
-    pub deleted: Vec<AssetUploadId>,
-    /// When.
-    pub now: Timestamp,
-    /// How many to read at most.
+/// Retires the ids of orphans that were noted long ago and are orphans still; none of them, where the last whole
+/// pass of the bucket, which must have found them again, found too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetireOrphans {
+    /// Noted at this time or earlier.
+    pub noted_before: Timestamp,
+    /// As many may be orphans, whatever share of the bucket they are; else at most a tenth of it.
+    pub few: u32,
+    /// Whether any share will do.
+    pub any_share: bool,
+    /// How many are retired at most.
     pub limit: u32,
 }
 
-impl Operation for NextObjects {
-    /// Retired uploads whose objects have still to be removed.
-    type Output = Vec<AssetUploadId>;
+/// What came of it, and what the last whole pass of the bucket found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetiredOrphans {
+    /// How many were retired.
+    pub retired: u32,
+    /// Uploads' objects in the bucket.
+    pub objects: u32,
+    /// Orphans among them.
+    pub orphans: u32,
+    /// Whether that is too large a share, so that none was retired.
+    pub too_many: bool,
+}
+
+#[derive(Deserialize)]
+struct Pass {
+    objects: u32,
+    orphans: u32,
+}
+
+impl Operation for RetireOrphans {
+    type Output = RetiredOrphans;
 
     fn statements(&self) -> Vec<Statement> {
-        const NOTE: &str = "UPDATE retired_uploads SET object_deleted_at = ?2
-             WHERE id IN (SELECT value FROM json_each(?1)) AND object_deleted_at IS NULL";
-        // What has come back, by a restored database or by hand, is in use, whatever was once said of it.
-        const NEXT: &str = concat!(
-            "SELECT json_group_array(id) AS json FROM (SELECT r.id FROM retired_uploads r
-             WHERE r.object_deleted_at IS NULL
-               AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = r.id) AND ",
-            no_asset!("r.id"),
-            " LIMIT ?1)"
+        const RETIRE: &str = concat!(
+            "INSERT INTO retired_uploads (id)
+             SELECT o.id FROM sweeper s CROSS JOIN orphans o ON o.pass = s.pass - 1
+             WHERE (?3 = 1 OR s.completed_orphans <= ?4 OR s.completed_orphans * 10 <= s.completed_objects)
+               AND o.noted_at <= ?1
+               AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = o.id)
+               AND ",
+            unused!("o.id"),
+            " LIMIT ?2 RETURNING 'true' AS json"
         );
-        let note = vec![Param::Text(json_array(&self.deleted)), Param::Int(self.now.0)];
-        vec![
-            Statement { sql: NOTE, params: note },
-            Statement { sql: NEXT, params: vec![Param::Int(self.limit.into())] },
-        ]
+        const READ: &str =
+            "SELECT json_object('objects', completed_objects, 'orphans', completed_orphans) AS json
+             FROM sweeper";
+        let params = vec![
+            Param::Int(self.noted_before.0),
+            Param::Int(self.limit.into()),
+            Param::Int(self.any_share.into()),
+            Param::Int(self.few.into()),
+        ];
+        vec![Statement { sql: RETIRE, params }, Statement { sql: READ, params: Vec::new() }]
     }
 
-    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<Self::Output, ApiError> {
-        row(rows, 1)
+    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<RetiredOrphans, ApiError> {
+        let retired = u32::try_from(rows.all::<bool>(0)?.len()).unwrap_or(self.limit);
+        let Pass { objects, orphans } = row(rows, 1)?;
+        let too_many = !self.any_share && orphans > self.few && u64::from(orphans) * 10 > objects.into();
+        Ok(RetiredOrphans { retired, objects, orphans, too_many })
     }
 }
 
-/// Forgets ids whose objects were removed long ago, so that no removal can still be on its way.
+/// Reads which objects are to be removed next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Forget {
-    /// Removed at this moment or earlier.
-    pub deleted_before: Timestamp,
+pub struct NextRemovals {
+    /// Now: what waits to be tried again later is left out.
+    pub now: Timestamp,
     /// How many at most.
     pub limit: u32,
 }
 
-impl Operation for Forget {
+impl Operation for NextRemovals {
+    /// Retired uploads whose objects have still to be removed, those that never failed first.
+    type Output = Vec<AssetUploadId>;
+
+    fn statements(&self) -> Vec<Statement> {
+        // What has come back, by a restored database or by hand, is in use, whatever was once said of it.
+        const NEXT: &str = concat!(
+            "SELECT json_group_array(id) AS json FROM (SELECT r.id FROM retired_uploads r
+             WHERE r.object_deleted_at IS NULL AND r.retry_at <= ?1 AND ",
+            unused!("r.id"),
+            " ORDER BY r.retry_at LIMIT ?2)"
+        );
+        vec![Statement { sql: NEXT, params: vec![Param::Int(self.now.0), Param::Int(self.limit.into())] }]
+    }
+
+    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<Self::Output, ApiError> {
+        row(rows, 0)
+    }
+}
+
+/// Notes that objects have been removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteRemovals {
+    /// The uploads whose objects are gone.
+    pub ids: Vec<AssetUploadId>,
+    /// When.
+    pub now: Timestamp,
+}
+
+impl Operation for NoteRemovals {
     type Output = ();
 
     fn statements(&self) -> Vec<Statement> {
-        const FORGET: &str = "DELETE FROM retired_uploads WHERE id IN
-             (SELECT id FROM retired_uploads WHERE object_deleted_at <= ?1 LIMIT ?2)";
-        let params = vec![Param::Int(self.deleted_before.0), Param::Int(self.limit.into())];
-        vec![Statement { sql: FORGET, params }]
+        const NOTE: &str = "UPDATE retired_uploads SET object_deleted_at = ?2
+             WHERE id IN (SELECT value FROM json_each(?1)) AND object_deleted_at IS NULL";
+        vec![Statement { sql: NOTE, params: vec![json_array(&self.ids), Param::Int(self.now.0)] }]
+    }
+
+    fn decode(&self, _: &Rows, _: &mut Identity) -> Result<(), ApiError> {
+        Ok(())
+    }
+}
+
+/// Lets removals that failed wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostponeRemovals {
+    /// The uploads whose objects are still there.
+    pub ids: Vec<AssetUploadId>,
+    /// From when on they are tried again.
+    pub retry_at: Timestamp,
+    /// Why they failed.
+    pub reason: String,
+}
+
+impl Operation for PostponeRemovals {
+    type Output = ();
+
+    fn statements(&self) -> Vec<Statement> {
+        const POSTPONE: &str = "UPDATE retired_uploads SET retry_at = ?2, removal_error = ?3
+             WHERE id IN (SELECT value FROM json_each(?1)) AND object_deleted_at IS NULL";
+        let params = vec![json_array(&self.ids), Param::Int(self.retry_at.0), Param::from(&self.reason)];
+        vec![Statement { sql: POSTPONE, params }]
     }
 
     fn decode(&self, _: &Rows, _: &mut Identity) -> Result<(), ApiError> {

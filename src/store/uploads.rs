@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::rights::{Caller, CallerRow, Identity, caller_json, for_caller, judge};
 use super::{Operation, Param, Rows, Statement};
-use crate::domain::ids::AssetUploadId;
+use crate::domain::ids::{AssetUploadId, RequestId};
 use crate::domain::media::MimeType;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::{Filename, Session};
@@ -15,7 +15,7 @@ macro_rules! session_json {
     () => {
         "json(CASE WHEN u.id IS NOT NULL THEN json_object(
            'filename', u.filename, 'mime_type', u.mime_type, 'size_bytes', u.size_bytes,
-           'created_at', u.created_at, 'expires_at', u.expires_at) END)"
+           'expires_at', u.expires_at) END)"
     };
 }
 pub(super) use session_json;
@@ -28,7 +28,7 @@ const FACTS: &str = for_caller!(
     caller_json!(),
     ", 'session', ",
     session_json!(),
-    ", 'confirmed', a.id IS NOT NULL) AS json
+    ", 'request_id', u.request_id, 'confirmed', a.id IS NOT NULL) AS json
      FROM caller c
      LEFT JOIN asset_uploads u ON u.id = ?5 AND u.org_id = c.org_id AND c.refusal IS NULL
      LEFT JOIN assets a ON a.id = u.id"
@@ -38,6 +38,7 @@ const FACTS: &str = for_caller!(
 struct Facts {
     caller: CallerRow,
     session: Option<Session>,
+    request_id: Option<RequestId>,
     confirmed: u8,
 }
 
@@ -68,6 +69,8 @@ pub struct Create {
     pub size_bytes: u64,
     /// Until when it may be confirmed.
     pub expires_at: Timestamp,
+    /// Tells the session that this request wrote from one that another wrote.
+    pub request_id: RequestId,
 }
 
 /// An upload that was started.
@@ -83,14 +86,13 @@ impl Operation for Create {
     type Output = Created;
 
     fn statements(&self) -> Vec<Statement> {
-        // Beside those of FACTS: ?6 filename, ?7 MIME type, ?8 size, ?9 deadline.
+        // Beside those of FACTS: ?6 filename, ?7 MIME type, ?8 size, ?9 deadline, ?10 request id.
         const INSERT: &str = for_caller!(
-            "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
-             SELECT ?5, c.org_id, ?6, ?7, ?8, c.user_id, ?3, ?9 FROM caller c
+            "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at, request_id)
+             SELECT ?5, c.org_id, ?6, ?7, ?8, c.user_id, ?3, ?9, ?10 FROM caller c
              WHERE c.refusal IS NULL
                AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = ?5)
-             ON CONFLICT (id) DO NOTHING
-             RETURNING 'true' AS json"
+             ON CONFLICT (id) DO NOTHING"
         );
         let facts = facts_statement(&self.caller, self.asset_upload_id);
         let mut params = facts.params.clone();
@@ -100,13 +102,16 @@ impl Operation for Create {
             // Checked against the limit, which is far below 2^53.
             Param::Int(i64::try_from(self.size_bytes).unwrap_or(i64::MAX)),
             Param::Int(self.expires_at.0),
+            Param::from(&self.request_id),
         ]);
         vec![Statement { sql: INSERT, params }, facts]
     }
 
     fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<Created, ApiError> {
-        let written = rows.first::<bool>(0)?.is_some();
-        let facts = judge_facts(rows.first(1)?, identity)?;
+        let facts: Option<Facts> = rows.first(1)?;
+        // Written by this very request: now, or by a try before it whose answer was lost.
+        let ours = facts.as_ref().is_some_and(|facts| facts.request_id == Some(self.request_id));
+        let facts = judge_facts(facts, identity)?;
         let Some((session, confirmed)) = facts.filter(|(session, _)| !session.is_cancelled()) else {
             // Only an Idempotency-Key leads to an id that is taken: by a cancelled or swept upload, or by
             // another organization's, where the one that the caller acts in by default has changed.
@@ -126,8 +131,6 @@ impl Operation for Create {
         if session.expires_at <= self.caller.now {
             return Err(ApiError::AssetUploadExpired);
         }
-        // An attempt before this one may have written it, and its answer was lost.
-        let ours = written || (rows.repeated && session.created_at == self.caller.now);
         Ok(Created { session, existed: !ours })
     }
 }

@@ -8,7 +8,7 @@ pub(crate) mod studio;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use asset_uploads::domain::asset::User;
-use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId, UserId};
+use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId, RequestId, UserId};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::ApiError;
 use asset_uploads::store::rights::{Caller, Identity, Permission};
@@ -23,20 +23,36 @@ pub(crate) const NOW: Timestamp = Timestamp(1_795_351_867_042);
 
 /// An empty database as the migrations leave it.
 pub(crate) fn open() -> Connection {
+    open_at(usize::MAX)
+}
+
+/// An empty database as the first so many migrations left it.
+pub(crate) fn open_at(migrations: usize) -> Connection {
     let conn = Connection::open_in_memory().unwrap();
     conn.pragma_update(None, "foreign_keys", true).unwrap();
     // One plan a statement, whatever is bound: without it, each binding has SQLite plan anew.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
+    for path in paths_of_migrations().iter().take(migrations) {
+        conn.execute_batch(&std::fs::read_to_string(path).unwrap()).unwrap();
+    }
+    conn
+}
+
+/// Applies the migrations behind the first so many.
+pub(crate) fn migrate_from(conn: &Connection, migrations: usize) {
+    for path in paths_of_migrations().iter().skip(migrations) {
+        conn.execute_batch(&std::fs::read_to_string(path).unwrap()).unwrap();
+    }
+}
+
+fn paths_of_migrations() -> Vec<std::path::PathBuf> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
     let mut migrations: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     migrations.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
     assert!(!migrations.is_empty(), "no migrations in {folder}");
     migrations.sort();
-    for path in migrations {
-        conn.execute_batch(&std::fs::read_to_string(path).unwrap()).unwrap();
-    }
-    conn
+    migrations
 }
 
 /// Runs an operation as D1 does: all its statements in one transaction.
@@ -44,28 +60,15 @@ pub(crate) fn run<O: Operation>(conn: &Connection, operation: &O) -> Result<O::O
     run_and_identify(conn, operation).0
 }
 
-/// Runs an operation once more, as the Worker does when it got no answer to the first attempt.
-pub(crate) fn run_again<O: Operation>(conn: &Connection, operation: &O) -> Result<O::Output, ApiError> {
-    decode(conn, operation, true).0
-}
-
 /// Runs an operation, and says whom it found to be the caller.
 pub(crate) fn run_and_identify<O: Operation>(
     conn: &Connection,
     operation: &O,
 ) -> (Result<O::Output, ApiError>, Identity) {
-    decode(conn, operation, false)
-}
-
-fn decode<O: Operation>(
-    conn: &Connection,
-    operation: &O,
-    repeated: bool,
-) -> (Result<O::Output, ApiError>, Identity) {
     let mut identity = Identity::default();
     let texts = transact(conn, &operation.statements())
         .map_err(|error| ApiError::Internal(format!("SQLite: {error}")));
-    let output = texts.and_then(|texts| operation.decode(&Rows { texts, repeated }, &mut identity));
+    let output = texts.and_then(|texts| operation.decode(&Rows { texts }, &mut identity));
     (output, identity)
 }
 
@@ -142,6 +145,11 @@ pub(crate) fn nobodys_folder() -> FolderId {
 /// An id that nothing has.
 pub(crate) fn nobodys_session() -> AssetUploadId {
     AssetUploadId::v7(BORN.unsigned_abs(), &unique())
+}
+
+/// An id that no other request has.
+pub(crate) fn next_request() -> RequestId {
+    RequestId::v7(NOW.unix_ms(), &unique())
 }
 
 /// A well-formed key that nobody has.
@@ -277,7 +285,8 @@ pub(crate) fn session(
 ) -> AssetUploadId {
     let id = nobodys_session();
     conn.execute(
-        "INSERT INTO asset_uploads VALUES (?1, ?2, 'beach.png', 'image/png', 640, ?3, ?4, ?5)",
+        "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
+         VALUES (?1, ?2, 'beach.png', 'image/png', 640, ?3, ?4, ?5)",
         params![id.to_string(), org.to_string(), by.user.id.to_string(), BORN, expires_at.0],
     )
     .unwrap();

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use asset_uploads::domain::asset::Asset;
+use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
 use asset_uploads::domain::media::AllowedTypes;
 use asset_uploads::domain::timestamp::Timestamp;
@@ -27,17 +28,23 @@ pub(crate) static STRICT: LazyLock<UploadRules> =
 pub(crate) const SOON: Timestamp = Timestamp(NOW.0 + 1);
 
 pub(crate) fn stored(size_bytes: u64, content_type: &str) -> StoredObject {
-    StoredObject { size_bytes, content_type: Some(content_type.to_owned()), etag: "etag-1".to_owned() }
+    StoredObject {
+        size_bytes,
+        content_type: Some(content_type.to_owned()),
+        etag: "etag-1".to_owned(),
+        customer_key: false,
+    }
 }
 
-/// A confirmation without Idempotency-Key or folder, of an object that is as it was declared.
+/// A confirmation without Idempotency-Key or folder, of an object that is as it was declared. Each is a request
+/// of its own.
 pub(crate) fn confirm(by: &Person, asset_upload_id: AssetUploadId) -> Confirm<'static> {
     Confirm {
         caller: by.asks_to(Permission::Write),
         asset_upload_id,
         folder_id: None,
-        confirmation_key: "random-1".to_owned(),
-        replayable: false,
+        idempotency_key: None,
+        request_id: super::next_request(),
         object: RULES.verify(stored(640, "image/png")),
         rules: &RULES,
     }
@@ -45,7 +52,7 @@ pub(crate) fn confirm(by: &Person, asset_upload_id: AssetUploadId) -> Confirm<'s
 
 /// The same with an Idempotency-Key.
 pub(crate) fn keyed(by: &Person, asset_upload_id: AssetUploadId, key: &str) -> Confirm<'static> {
-    Confirm { confirmation_key: key.to_owned(), replayable: true, ..confirm(by, asset_upload_id) }
+    Confirm { idempotency_key: IdempotencyKey::parse(key), ..confirm(by, asset_upload_id) }
 }
 
 /// An organization with an editor and a pending session of hers.
@@ -74,7 +81,6 @@ pub(crate) fn asset_of(
         asset_type: "image".to_owned(),
         source_type: "upload".to_owned(),
         source_id: upload.to_string(),
-        confirmation_key: "random-1".to_owned(),
         created_by: by.user.id,
         created_at: NOW,
         updated_at: NOW,
