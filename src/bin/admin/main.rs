@@ -3,107 +3,19 @@
 //!
 //! `make admin ARGS="..."` runs it against the local database, `make admin-remote` against the real one.
 
+mod cli;
+mod sql;
+
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::token;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, ValueEnum};
 use uuid::Uuid;
 
-/// Makes organizations, users, members and API keys, as SQL.
-#[derive(Parser)]
-#[command(name = "admin", version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Make an organization
-    CreateOrg {
-        /// Its name
-        #[arg(value_parser = text)]
-        name: String,
-        /// Its id; a new one unless given
-        #[arg(long)]
-        id: Option<Uuid>,
-    },
-    /// Make a user
-    CreateUser {
-        /// E-mail address
-        #[arg(value_parser = email)]
-        email: String,
-        /// Its id; a new one unless given
-        #[arg(long)]
-        id: Option<Uuid>,
-        /// Given name
-        #[arg(long, value_parser = text)]
-        first_name: Option<String>,
-        /// Family name
-        #[arg(long, value_parser = text)]
-        last_name: Option<String>,
-        /// URL of a picture
-        #[arg(long, value_parser = text)]
-        avatar_url: Option<String>,
-        /// The e-mail address is not verified yet: the user may not act
-        #[arg(long)]
-        unverified: bool,
-    },
-    /// Make a user a member of an organization, or change the member's role
-    AddMember {
-        /// The organization's id
-        org: Uuid,
-        /// The user's id
-        user: Uuid,
-        /// owner, admin, editor or viewer; none: invited, may not act yet
-        role: Option<Role>,
-    },
-    /// Make an API key; it is shown once and only its hash is stored
-    CreateKey {
-        /// The id of the user it acts for
-        user: Uuid,
-        /// What it is for
-        #[arg(long, value_parser = text)]
-        name: String,
-        /// The one organization it may act in
-        #[arg(long)]
-        org: Option<Uuid>,
-        /// The user who looks through the other one's eyes with it, and may not write
-        #[arg(long)]
-        impersonator: Option<Uuid>,
-        /// Days until it expires; never unless given
-        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=36_500))]
-        expires_in_days: Option<u64>,
-    },
-    /// Make an API key useless from now on
-    RevokeKey {
-        /// The key's id, as `list keys` shows it
-        id: Uuid,
-    },
-    /// Show what there is
-    List {
-        /// Of what
-        what: Table,
-    },
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Role {
-    Owner,
-    Admin,
-    Editor,
-    Viewer,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Table {
-    Orgs,
-    Users,
-    Members,
-    Keys,
-}
+use cli::{Cli, Command, Table};
+use sql::{optional, quote};
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -197,40 +109,6 @@ fn run(command: Command) -> Result<String, String> {
         }
         .to_owned(),
     })
-}
-
-/// An SQL literal. Text of anything but harmless characters is written as the hexadecimal digits of its
-/// bytes, so that there is nothing in it that a parser, a splitter of statements or a shell could take
-/// for the end of the literal.
-fn quote(text: &str) -> String {
-    let harmless = |c: char| c.is_ascii_alphanumeric() || " .@_-+".contains(c);
-    if text.chars().all(harmless) && !text.contains("--") {
-        return format!("'{text}'");
-    }
-    let digits: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("CAST(x'{digits}' AS TEXT)")
-}
-
-fn optional(text: Option<&str>) -> String {
-    text.map_or_else(|| "NULL".to_owned(), quote)
-}
-
-/// Text that SQLite keeps whole and that a person can see.
-fn text(input: &str) -> Result<String, String> {
-    if input.trim().is_empty() {
-        return Err("must not be empty".to_owned());
-    }
-    if input.contains(char::is_control) {
-        return Err("must not hold control characters".to_owned());
-    }
-    Ok(input.to_owned())
-}
-
-fn email(input: &str) -> Result<String, String> {
-    match input.split_once('@') {
-        Some((local, domain)) if !local.is_empty() && !domain.is_empty() => text(input),
-        _ => Err("must be an e-mail address".to_owned()),
-    }
 }
 
 fn new_id(now: Timestamp) -> Result<Uuid, String> {
