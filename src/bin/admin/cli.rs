@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 
-/// Makes organizations, users, members and API keys, as SQL.
+/// Makes and changes organizations, users, members and API keys, as SQL.
 #[derive(Parser)]
 #[command(name = "admin", version)]
 pub(crate) struct Cli {
@@ -52,6 +52,37 @@ pub(crate) enum Command {
         /// owner, admin, editor or viewer; none: invited, may not act yet
         role: Option<Role>,
     },
+    /// Change the role of a member
+    SetRole {
+        /// The organization's id
+        org: Uuid,
+        /// The user's id
+        user: Uuid,
+        /// The member's role from now on
+        role: Role,
+    },
+    /// End a membership; the user's keys stay, but have no rights in the organization
+    RemoveMember {
+        /// The organization's id
+        org: Uuid,
+        /// The user's id
+        user: Uuid,
+    },
+    /// Make all keys of a user useless until enable-user
+    DisableUser {
+        /// The user's id
+        id: Uuid,
+    },
+    /// Let a disabled user act again; revoked keys stay revoked
+    EnableUser {
+        /// The user's id
+        id: Uuid,
+    },
+    /// Take a user's e-mail address for verified, so that the user may act
+    VerifyEmail {
+        /// The user's id
+        id: Uuid,
+    },
     /// Make an API key; it is shown once and only its hash is stored
     CreateKey {
         /// The id of the user it acts for
@@ -87,6 +118,18 @@ pub(crate) enum Role {
     Admin,
     Editor,
     Viewer,
+}
+
+impl Role {
+    /// As the table `roles` and the command line have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Editor => "editor",
+            Self::Viewer => "viewer",
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]

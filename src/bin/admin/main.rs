@@ -1,4 +1,4 @@
-//! Makes organizations, users, members and API keys: prints SQL for `wrangler d1 execute` on standard
+//! Makes and changes organizations, users, members and API keys: prints SQL for `wrangler d1 execute` on standard
 //! output, and what a person must read (ids, the one sight of a key) on standard error.
 //!
 //! `make admin ARGS="..."` runs it against the local database, `make admin-remote` against the real one.
@@ -11,10 +11,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::token;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use uuid::Uuid;
 
-use cli::{Cli, Command, Table};
+use cli::{Cli, Command, Role, Table};
 use sql::{optional, quote};
 
 fn main() -> ExitCode {
@@ -58,14 +58,52 @@ fn run(command: Command) -> Result<String, String> {
                 now.0
             )
         }
-        Command::AddMember { org, user, role } => {
-            let role = role.and_then(|role| role.to_possible_value().map(|value| value.get_name().to_owned()));
+        Command::AddMember { org, user, role } => format!(
+            "INSERT INTO memberships (org_id, user_id, role) VALUES ({}, {}, {}) \
+             ON CONFLICT (user_id, org_id) DO UPDATE SET role = excluded.role;",
+            quote(&org.to_string()),
+            quote(&user.to_string()),
+            optional(role.map(Role::name))
+        ),
+        Command::SetRole { org, user, role } => {
+            explain_no_row("member: add-member makes one");
             format!(
-                "INSERT INTO memberships (org_id, user_id, role) VALUES ({}, {}, {}) \
-                 ON CONFLICT (user_id, org_id) DO UPDATE SET role = excluded.role;",
+                "UPDATE memberships SET role = {} WHERE org_id = {} AND user_id = {} RETURNING org_id, user_id, role;",
+                quote(role.name()),
                 quote(&org.to_string()),
-                quote(&user.to_string()),
-                optional(role.as_deref())
+                quote(&user.to_string())
+            )
+        }
+        Command::RemoveMember { org, user } => {
+            explain_no_row("member");
+            format!(
+                "DELETE FROM memberships WHERE org_id = {} AND user_id = {} RETURNING org_id, user_id, role;",
+                quote(&org.to_string()),
+                quote(&user.to_string())
+            )
+        }
+        Command::DisableUser { id } => {
+            explain_no_row("user");
+            format!(
+                "UPDATE users SET disabled_at = COALESCE(disabled_at, {}) WHERE id = {} RETURNING id, email, disabled_at;",
+                now.0,
+                quote(&id.to_string())
+            )
+        }
+        Command::EnableUser { id } => {
+            explain_no_row("user");
+            format!(
+                "UPDATE users SET disabled_at = NULL WHERE id = {} RETURNING id, email, disabled_at;",
+                quote(&id.to_string())
+            )
+        }
+        Command::VerifyEmail { id } => {
+            explain_no_row("user");
+            format!(
+                "UPDATE users SET email_verified_at = COALESCE(email_verified_at, {}) WHERE id = {} \
+                 RETURNING id, email, email_verified_at;",
+                now.0,
+                quote(&id.to_string())
             )
         }
         Command::CreateKey { user, name, org, impersonator, expires_in_days } => {
@@ -87,12 +125,14 @@ fn run(command: Command) -> Result<String, String> {
                 expires_at.as_deref().unwrap_or("NULL")
             )
         }
-        Command::RevokeKey { id } => format!(
-            // RETURNING shows whether there was such a key.
-            "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, {}) WHERE id = {} RETURNING id, name, revoked_at;",
-            now.0,
-            quote(&id.to_string())
-        ),
+        Command::RevokeKey { id } => {
+            explain_no_row("key");
+            format!(
+                "UPDATE api_keys SET revoked_at = COALESCE(revoked_at, {}) WHERE id = {} RETURNING id, name, revoked_at;",
+                now.0,
+                quote(&id.to_string())
+            )
+        }
         Command::List { what } => match what {
             Table::Orgs => "SELECT id, name, created_at FROM organizations ORDER BY name;",
             Table::Users => {
@@ -109,6 +149,11 @@ fn run(command: Command) -> Result<String, String> {
         }
         .to_owned(),
     })
+}
+
+/// This program cannot see whether there is what it changes: the row that RETURNING shows tells.
+fn explain_no_row(what: &str) {
+    eprintln!("If no row is shown, there is no such {what}.");
 }
 
 fn new_id(now: Timestamp) -> Result<Uuid, String> {
