@@ -29,12 +29,17 @@ FUZZ_STAMP := $(FUZZ_VENV)/.stamp
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
+# The variables of make's command line, each quoted for the shell. $(value) has them as they were typed: a `$` is not expanded.
+GIVEN = $(foreach name,$(sort $(.VARIABLES)),$(if $(filter command,$(origin $(name))),'$(subst ','\'',$(name)=$(value $(name)))'))
+
+# dev.mjs builds, once it has looked at the variables.
 .PHONY: dev
-dev: build .dev.vars ## set everything up and serve on http://localhost:8787 with a development key
-	@node dev/dev.mjs
+dev: $(NODE_STAMP) ## set everything up and serve on http://localhost:8787 with a development key; make dev WRITE_ONCE=false for another setting
+	@node dev/dev.mjs $(GIVEN)
 
 .PHONY: build
 build: build/index.js .dev.vars ## build the Worker into build/
+	@:
 
 .PHONY: test
 test: fmt-check clippy test-native test-worker test-scale ## formatting, lints, native tests, the built Worker in workerd

@@ -1,29 +1,64 @@
-// `make dev`: prepares the local database, starts `wrangler dev`, and prints what to type next.
+// `make dev`: builds, prepares the local database, starts `wrangler dev`, and prints what to type next.
 // The organization, user and key come from the same admin commands that an operator uses; the key is made
 // on this machine, kept in .wrangler (which git ignores) and opens nothing but the local database.
+//
+// Arguments are the variables of make's command line, NAME=VALUE. Those of the shell's environment do not count,
+// but for PORT: nobody should wonder where a PUBLIC_BASE_URL comes from.
 import { execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
+import { dirname, join } from "node:path";
+import { unstable_readConfig } from "wrangler";
 
-const port = Number(process.env.PORT ?? 8787);
+/** What the developer reads instead of a stack. */
+class Failure extends Error {}
+
+const OWN = ["PORT", "PERSIST_TO"];
+const given = Object.fromEntries(process.argv.slice(2).map((argument) => argument.split(/=(.*)/s, 2)));
+const port = Number(given.PORT ?? (process.env.PORT || 8787));
 const origin = `http://localhost:${port}`;
-const seedFile = ".wrangler/dev-seed.json";
+const seedFile = join(given.PERSIST_TO ?? ".wrangler", "dev-seed.json");
+const persistTo = given.PERSIST_TO === undefined ? [] : ["--persist-to", given.PERSIST_TO];
+// Otherwise the variables would be those of the `make build` below, and of wrangler's, as well.
+delete process.env.MAKEFLAGS;
 
-const stop = (message) => {
-  console.error(`make dev: ${message}`);
-  process.exit(1);
-};
+/** `wrangler dev`, its end, the last of what it wrote on standard error, and whether it was told to stop. */
+let server;
+let ended;
+let log = "";
+let interrupted = false;
+
+/** The Worker's variables among those given. */
+function variables() {
+  const known = Object.keys(unstable_readConfig({ config: "wrangler.toml" }, { hideWarnings: true }).vars);
+  const unknown = Object.keys(given).filter((name) => ![...OWN, ...known].includes(name));
+  if (unknown.length > 0) {
+    // No values: one may be a secret.
+    throw new Failure(`unknown: ${unknown.join(", ")}. It takes ${[...OWN, ...known].join(", ")}. Secrets belong in .dev.vars.`);
+  }
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new Failure("PORT must be a whole number from 1 to 65535");
+  if (given.PERSIST_TO === "") throw new Failure("PERSIST_TO must be a folder");
+  return Object.entries(given).filter(([name]) => known.includes(name));
+}
 
 const run = (command, args) => {
   try {
     return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   } catch (error) {
-    return stop(`\`${command} ${args.slice(0, 4).join(" ")} ...\` failed:\n${error.stdout ?? ""}${error.stderr ?? error.message}`);
+    throw new Failure(`\`${command} ${args.slice(0, 4).join(" ")} ...\` failed:\n${error.stdout ?? ""}${error.stderr ?? error.message}`);
   }
 };
 
-const d1 = (sql) => run("wrangler", ["d1", "execute", "DB", "--local", "--command", sql]);
+function build() {
+  try {
+    execFileSync("make", ["--no-print-directory", "build"], { stdio: "inherit" });
+  } catch {
+    throw new Failure("the build failed; what it printed above says why");
+  }
+}
+
+const d1 = (sql) => run("wrangler", ["d1", "execute", "DB", "--local", ...persistTo, "--command", sql]);
 
 /** SQL and messages of one admin command. */
 function admin(...args) {
@@ -31,9 +66,9 @@ function admin(...args) {
   let [sql, told] = ["", ""];
   child.stdout.on("data", (data) => (sql += data));
   child.stderr.on("data", (data) => (told += data));
-  return new Promise((resolve) => {
-    child.on("error", (error) => stop(`cannot run cargo: ${error.message}`));
-    child.on("close", (code) => (code === 0 ? resolve({ sql, told }) : stop(`admin ${args[0]} failed:\n${told}`)));
+  return new Promise((resolve, reject) => {
+    child.on("error", (error) => reject(new Failure(`cannot run cargo: ${error.message}`)));
+    child.on("close", (code) => (code === 0 ? resolve({ sql, told }) : reject(new Failure(`admin ${args[0]} failed:\n${told}`))));
   });
 }
 
@@ -52,7 +87,7 @@ async function seed() {
   const folderSql = `INSERT INTO folders (id, org_id, name, created_by, created_at, updated_at) VALUES ('${folder}', '${org}', 'Holiday', '${user}', ${now}, ${now});`;
   d1([...steps.map((step) => step.sql), folderSql].join("\n"));
   const made = { token, org, user, folder };
-  mkdirSync(".wrangler", { recursive: true });
+  mkdirSync(dirname(seedFile), { recursive: true });
   writeFileSync(seedFile, JSON.stringify(made), { mode: 0o600 });
   return made;
 }
@@ -64,59 +99,119 @@ const portTaken = () =>
     socket.on("error", () => resolve(false));
   });
 
-async function untilReady(server) {
-  for (const deadline = Date.now() + 120_000; Date.now() < deadline; ) {
-    if (server.exitCode !== null) stop("wrangler dev ended; what it printed above says why");
+/** Starts `wrangler dev`. The variables given count before those of wrangler.toml and .dev.vars. */
+function serve(vars) {
+  const settings = vars.flatMap(([name, value]) => ["--var", `${name}:${value}`]);
+  const args = ["dev", "--port", String(port), "--show-interactive-dev-session=false", ...persistTo, ...settings];
+  // The Worker's errors come on standard error; why() looks for one.
+  server = spawn("wrangler", args, { stdio: ["inherit", "inherit", "pipe"] });
+  server.stderr.setEncoding("utf8").on("data", (text) => {
+    process.stderr.write(text);
+    log = (log + text).slice(-65_536);
+  });
+  ended = new Promise((resolve) => server.on("close", resolve));
+  for (const signal of ["SIGINT", "SIGTERM"]) {
+    process.on(signal, () => {
+      interrupted = true;
+      server.kill(signal);
+    });
+  }
+}
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** What the log says of a request that was answered with 500; it arrives a little after the answer. */
+async function why(response) {
+  const id = response.headers.get("x-request-id");
+  for (const deadline = Date.now() + 5_000; Date.now() < deadline; await pause(50)) {
+    const line = log.match(new RegExp(`{"level":"error","request_id":"${id}".*}`));
+    if (line) return JSON.parse(line[0]).detail;
+  }
+  return `the Worker answers 500: ${await response.text()}`;
+}
+
+async function untilReady() {
+  for (const deadline = Date.now() + 120_000; Date.now() < deadline; await pause(300)) {
+    if (server.exitCode !== null) throw new Failure("wrangler dev ended; what it printed above says why");
     const response = await fetch(`${origin}/v1/ready`).catch(() => undefined);
     if (response?.ok) return;
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // No repeat helps: a variable is wrong.
+    if (response?.status === 500 && response.headers.has("x-request-id")) throw new Failure(await why(response));
   }
-  stop("the Worker did not become ready within two minutes");
+  throw new Failure("the Worker did not become ready within two minutes");
 }
 
-/** An upload that only waits to be confirmed, made as any client would. */
+const SAMPLE = { filename: "note.txt", mime_type: "text/plain", content: "My first upload" };
+
+/** An upload that only waits to be confirmed, made as any client would; or the problem, as variables may well permit none. */
 async function pendingUpload(token) {
-  const body = "Hello from make dev\n";
-  const authorization = `Bearer ${token}`;
+  const body = `${SAMPLE.content}\n`;
   const created = await fetch(`${origin}/v1/asset-uploads`, {
     method: "POST",
-    headers: { authorization, "content-type": "application/json" },
-    body: JSON.stringify({ filename: "hello.txt", mime_type: "text/plain", size_bytes: body.length }),
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify({ filename: SAMPLE.filename, mime_type: SAMPLE.mime_type, size_bytes: body.length }),
   });
-  if (!created.ok) stop(`starting an upload answered ${created.status}: ${await created.text()}`);
+  if (!created.ok) return { problem: `starting it answered ${created.status}: ${await created.text()}` };
   const { asset_id, upload } = await created.json();
   const stored = await fetch(upload.url, { method: upload.method, headers: upload.headers, body });
-  if (!stored.ok) stop(`storage answered ${stored.status}: ${await stored.text()}`);
-  return asset_id;
+  if (!stored.ok) return { problem: `storage answered ${stored.status}: ${await stored.text()}` };
+  return { id: asset_id, headers: upload.headers };
 }
 
-if (await portTaken()) stop(`port ${port} is taken; stop what listens there, or choose another: make dev PORT=8788`);
-run("wrangler", ["d1", "migrations", "apply", "DB", "--local"]);
-const { token, folder } = await seed();
+/** One word of a shell's command line. */
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-const server = spawn("wrangler", ["dev", "--port", String(port), "--show-interactive-dev-session=false"], { stdio: "inherit" });
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => server.kill(signal));
-server.on("close", (code) => process.exit(code ?? 0));
-await untilReady(server);
-const waiting = await pendingUpload(token);
-
-const json = `-H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json'`;
-console.log(`
-Ready on ${origin}. In another terminal, take the development key:
-
-  TOKEN=${token}
-
+function lines({ token, folder }, { id, headers = {}, problem }) {
+  const json = `-H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json'`;
+  const start = JSON.stringify({ filename: SAMPLE.filename, mime_type: SAMPLE.mime_type, size_bytes: SAMPLE.content.length + 1 });
+  // Exactly the headers that the Worker has signed.
+  const signed = Object.entries(headers).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)}`).join(" ");
+  const steps = `
 A file is in storage already and waits to be confirmed. 201 the first time, 409 the second:
 
-  curl -i ${origin}/v1/asset-uploads/${waiting}/confirmations ${json} -d '{"folder_id": "${folder}"}'
+  curl -i ${origin}/v1/asset-uploads/${id}/confirmations ${json} -d '{"folder_id": "${folder}"}'
 
 Upload a file of your own: start, send, confirm.
 
-  echo 'My first upload' > note.txt; UPLOAD=$(curl -s ${origin}/v1/asset-uploads ${json} -d '{"filename": "note.txt", "mime_type": "text/plain", "size_bytes": 16}')
-  curl -i -T note.txt -H 'Content-Type: text/plain' -H 'If-None-Match: *' "$(echo "$UPLOAD" | sed 's/.*"upload_url":"\\([^"]*\\)".*/\\1/')"
+  echo '${SAMPLE.content}' > ${SAMPLE.filename}; UPLOAD=$(curl -s ${origin}/v1/asset-uploads ${json} -d '${start}')
+  curl -i -T ${SAMPLE.filename} ${signed} "$(echo "$UPLOAD" | sed 's/.*"upload_url":"\\([^"]*\\)".*/\\1/')"
   curl -i ${origin}/v1/asset-uploads/$(echo "$UPLOAD" | sed 's/.*"asset_id":"\\([^"]*\\)".*/\\1/')/confirmations ${json} -d '{}'
 
 Or any file in one go:
+`;
+  const without = `
+There is no example with a text file: ${problem}
 
+Any file in one go:
+`;
+  return `
+Ready on ${origin}. In another terminal, take the development key:
+
+  TOKEN=${token}
+${problem === undefined ? steps : without}
   ASSET_UPLOADS_URL=${origin} ASSET_UPLOADS_TOKEN=$TOKEN node examples/upload.mjs photo.jpg
-`);
+`;
+}
+
+async function main() {
+  const vars = variables();
+  const taken = Object.entries(given).map(([name, value]) => `  ${name}=${value}\n`).join("");
+  if (taken !== "") console.log(`Taken from the command line:\n${taken}`);
+  if (await portTaken()) throw new Failure(`port ${port} is taken; stop what listens there, or choose another: make dev PORT=8788`);
+  build();
+  run("wrangler", ["d1", "migrations", "apply", "DB", "--local", ...persistTo]);
+  const seeded = await seed();
+  serve(vars);
+  await untilReady();
+  console.log(lines(seeded, await pendingUpload(seeded.token)));
+  return ended;
+}
+
+try {
+  process.exitCode = (await main()) ?? 0;
+} catch (error) {
+  server?.kill("SIGTERM");
+  await ended;
+  if (!interrupted) console.error(error instanceof Failure ? `make dev: ${error.message}` : error);
+  process.exitCode = 1;
+}

@@ -10,6 +10,7 @@ use std::process::Output;
 
 use asset_uploads::domain::ids::OrganizationId;
 use operator::{ORG, OTHER, USER, admin, apply, everything, made, now, office, only, refused, text};
+use rusqlite::Connection;
 use rusqlite::types::Value;
 use rusqlite::types::Value::{Integer, Null, Text};
 use sqlite::{open, rows};
@@ -43,6 +44,23 @@ const HOSTILE: [&str; 26] = [
     "  spaces around  ",
     "BEGIN; COMMIT",
 ];
+
+const NONE: Vec<Vec<(String, Value)>> = Vec::new();
+
+fn role_of(conn: &Connection, user: &str) -> Value {
+    let sql = format!("SELECT role FROM memberships WHERE org_id = '{ORG}' AND user_id = '{user}'");
+    only(conn, &sql).remove(0)
+}
+
+fn row_of(user: &str) -> String {
+    format!("SELECT * FROM users WHERE id = '{user}'")
+}
+
+/// One column of what `list` shows.
+fn listed(conn: &Connection, what: &str, column: &str) -> Vec<Value> {
+    let rows = rows(conn, &made(&["list", what]).0).into_iter();
+    rows.map(|row| row.into_iter().find(|(name, _)| name == column).unwrap().1).collect()
+}
 
 #[test]
 fn organizations_are_made() {
@@ -158,6 +176,108 @@ fn membership_is_given_and_changed() {
 }
 
 #[test]
+fn a_members_role_is_set() {
+    let conn = office();
+    let before = rows(&conn, "SELECT * FROM memberships");
+    for name in ["owner", "admin", "viewer", "viewer", "editor"] {
+        let (sql, _) = made(&["set-role", ORG, USER, name]);
+        assert_eq!(only(&conn, &sql), [text(ORG), text(USER), text(name)]);
+        assert_eq!(role_of(&conn, USER), text(name));
+        assert_eq!(listed(&conn, "members", "role"), [text(name)]);
+    }
+    assert_eq!(rows(&conn, "SELECT * FROM memberships"), before);
+
+    // One who was invited without a role gets the first one so, too.
+    apply(&conn, &["add-member", ORG, OTHER]);
+    apply(&conn, &["set-role", ORG, OTHER, "viewer"]);
+    assert_eq!([role_of(&conn, OTHER), role_of(&conn, USER)], [text("viewer"), text("editor")]);
+}
+
+#[test]
+fn a_member_is_removed_from_one_organization() {
+    let conn = office();
+    apply(&conn, &["create-org", "Other", "--id", OTHER]);
+    apply(&conn, &["add-member", OTHER, USER, "owner"]);
+    apply(&conn, &["add-member", ORG, OTHER, "viewer"]);
+    let (sql, _) = made(&["remove-member", ORG, USER]);
+    assert_eq!(only(&conn, &sql), [text(ORG), text(USER), text("editor")]);
+    let left = "SELECT org_id, user_id, role FROM memberships ORDER BY role";
+    let left: Vec<Vec<Value>> =
+        rows(&conn, left).into_iter().map(|row| row.into_iter().map(|(_, value)| value).collect()).collect();
+    assert_eq!(left, [[text(OTHER), text(USER), text("owner")], [text(ORG), text(OTHER), text("viewer")]]);
+
+    // Again, there is nobody to remove.
+    let before = everything(&conn);
+    assert_eq!(rows(&conn, &made(&["remove-member", ORG, USER]).0), NONE);
+    assert_eq!(everything(&conn), before);
+}
+
+#[test]
+fn users_are_disabled_and_enabled() {
+    let conn = office();
+    let (row, untouched) = (only(&conn, &row_of(USER)), only(&conn, &row_of(OTHER)));
+    let (sql, _) = made(&["disable-user", USER]);
+    let [id, email, Integer(disabled_at)] = &only(&conn, &sql)[..] else { panic!() };
+    assert_eq!([id, email], [&text(USER), &text("ada@example.com")]);
+    assert!((now(&conn) - disabled_at).abs() < 60_000, "{disabled_at}");
+    assert_eq!(listed(&conn, "users", "disabled_at"), [Integer(*disabled_at), Null]);
+
+    // Again, the user stays disabled from the first time on.
+    conn.execute("UPDATE users SET disabled_at = 1 WHERE disabled_at IS NOT NULL", []).unwrap();
+    let (sql, _) = made(&["disable-user", USER]);
+    assert_eq!(only(&conn, &sql), [text(USER), text("ada@example.com"), Integer(1)]);
+
+    for _ in 0..2 {
+        let (sql, _) = made(&["enable-user", USER]);
+        assert_eq!(only(&conn, &sql), [text(USER), text("ada@example.com"), Null]);
+        assert_eq!(only(&conn, &row_of(USER)), row);
+    }
+    assert_eq!(only(&conn, &row_of(OTHER)), untouched);
+}
+
+#[test]
+fn an_address_is_verified_once() {
+    let conn = open();
+    apply(&conn, &["create-user", "ada@example.com", "--id", USER, "--unverified"]);
+    apply(&conn, &["create-user", "bob@example.com", "--id", OTHER, "--unverified"]);
+    let (sql, _) = made(&["verify-email", USER]);
+    let [id, email, Integer(verified_at)] = &only(&conn, &sql)[..] else { panic!() };
+    assert_eq!([id, email], [&text(USER), &text("ada@example.com")]);
+    assert!((now(&conn) - verified_at).abs() < 60_000, "{verified_at}");
+    assert_eq!(listed(&conn, "users", "email_verified_at"), [Integer(*verified_at), Null]);
+
+    conn.execute("UPDATE users SET email_verified_at = 1 WHERE email_verified_at IS NOT NULL", []).unwrap();
+    let (sql, _) = made(&["verify-email", USER]);
+    assert_eq!(only(&conn, &sql), [text(USER), text("ada@example.com"), Integer(1)]);
+}
+
+/// The row that the SQL returns shows that there was one; the program says what no row means.
+#[test]
+fn changes_of_nobody_show_no_row_and_change_nothing() {
+    let conn = office();
+    apply(&conn, &["create-org", "Other", "--id", OTHER]);
+    let nobody = "018f4d2e-7c4b-7a35-9c1f-0242ac12ffff";
+    let before = everything(&conn);
+    for (args, meaning) in [
+        // Bob is no member of Acme, and Ada none of the other organization.
+        (&["set-role", ORG, OTHER, "owner"][..], "no such member: add-member makes one"),
+        (&["set-role", OTHER, USER, "owner"], "no such member: add-member makes one"),
+        (&["set-role", ORG, nobody, "owner"], "no such member: add-member makes one"),
+        (&["remove-member", ORG, OTHER], "no such member"),
+        (&["remove-member", nobody, USER], "no such member"),
+        (&["disable-user", nobody], "no such user"),
+        (&["enable-user", nobody], "no such user"),
+        (&["verify-email", nobody], "no such user"),
+        (&["revoke-key", nobody], "no such key"),
+    ] {
+        let (sql, told) = made(args);
+        assert_eq!(rows(&conn, &sql), NONE, "{args:?}");
+        assert_eq!(told, format!("If no row is shown, there is {meaning}.\n"), "{args:?}");
+    }
+    assert_eq!(everything(&conn), before);
+}
+
+#[test]
 fn lists_show_everything_but_hashes_and_change_nothing() {
     let conn = office();
     apply(&conn, &["create-key", USER, "--name", "laptop"]);
@@ -226,6 +346,22 @@ fn bad_input_gives_no_sql() {
         &["add-member", ORG, USER, "king"],
         &["add-member", ORG, USER, "Owner"],
         &["add-member", ORG, USER, "owner'; --"],
+        &["set-role", ORG, USER],
+        &["set-role", ORG, USER, "king"],
+        &["set-role", ORG, USER, "Owner"],
+        &["set-role", ORG, USER, "owner'; --"],
+        &["set-role", "Acme", USER, "owner"],
+        &["set-role", USER, "owner"],
+        &["remove-member", ORG],
+        &["remove-member", ORG, "ada@example.com"],
+        &["remove-member", ORG, USER, "editor"],
+        &["disable-user"],
+        &["disable-user", "ada@example.com"],
+        &["disable-user", USER, OTHER],
+        &["enable-user"],
+        &["enable-user", "' OR 1=1"],
+        &["verify-email"],
+        &["verify-email", "ada@example.com"],
         &["create-key", USER],
         &["create-key", USER, "--name", ""],
         &["create-key", USER, "--name", "a\nb"],

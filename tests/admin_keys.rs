@@ -1,4 +1,5 @@
-//! The admin commands for API keys: what one shows and stores, what a key may do, and its end.
+//! The admin commands for API keys: what one shows and stores, what a key may do, and its end; and what
+//! the commands for members and users do to the keys' rights.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests are tests")]
 
@@ -104,4 +105,75 @@ fn a_revoked_key_is_useless_from_then_on() {
     assert_eq!(only(&conn, &sql), [text(id), text("laptop"), Integer(1)]);
     let (sql, _) = made(&["revoke-key", OTHER]);
     assert_eq!(rows(&conn, &sql), Vec::<Vec<(String, Value)>>::new());
+}
+
+fn denied(refusal: Refusal) -> Result<(), ApiError> {
+    Err(ApiError::Refused(refusal))
+}
+
+#[test]
+fn a_removed_member_keeps_no_rights_there() {
+    let conn = office();
+    apply(&conn, &["create-org", "Other", "--id", OTHER]);
+    apply(&conn, &["add-member", OTHER, USER, "editor"]);
+    let free = apply(&conn, &["create-key", USER, "--name", "free"]);
+    let bound = apply(&conn, &["create-key", USER, "--name", "bound", "--org", ORG]);
+    assert_eq!(may(&conn, token(&free), Some(ORG), Permission::Write), Ok(()));
+    assert_eq!(may(&conn, token(&bound), None, Permission::Write), Ok(()));
+
+    apply(&conn, &["remove-member", ORG, USER]);
+    let no_member = || denied(Refusal::OrganizationMembershipRequired);
+    for permission in [Permission::Read, Permission::Write] {
+        assert_eq!(may(&conn, token(&free), Some(ORG), permission), no_member());
+        assert_eq!(may(&conn, token(&bound), None, permission), no_member());
+        assert_eq!(may(&conn, token(&bound), Some(OTHER), permission), no_member());
+        // What is left of the memberships still counts.
+        assert_eq!(may(&conn, token(&free), Some(OTHER), permission), Ok(()));
+        assert_eq!(may(&conn, token(&free), None, permission), Ok(()));
+    }
+
+    apply(&conn, &["remove-member", OTHER, USER]);
+    assert_eq!(may(&conn, token(&free), None, Permission::Read), no_member());
+}
+
+#[test]
+fn a_role_that_is_set_decides_from_then_on() {
+    let conn = office();
+    let told = apply(&conn, &["create-key", USER, "--name", "laptop"]);
+    let may = |permission| may(&conn, token(&told), None, permission);
+    assert_eq!(may(Permission::Write), Ok(()));
+    apply(&conn, &["set-role", ORG, USER, "viewer"]);
+    assert_eq!([may(Permission::Read), may(Permission::Write)], [Ok(()), denied(Refusal::PermissionDenied)]);
+    apply(&conn, &["set-role", ORG, USER, "owner"]);
+    assert_eq!(may(Permission::Write), Ok(()));
+}
+
+#[test]
+fn a_disabled_user_may_nothing_until_enabled() {
+    let conn = office();
+    apply(&conn, &["add-member", ORG, OTHER, "editor"]);
+    let mine = apply(&conn, &["create-key", USER, "--name", "laptop"]);
+    let revoked = apply(&conn, &["create-key", USER, "--name", "lost"]);
+    apply(&conn, &["revoke-key", &revoked["key ".len()..][..36]]);
+    let others = apply(&conn, &["create-key", OTHER, "--name", "laptop"]);
+
+    apply(&conn, &["disable-user", USER]);
+    assert_eq!(may(&conn, token(&mine), None, Permission::Read), denied(Refusal::Unauthorized));
+    assert_eq!(may(&conn, token(&others), None, Permission::Write), Ok(()));
+
+    apply(&conn, &["enable-user", USER]);
+    assert_eq!(may(&conn, token(&mine), None, Permission::Write), Ok(()));
+    assert_eq!(may(&conn, token(&revoked), None, Permission::Read), denied(Refusal::Unauthorized));
+}
+
+#[test]
+fn a_user_may_act_once_the_address_is_verified() {
+    let conn = office();
+    let late = "018f4d2e-7c4b-7a35-9c1f-0242ac120004";
+    apply(&conn, &["create-user", "cleo@example.com", "--id", late, "--unverified"]);
+    apply(&conn, &["add-member", ORG, late, "editor"]);
+    let told = apply(&conn, &["create-key", late, "--name", "laptop"]);
+    assert_eq!(may(&conn, token(&told), None, Permission::Read), denied(Refusal::EmailNotVerified));
+    apply(&conn, &["verify-email", late]);
+    assert_eq!(may(&conn, token(&told), None, Permission::Write), Ok(()));
 }
