@@ -1,14 +1,16 @@
-// The user's specification of the confirm endpoint: what we publish agrees with it, and so do live answers.
+// The user's specification of the confirm endpoint: what we publish agrees with it, and so do our examples and live
+// answers. That a live answer is what we publish as well, the harness checks (openapi.ts).
 import { readFileSync } from "node:fs";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { type Answer, ROOT, world } from "./harness.ts";
-import { openapi } from "./openapi.ts";
+import { ROOT, world } from "./harness.ts";
+import { errorsOf, examplesOf, openapi, operations, resolved, schemaOf } from "./openapi.ts";
+import { S3 } from "./uploading.ts";
 
-const w = world({ config: "tests/worker/faults.toml" });
+const w = world({ ...S3, config: "tests/worker/faults.toml" });
 const PATH = "/v1/asset-uploads/{asset_upload_id}/confirmations";
 const page = readFileSync(new URL("tests/contract/confirm-endpoint.md", ROOT), "utf8");
 const seed = parse(page.match(/````yaml [^\n]*\n(.*?)\n````/s)![1]!);
@@ -16,13 +18,24 @@ const seed = parse(page.match(/````yaml [^\n]*\n(.*?)\n````/s)![1]!);
 const ajv = new Ajv2020({ strict: false, allErrors: true });
 addFormats.default(ajv);
 ajv.addSchema(seed, "seed");
-const pointer = (...parts: string[]) =>
-  `seed#/${parts.map((part) => encodeURIComponent(part.replaceAll("~", "~0").replaceAll("/", "~1"))).join("/")}`;
 
-function expectValid(answer: Answer): void {
-  const schema = ["paths", PATH, "post", "responses", String(answer.status), "content", "application/json", "schema"];
-  const validate = ajv.getSchema(pointer(...schema))!;
-  expect(validate(answer.json), JSON.stringify(validate.errors)).toBe(true);
+// Our names of the specification's schemas.
+const NAMES: Record<string, string> = {
+  ConfirmAssetUploadRequest: "ConfirmAssetUploadRequest",
+  models__asset__Asset__FullValidator: "Asset",
+  ErrorResponse: "ErrorResponse",
+  EmbedValidator: "EmbeddedUser",
+};
+
+/** What is wrong with a value by a schema of the specification; null for nothing. */
+function seedErrorsOf(name: string, value: unknown): string | null {
+  const validate = ajv.getSchema(`seed#/components/schemas/${name}`)!;
+  return validate(value) ? null : JSON.stringify(validate.errors);
+}
+
+/** The name of the schema that the specification has for an answer to a confirmation. */
+function seedSchemaOf(status: number): string {
+  return seed.paths[PATH].post.responses[status].content["application/json"].schema.$ref.split("/").at(-1);
 }
 
 /** The types a schema permits, through anyOf and $ref. */
@@ -39,8 +52,10 @@ test("our description has the operation, its id, tag, parameters, body and statu
   expect(Object.keys(ours.responses)).toEqual(expect.arrayContaining(Object.keys(theirs.responses)));
   expect(ours.requestBody.required).toBe(true);
   expect(ours.requestBody.content["application/json"].schema).toEqual(theirs.requestBody.content["application/json"].schema);
-  for (const [status, response] of Object.entries<any>(theirs.responses)) {
-    expect(ours.responses[status].content["application/json"].schema.$ref).toBe(response.content["application/json"].schema.$ref);
+  expect(schemaOf(ours.responses[201])).toEqual({ $ref: "#/components/schemas/Asset" });
+  for (const status of Object.keys(theirs.responses).filter((status) => status !== "201")) {
+    // The specification's schema, with the codes of this status.
+    expect(resolved(schemaOf(ours.responses[status])).allOf[0], status).toEqual({ $ref: "#/components/schemas/ErrorResponse" });
   }
   for (const parameter of theirs.parameters) {
     const ourParameter = ours.parameters.find((one: any) => one.name === parameter.name);
@@ -51,11 +66,15 @@ test("our description has the operation, its id, tag, parameters, body and statu
   expect(openapi.components.securitySchemes.HTTPBearer).toMatchObject(seed.components.securitySchemes.HTTPBearer);
 });
 
-test.each(Object.keys(seed.components.schemas))("our schema %s has the same fields, titles and types, or stricter ones", (name) => {
+test("every schema of the specification has its counterpart", () => {
+  expect(Object.keys(NAMES)).toEqual(Object.keys(seed.components.schemas));
+});
+
+test.each(Object.entries(NAMES))("their %s is our %s, with the same fields, titles and types, or stricter ones", (name, ourName) => {
   const theirs = seed.components.schemas[name];
-  const ours = openapi.components.schemas[name];
+  const ours = openapi.components.schemas[ourName];
   expect(Object.keys(ours.properties).sort()).toEqual(Object.keys(theirs.properties).sort());
-  expect([ours.title, ours.type]).toEqual([theirs.title, theirs.type]);
+  expect([ours.title, ours.type]).toEqual([ourName, theirs.type]);
   expect(ours.additionalProperties).toBe(theirs.additionalProperties);
   expect(ours.required ?? []).toEqual(expect.arrayContaining(theirs.required ?? []));
   for (const [field, schema] of Object.entries<any>(theirs.properties)) {
@@ -65,6 +84,24 @@ test.each(Object.keys(seed.components.schemas))("our schema %s has the same fiel
       expect(permitted.some((one) => one === type || type.startsWith(`${one}:`)), `${field}: ${type}`).toBe(true);
     }
   }
+});
+
+test("our examples of assets, errors and confirmations are what the specification says", () => {
+  const examples: [schema: string, example: string, value: unknown][] = [];
+  for (const { operation } of operations()) {
+    for (const [status, response] of Object.entries<any>(operation.responses)) {
+      const isAsset = schemaOf(response)?.$ref === "#/components/schemas/Asset";
+      const name = isAsset ? "models__asset__Asset__FullValidator" : Number(status) >= 400 ? "ErrorResponse" : undefined;
+      if (!name) continue;
+      const found = examplesOf(resolved(response).content["application/json"]);
+      expect(found, `${operation.operationId} ${status}`).not.toHaveLength(0);
+      for (const { name: example, value } of found) examples.push([name, `${operation.operationId} ${status} ${example}`, value]);
+    }
+  }
+  const { content } = openapi.paths[PATH].post.requestBody;
+  for (const { name, value } of examplesOf(content["application/json"])) examples.push(["ConfirmAssetUploadRequest", name, value]);
+  expect(new Set(examples.map(([name]) => name)).size).toBe(3);
+  for (const [name, example, value] of examples) expect([example, seedErrorsOf(name, value)]).toEqual([example, null]);
 });
 
 test("a live 201 and a live error of every documented status are what the specification says", async () => {
@@ -84,7 +121,32 @@ test("a live 201 and a live error of every documented status are what the specif
   ];
   const documented = Object.keys(seed.paths[PATH].post.responses).map(Number);
   expect(answers.map((answer) => answer.status)).toEqual(documented);
-  answers.forEach(expectValid);
+  for (const { status, json } of answers) expect([status, seedErrorsOf(seedSchemaOf(status), json)]).toEqual([status, null]);
   expect(Object.keys(answers[0]!.json).sort()).toEqual(Object.keys(seed.components.schemas.models__asset__Asset__FullValidator.properties).sort());
   expect(Object.keys(answers[0]!.json.created_by_user).sort()).toEqual([...seed.components.schemas.EmbedValidator.required].sort());
+});
+
+test("live assets of every kind are what the specification and our description say", async () => {
+  const org = await w.organization();
+  const named = await w.person({ [org]: "editor" }, { first_name: "Ada" });
+  const nameless = await w.person({ [org]: "owner" });
+  const kinds = [];
+  for (const [mime, by] of [["image/png", named], ["video/mp4", nameless], ["audio/mpeg", named], ["application/pdf", nameless], ["application/zip", named]] as const) {
+    const upload = await w.upload(org, by, { mime });
+    const folder_id = by === named ? await w.folder(org, by) : null;
+    const headers = { "idempotency-key": upload };
+    const answers = [
+      await w.confirm(upload, { as: by, headers, body: JSON.stringify({ folder_id }) }),
+      await w.confirm(upload, { as: by, headers, body: JSON.stringify({ folder_id }) }),
+      await w.call("GET", `/v1/assets/${upload}`, { as: by }),
+      await w.call("GET", `/v1/assets/${upload}?embed=created_by_user`, { as: by }),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([201, 201, 200, 200]);
+    for (const { json } of answers) {
+      expect([mime, seedErrorsOf("models__asset__Asset__FullValidator", json)]).toEqual([mime, null]);
+      expect([mime, errorsOf({ $ref: "#/components/schemas/Asset" }, json)]).toEqual([mime, null]);
+    }
+    kinds.push(answers[0]!.json.asset_type);
+  }
+  expect(kinds).toEqual(["image", "video", "audio", "document", "file"]);
 });
