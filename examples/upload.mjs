@@ -5,12 +5,17 @@
 //
 // ASSET_UPLOADS_URL is where the Worker is (http://localhost:8787 unless set); `make dev` prints a token.
 // Options: --type image/jpeg, --folder <uuid>, --organization <uuid>.
+//
+// Exit status 0 means that the asset exists and was printed. Otherwise standard error says what happened.
+// ASSET_UPLOADS_TIMEOUT_MS (60000) is how long an attempt may neither send anything more nor get its answer.
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { basename, extname } from "node:path";
+import { text as textOf } from "node:stream/consumers";
+import { pipeline } from "node:stream/promises";
 import { parseArgs } from "node:util";
 
 const TYPES = {
@@ -20,90 +25,118 @@ const TYPES = {
   ".pdf": "application/pdf", ".txt": "text/plain", ".zip": "application/zip",
 };
 const ATTEMPTS = 5;
+const TIMEOUT_MS = Number(process.env.ASSET_UPLOADS_TIMEOUT_MS) || 60_000;
+/** Seconds; a server that asks for more is busy for longer than anybody would watch. */
+const LONGEST_PAUSE = 60;
+/** Answers after which another attempt may succeed; every 5xx is one, too. */
+const TRANSIENT = [408, 429];
 
-class Failure extends Error {}
+/** Ends the upload with this sentence. `assetId` is set when the upload turned out to be confirmed already. */
+class Failure extends Error {
+  constructor(message, assetId) {
+    super(message);
+    this.assetId = assetId;
+  }
+}
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const isOk = ({ status }) => status >= 200 && status < 300;
 
-/** Milliseconds to wait before the next attempt: what the server asks for, else twice as long each time. */
-const waitFor = (attempt, retryAfter) =>
-  Number(retryAfter) > 0 ? Number(retryAfter) * 1000 : Math.random() * 500 * 2 ** attempt;
-
-/**
- * Calls the API. A lost connection, 503 and 500 are tried again: every call that writes carries the same
- * Idempotency-Key each time, so a repeat finds what an earlier attempt did.
- */
-async function api(settings, method, path, body) {
-  const headers = { authorization: `Bearer ${settings.token}`, "idempotency-key": settings.intent };
-  if (settings.organization) headers["x-organization-id"] = settings.organization;
-  for (let attempt = 1; ; attempt++) {
-    let response;
-    try {
-      response = await fetch(new URL(path, settings.url), {
-        method,
-        headers: { ...headers, "content-type": "application/json" },
-        body: JSON.stringify(body),
-      });
-    } catch (error) {
-      if (attempt === ATTEMPTS) throw new Failure(`${settings.url} cannot be reached: ${error.cause?.message ?? error.message}`);
-      await pause(waitFor(attempt));
-      continue;
-    }
-    const text = await response.text();
-    if (response.ok) return JSON.parse(text);
-    if (response.status >= 500 && attempt < ATTEMPTS) {
-      await pause(waitFor(attempt, response.headers.get("retry-after")));
-      continue;
-    }
-    throw new Failure(explain(response, text));
-  }
-}
-
-function explain(response, text) {
+/** Sends one request. Resolves with the whole answer: one that breaks off, or does not come in time, is an error. */
+async function sendOnce(url, method, headers, body) {
+  let request;
   try {
-    const { code, message, errors } = JSON.parse(text);
-    const faults = (errors ?? []).map((fault) => `\n  ${fault.loc.join(".")}: ${fault.msg}`);
-    return `${response.status} ${code}: ${message}${faults.join("")}`;
-  } catch {
-    return `${response.status} ${response.statusText}: is this the Worker's address?`;
+    request = (url.startsWith("https:") ? httpsRequest : httpRequest)(url, { method, headers });
+  } catch (error) {
+    throw new Failure(`the request cannot be made: ${error.message}`);
   }
-}
-
-/** Sends the file once; resolves with the status and what storage said. */
-function put(upload, file, size, onProgress) {
-  return new Promise((resolve, reject) => {
-    const url = new URL(upload.url);
-    const send = url.protocol === "https:" ? httpsRequest : httpRequest;
-    const headers = { ...upload.headers, "content-length": size };
-    const request = send(url, { method: upload.method, headers }, (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (chunk) => (text += chunk));
-      response.on("end", () => resolve({ status: response.statusCode, text }));
-    });
+  let timer;
+  const answered = new Promise((resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing came for ${TIMEOUT_MS / 1000} seconds`)), TIMEOUT_MS);
     request.on("error", reject);
-    const stream = createReadStream(file);
-    let sent = 0;
-    stream.on("data", (chunk) => onProgress((sent += chunk.length)));
-    stream.on("error", (error) => request.destroy(error));
-    stream.pipe(request);
+    request.on("response", (response) => {
+      const { statusCode: status, headers } = response;
+      textOf(response).then((text) => resolve({ status, headers, text }), reject);
+    });
+    const refreshing = async function* (chunks) {
+      for await (const chunk of chunks) {
+        timer.refresh();
+        yield chunk;
+      }
+    };
+    pipeline(body, refreshing, request).catch(reject);
+  });
+  return answered.finally(() => {
+    clearTimeout(timer);
+    request.destroy(); // The answer may have come before all of the body was sent.
   });
 }
 
-/** Sends the file, again after a failure that passes. 412 means that an earlier attempt arrived. */
-async function store(upload, file, size, onProgress) {
-  for (let attempt = 1; ; attempt++) {
-    let answer;
+/** Repeats `attempt` while it gets no answer or a transient one. Whatever is sent here is safe to repeat. */
+async function withRetries(who, attempt, transient = TRANSIENT) {
+  for (let tried = 1; ; tried++) {
+    let wait = Math.random() * 500 * 2 ** tried;
     try {
-      answer = await put(upload, file, size, onProgress);
+      const answer = await attempt();
+      if ((answer.status < 500 && !transient.includes(answer.status)) || tried === ATTEMPTS) return answer;
+      const asked = Number(answer.headers["retry-after"]);
+      if (asked > LONGEST_PAUSE) throw new Failure(`${who} answered ${answer.status}; try again in ${asked} seconds`);
+      if (asked > 0) wait = asked * 1000;
     } catch (error) {
-      answer = { status: 0, text: error.message };
+      if (error instanceof Failure) throw error;
+      if (tried === ATTEMPTS) throw new Failure(`${who} gave no whole answer in ${ATTEMPTS} attempts: ${error.message || error.code}`);
     }
-    if (answer.status === 200 || (answer.status === 412 && attempt > 1)) return;
-    if ((answer.status !== 0 && answer.status < 500) || attempt === ATTEMPTS) {
-      throw new Failure(`storage refused the file (${answer.status || "no answer"}): ${answer.text.slice(0, 300)}`);
-    }
-    await pause(waitFor(attempt));
+    await pause(wait);
   }
+}
+
+/** Calls the API: the answer's JSON. Every attempt carries the same Idempotency-Key, so a repeat finds what an earlier one did. */
+async function api(settings, method, path, body) {
+  const content = body ? JSON.stringify(body) : "";
+  const headers = { authorization: `Bearer ${settings.token}`, "user-agent": "asset-uploads-example" };
+  if (body) Object.assign(headers, { "content-type": "application/json", "content-length": Buffer.byteLength(content), "idempotency-key": settings.intent });
+  if (settings.organization) headers["x-organization-id"] = settings.organization;
+  const answer = await withRetries(settings.url.origin, async () => {
+    const answer = await sendOnce(new URL(path, settings.url).href, method, headers, body ? [content] : []);
+    return isOk(answer) ? { ...answer, json: JSON.parse(answer.text) } : answer;
+  });
+  if (isOk(answer)) return answer.json;
+  throw explain(settings, answer);
+}
+
+function explain(settings, { status, text }) {
+  try {
+    const { code, message, errors } = JSON.parse(text);
+    if (!code) throw new TypeError("not the API's envelope");
+    const lines = (errors ?? []).map(({ loc, msg }) => `\n  ${loc.join(".")}: ${msg}`);
+    const assetId = code === "ASSET_UPLOAD_ALREADY_CONFIRMED" ? errors?.[0]?.asset_id : undefined;
+    return new Failure(`${status} ${code}: ${message}${lines.join("")}`, assetId);
+  } catch {
+    return unexpected(settings, `${status} and no error of this API`);
+  }
+}
+
+const unexpected = ({ url }, what) => new Failure(`${url.origin} answered ${what}: is this the Worker's address?`);
+
+/** The file's bytes: as many as were declared, whatever becomes of the file meanwhile. */
+async function* bytesOf(file, size, onProgress) {
+  let sent = 0;
+  try {
+    for await (const chunk of createReadStream(file, { end: size - 1 })) {
+      yield chunk;
+      onProgress((sent += chunk.length));
+    }
+  } catch (error) {
+    throw new Failure(`${file} cannot be read: ${error.message}`);
+  }
+  if (sent < size) throw new Failure(`${file} changed while it was sent; nothing was recorded`);
+}
+
+/** Sends the file: storage's last answer. */
+function store(upload, file, size, onProgress) {
+  const headers = { ...upload.headers, "content-length": size };
+  // Storage answers 409 while an attempt whose connection was lost is still being written.
+  return withRetries("storage", () => sendOnce(upload.url, upload.method, headers, bytesOf(file, size, onProgress)), [...TRANSIENT, 409]);
 }
 
 function progressBar(size) {
@@ -118,10 +151,36 @@ function progressBar(size) {
   };
 }
 
+/** The three steps. */
+async function upload(settings, file, before) {
+  const { size } = before;
+  const start = async () => {
+    const body = { filename: basename(file), mime_type: settings.type, size_bytes: size };
+    const session = await api(settings, "POST", "/v1/asset-uploads", body);
+    if (!session?.asset_id || !session.upload?.url) throw unexpected(settings, "something else than an upload");
+    return session;
+  };
+  let session = await start();
+  let stored = await store(session.upload, file, size, progressBar(size));
+  if (stored.status === 403) {
+    // The signed URL may have expired while attempts failed. The start repeated is the same upload with a fresh one.
+    session = await start();
+    stored = await store(session.upload, file, size, progressBar(size));
+  }
+  // 412: the file is there already, so an attempt arrived whose answer was lost.
+  if (!isOk(stored) && stored.status !== 412) {
+    const [code, message] = ["Code", "Message"].map((name) => stored.text.match(`<${name}>([^<]*)<`)?.[1]);
+    throw new Failure(`storage did not take the file: ${[stored.status, code].join(" ").trim()}${message ? `: ${message}` : ""}`);
+  }
+  const after = await stat(file).catch(() => undefined);
+  if (after?.size !== size || after.mtimeMs !== before.mtimeMs) throw new Failure(`${file} changed while it was sent; nothing was recorded`);
+  return api(settings, "POST", `/v1/asset-uploads/${session.asset_id}/confirmations`, { folder_id: settings.folder });
+}
+
 /** The key that `make dev` made, so that the example works beside it without any setting. */
 async function developmentToken() {
-  const seed = await readFile(new URL("../.wrangler/dev-seed.json", import.meta.url), "utf8").catch(() => "{}");
-  return JSON.parse(seed).token;
+  const seed = readFile(new URL("../.wrangler/dev-seed.json", import.meta.url), "utf8");
+  return (await seed.then(JSON.parse).catch(() => ({}))).token;
 }
 
 async function main() {
@@ -129,27 +188,38 @@ async function main() {
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   const [file] = positionals;
   if (!file || positionals.length > 1) throw new Failure("usage: node examples/upload.mjs FILE [--type MIME] [--folder UUID] [--organization UUID]");
-  const url = process.env.ASSET_UPLOADS_URL ?? "http://localhost:8787";
-  const token = process.env.ASSET_UPLOADS_TOKEN ?? (process.env.ASSET_UPLOADS_URL ? undefined : await developmentToken());
+  const { ASSET_UPLOADS_URL: where = "http://localhost:8787", ASSET_UPLOADS_TOKEN } = process.env;
+  if (!URL.canParse(where)) throw new Failure(`ASSET_UPLOADS_URL is no URL: ${where}`);
+  const token = ASSET_UPLOADS_TOKEN ?? (process.env.ASSET_UPLOADS_URL ? undefined : await developmentToken());
   if (!token) throw new Failure("set ASSET_UPLOADS_TOKEN to an API key; `make dev` prints one");
   const found = await stat(file).catch(() => undefined);
   if (!found?.isFile()) throw new Failure(`${file} is not a file`);
-  const mimeType = values.type ?? TYPES[extname(file).toLowerCase()] ?? "application/octet-stream";
-  const settings = { url, token, organization: values.organization, intent: randomUUID() };
+  const type = values.type ?? TYPES[extname(file).toLowerCase()] ?? "application/octet-stream";
+  const settings = { url: new URL(where), token, type, folder: values.folder ?? null, organization: values.organization, intent: randomUUID() };
 
-  const session = await api(settings, "POST", "/v1/asset-uploads", {
-    filename: basename(file),
-    mime_type: mimeType,
-    size_bytes: found.size,
+  const asset = await upload(settings, file, found).catch((error) => {
+    if (!error.assetId) throw error;
+    return api(settings, "GET", `/v1/assets/${error.assetId}?embed=created_by_user`);
   });
-  await store(session.upload, file, found.size, progressBar(found.size));
-  const asset = await api(settings, "POST", `/v1/asset-uploads/${session.asset_id}/confirmations`, {
-    folder_id: values.folder ?? null,
+  if (!asset?.id) throw unexpected(settings, "something else than an asset");
+  await new Promise((resolve, reject) => {
+    const failed = (error) => reject(new Failure(`the asset is ${asset.id}, but it cannot be printed: ${error.message}`));
+    process.stdout.on("error", failed);
+    process.stdout.write(`${JSON.stringify(asset, null, 2)}\n`, (error) => (error ? failed(error) : resolve()));
   });
-  console.log(JSON.stringify(asset, null, 2));
 }
 
-main().catch((error) => {
-  console.error(error instanceof Failure || error.code?.startsWith("ERR_PARSE_ARGS") ? error.message : error);
-  process.exitCode = 1;
-});
+// Node ends with status 0 when nothing is left to wait for, even if main() never came to its end. So 0 has to be earned.
+let ended = false;
+process.exitCode = 1;
+process.on("exit", () => ended || console.error("ended without an answer; whether there is an asset is not known"));
+main().then(
+  () => {
+    ended = true;
+    process.exitCode = 0;
+  },
+  (error) => {
+    ended = true;
+    console.error(error instanceof Failure || String(error.code).startsWith("ERR_PARSE_ARGS") ? error.message : error);
+  },
+);

@@ -1,0 +1,453 @@
+// examples/upload.mjs between a network that fails and the real Worker: it prints the asset and ends with 0, or it says
+// in a sentence what happened and ends with 1. Nothing is recorded twice.
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { closeSync, openSync } from "node:fs";
+import { appendFile, mkdir, mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { FaultProxy, type How, type InjectedFault, type Step } from "./fault-proxy.ts";
+import { type Person, ROOT, type World, world } from "./harness.ts";
+import { makeToken } from "./key.ts";
+import { ask, office, PHOTO, readAsset, S3, wait } from "./uploading.ts";
+
+const w = world();
+const CLIENT = new URL("examples/upload.mjs", ROOT).pathname;
+/** More than the buffers between a client and a server hold, so that the client still sends while the server does not read. */
+const LARGE = 16_000_000;
+/** Pauses between attempts are random; these are nearly the shortest. */
+const SHORT_PAUSES = "--import=data:text/javascript,Math.random=()=>0.05";
+let folder: string;
+
+beforeAll(async () => void (folder = await mkdtemp(join(tmpdir(), "upload-mjs-"))));
+afterAll(async () => {
+  // A client that hangs outlives its test.
+  for (const child of children) child.kill();
+  await rm(folder, { recursive: true });
+});
+
+interface Scene {
+  w: World;
+  org: string;
+  editor: Person;
+  path: string;
+  bytes: Buffer;
+}
+
+interface Options {
+  faults?: InjectedFault[] | ((scene: Scene) => InjectedFault[]);
+  size?: number;
+  name?: string;
+  args?: string[];
+  env?: Record<string, string | undefined>;
+  /** Where standard output goes; it is read unless given. */
+  stdout?: number | "closed";
+  in?: World;
+}
+
+interface Run extends Scene {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+  proxy: FaultProxy;
+}
+
+let files = 0;
+const children: ChildProcess[] = [];
+
+/** Makes a file and runs the client on it. */
+async function run(options: Options = {}): Promise<Run> {
+  const { faults = [], size = 10, name = "photo.png", args = [], env = {}, stdout: output } = options;
+  const within = join(folder, String(files++));
+  await mkdir(within);
+  const bytes = Buffer.alloc(size, `file ${within} `);
+  const scene: Scene = { w: options.in ?? w, ...(await office(options.in ?? w)), path: join(within, name), bytes };
+  await writeFile(scene.path, bytes);
+  const proxy = await FaultProxy.start(scene.w.url, typeof faults === "function" ? faults(scene) : faults);
+
+  const child = spawn(process.execPath, [CLIENT, scene.path, ...args], {
+    env: { PATH: process.env.PATH, ASSET_UPLOADS_URL: proxy.url, ASSET_UPLOADS_TOKEN: scene.editor.token, NODE_OPTIONS: SHORT_PAUSES, ...env },
+    stdio: ["ignore", typeof output === "number" ? output : "pipe", "pipe"],
+  });
+  children.push(child);
+  const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
+  if (output === "closed") child.stdout!.destroy();
+  else child.stdout?.on("data", (chunk) => stdout.push(chunk));
+  child.stderr!.on("data", (chunk) => stderr.push(chunk));
+  const status = await new Promise<number | null>((resolve) => child.on("close", resolve));
+  await proxy.close();
+  return { ...scene, status, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString(), proxy };
+}
+
+/** What there is of this person's uploads in D1 and R2. */
+async function stored({ w, editor }: Scene): Promise<{ sessions: string[]; assets: string[]; objects: [string, number][] }> {
+  const ids = async (table: string) => (await w.sql(`SELECT id FROM ${table} WHERE created_by = ?`, editor.userId)).map(({ id }) => id as string);
+  const [sessions, assets] = [await ids("asset_uploads"), await ids("assets")];
+  const objects = (await w.objects()).filter(([key]) => sessions.includes(key.slice("uploads/".length)));
+  return { sessions, assets, objects: objects.map(([, etag, size]) => [etag, size]) };
+}
+
+const md5 = (bytes: Buffer) => createHash("md5").update(bytes).digest("hex");
+
+/** Every request that may be repeated has the one key of this upload. */
+function expectOneKey({ proxy }: Run): void {
+  const keys = proxy.seen.filter(({ step }) => step === "start" || step === "confirm").map(({ headers }) => headers["idempotency-key"]);
+  expect(new Set(keys).size).toBe(1);
+  expect(keys[0]).toMatch(/^[0-9a-f-]{36}$/);
+}
+
+/** The asset was printed, and it is the only one, with this file. */
+async function expectUploaded(run: Run, steps: (Step | "other")[]): Promise<void> {
+  const { status, stderr, stdout, proxy, bytes, editor } = run;
+  expect([status, stderr]).toEqual([0, ""]);
+  const asset = JSON.parse(stdout);
+  expect(stdout).toBe(`${JSON.stringify(asset, null, 2)}\n`);
+  const { sessions, assets, objects } = await stored(run);
+  expect([sessions, assets, objects]).toEqual([[asset.id], [asset.id], [[md5(bytes), bytes.length]]]);
+  const headers = { "x-organization-id": asset.org_id };
+  const { json } = await readAsset(run.w, `${asset.id}?embed=created_by_user`, editor, { headers });
+  expect(asset).toEqual({ ...json, url: expect.stringContaining(`/uploads/${asset.id}?`) });
+  expect(proxy.steps()).toEqual(steps);
+  expect(proxy.left).toBe(0);
+  expectOneKey(run);
+}
+
+/** Nothing was printed but this sentence; so many sessions, objects and assets there are. */
+async function expectFailed(run: Run, sentence: string | RegExp, counts: [sessions: number, objects: number, assets: number], steps?: Step[]): Promise<void> {
+  const { status, stdout, stderr, proxy } = run;
+  expect([status, stdout]).toEqual([1, ""]);
+  if (typeof sentence === "string") expect(stderr).toBe(`${sentence.replaceAll("{proxy}", proxy.url).replaceAll("{file}", run.path)}\n`);
+  else expect(stderr).toMatch(sentence);
+  const { sessions, assets, objects } = await stored(run);
+  expect([sessions.length, objects.length, assets.length]).toEqual(counts);
+  if (steps) expect(proxy.steps()).toEqual(steps);
+  if (sessions.length > 0) expectOneKey(run);
+  expect(stderr).not.toContain(run.editor.token);
+  expect(stderr).not.toContain("X-Amz-Signature");
+}
+
+/** Short enough to wait for, long enough for an answer that is on its way. */
+const TIMEOUT = { ASSET_UPLOADS_TIMEOUT_MS: "4000" };
+const ALWAYS = 99;
+const STEPS: Step[] = ["start", "put", "confirm"];
+const canned = (status: number, body: string, headers = {}) => ({ status, body, headers });
+const HTML = "<html><body>nginx</body></html>";
+
+test("without faults it prints the asset", async () => {
+  await expectUploaded(await run(), ["start", "put", "confirm"]);
+});
+
+test("a large file with a name beyond ASCII arrives whole", async () => {
+  const result = await run({ size: LARGE, name: "Übersicht “4”.pdf" });
+  await expectUploaded(result, ["start", "put", "confirm"]);
+  expect(JSON.parse(result.stdout)).toMatchObject({ name: "Übersicht “4”.pdf", mime_type: "application/pdf" });
+});
+
+test("type, folder and organization are what the options say", async () => {
+  const { org, editor } = await office(w);
+  const into = await w.folder(org, editor);
+  const other = await w.organization();
+  await w.sql("INSERT INTO memberships (org_id, user_id, role) VALUES (?, ?, 'editor')", other, editor.userId);
+  const args = ["--type", "text/csv", "--folder", into, "--organization", org];
+  const result = await run({ args, env: { ASSET_UPLOADS_TOKEN: editor.token } });
+  await expectUploaded({ ...result, editor }, ["start", "put", "confirm"]);
+  expect(JSON.parse(result.stdout)).toMatchObject({ mime_type: "text/csv", folder_id: into, org_id: org });
+});
+
+test("storage gets exactly the headers that the answer to the start names", async () => {
+  const disposition = `attachment; filename="photo.png"; filename*=UTF-8''%C3%9C.png`;
+  const more = (body: string) => {
+    const session = JSON.parse(body);
+    session.upload.headers["content-disposition"] = disposition;
+    return JSON.stringify(session);
+  };
+  const result = await run({ faults: [{ step: "start", how: { change: more } }] });
+  await expectUploaded(result, ["start", "put", "confirm"]);
+  const { host, connection, ...sent } = result.proxy.seen[1]!.headers;
+  expect(sent).toEqual({ "content-type": "image/png", "content-length": "10", "content-disposition": disposition, "if-none-match": "*" });
+  const object = await w.env.BUCKET.head(`uploads/${JSON.parse(result.stdout).id}`);
+  expect(object.httpMetadata.contentDisposition).toBe(disposition);
+});
+
+describe("after a fault that passes, one more attempt succeeds:", () => {
+  const lost: How[] = [
+    "cut",
+    "hang",
+    { answer: canned(500, "") },
+    { answer: canned(502, HTML) },
+    { answer: canned(503, "overloaded", { "retry-after": "1" }) },
+    { answer: canned(503, '{"code":') },
+    { answer: canned(429, "slow down", { "retry-after": "1" }) },
+    { answer: canned(429, "", { "retry-after": "Wed, 21 Oct 2015 07:28:00 GMT" }) },
+    { answer: canned(408, "") },
+  ];
+  const carriedOut: How[] = ["cut after", "cut in body", "cut in chunks", "hang after", "hang in body", "drip", { answerAfter: canned(504, HTML) }];
+  const noJson: How[] = [{ answerAfter: canned(200, HTML) }, { answerAfter: canned(200, "") }, { answerAfter: canned(201, '{"id":') }];
+  const conflict: How = { answer: canned(409, "<Code>ConditionalRequestConflict</Code>") };
+  const cases = STEPS.flatMap((step): [Step, How, boolean][] => [
+    ...[...lost, ...(step === "put" ? [conflict] : [])].map((how): [Step, How, boolean] => [step, how, false]),
+    ...[...carriedOut, ...(step === "put" ? [] : noJson)].map((how): [Step, How, boolean] => [step, how, true]),
+  ]);
+
+  test.concurrent.each(cases)("%s, %j", async (step, how, done) => {
+    const result = await run({ faults: [{ step, how }], env: TIMEOUT });
+    await expectUploaded(result, STEPS.flatMap((one) => (one === step ? [one, one] : [one])));
+    const statuses = result.proxy.seen.filter((one) => one.step === step).map(({ status }) => status);
+    const [first, repeat] = step === "put" ? [200, 412] : [201, 201];
+    expect(statuses).toEqual(done ? [first, repeat] : [undefined, first]);
+  });
+
+  test.concurrent.each(["cut while sending", { answerWhileSending: canned(503, "") }, { answerWhileSending: canned(429, "", { "retry-after": "1" }) }] as How[])(
+    "while a large file is being sent, %j",
+    async (how) => {
+      await expectUploaded(await run({ faults: [{ step: "put", how }], size: LARGE }), ["start", "put", "put", "confirm"]);
+    },
+  );
+
+  test.concurrent("several in a row, at every step", async () => {
+    const faults: InjectedFault[] = STEPS.flatMap((step) => [
+      { step, how: "cut" },
+      { step, how: "cut after" },
+      { step, how: { answer: canned(429, "", { "retry-after": "1" }) } },
+    ]);
+    const four = (step: Step) => [step, step, step, step];
+    await expectUploaded(await run({ faults }), [...four("start"), ...four("put"), ...four("confirm")]);
+  });
+
+  test.concurrent("the server says how long to wait, and it waits so long", async () => {
+    const result = await run({ faults: [{ step: "confirm", how: { answer: canned(503, "", { "retry-after": "2" }) } }] });
+    await expectUploaded(result, ["start", "put", "confirm", "confirm"]);
+    const [, , first, second] = result.proxy.seen;
+    // By itself it would wait for a second at most.
+    expect(second!.at - first!.at).toBeGreaterThan(1900);
+  });
+});
+
+describe("a fault that stays ends in a sentence, after five attempts:", () => {
+  const NO_ANSWER = (who: string, why: string) => `${who} gave no whole answer in 5 attempts: ${why}`;
+  const cases: [Step, How, string, [number, number, number]][] = [
+    ["start", "cut", NO_ANSWER("{proxy}", "socket hang up"), [0, 0, 0]],
+    ["start", "cut in body", NO_ANSWER("{proxy}", "aborted"), [1, 0, 0]],
+    ["start", { answer: canned(200, HTML) }, NO_ANSWER("{proxy}", `Unexpected token '<', "${HTML.slice(0, 10)}"... is not valid JSON`), [0, 0, 0]],
+    ["start", { answer: canned(502, HTML) }, "{proxy} answered 502 and no error of this API: is this the Worker's address?", [0, 0, 0]],
+    ["start", { answer: canned(429, "") }, "{proxy} answered 429 and no error of this API: is this the Worker's address?", [0, 0, 0]],
+    ["put", "cut", NO_ANSWER("storage", "socket hang up"), [1, 0, 0]],
+    ["put", "cut after", NO_ANSWER("storage", "socket hang up"), [1, 1, 0]],
+    ["put", "cut in chunks", NO_ANSWER("storage", "aborted"), [1, 1, 0]],
+    ["put", { answer: canned(503, "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>") }, "storage did not take the file: 503 SlowDown: Reduce your request rate.", [1, 0, 0]],
+    ["put", { answer: canned(500, "") }, "storage did not take the file: 500", [1, 0, 0]],
+    ["put", "hang", NO_ANSWER("storage", "nothing came for 4 seconds"), [1, 0, 0]],
+    ["confirm", "cut", NO_ANSWER("{proxy}", "socket hang up"), [1, 1, 0]],
+    ["confirm", "cut after", NO_ANSWER("{proxy}", "socket hang up"), [1, 1, 1]],
+    ["confirm", "hang after", NO_ANSWER("{proxy}", "nothing came for 4 seconds"), [1, 1, 1]],
+    [
+      "confirm",
+      { answer: canned(503, '{"code":"STORAGE_UNAVAILABLE","message":"Storage did not answer; repeat the request.","errors":null}') },
+      "503 STORAGE_UNAVAILABLE: Storage did not answer; repeat the request.",
+      [1, 1, 0],
+    ],
+  ];
+  test.concurrent.each(cases)("%s, %j", { timeout: 90_000 }, async (step, how, sentence, counts) => {
+    const result = await run({ faults: [{ step, how, times: ALWAYS }], env: TIMEOUT });
+    const before = STEPS.slice(0, STEPS.indexOf(step));
+    await expectFailed(result, sentence, counts, [...before, ...Array.from({ length: 5 }, () => step)]);
+  });
+
+  test.concurrent("nobody listens", async () => {
+    const result = await run({ env: { ASSET_UPLOADS_URL: "http://127.0.0.1:1" } });
+    await expectFailed(result, NO_ANSWER("http://127.0.0.1:1", "connect ECONNREFUSED 127.0.0.1:1"), [0, 0, 0], []);
+  });
+});
+
+describe("what another attempt would not change ends in a sentence at once:", () => {
+  test.concurrent("an empty file, in the API's words", async () => {
+    const { editor } = await office(w);
+    const { json } = await ask(w, { ...PHOTO, size_bytes: 0 }, { as: editor });
+    const sentence = `422 VALIDATION_ERROR: ${json.message}\n  body.size_bytes: ${json.errors[0].msg}`;
+    await expectFailed(await run({ size: 0 }), sentence, [0, 0, 0], ["start"]);
+  });
+
+  test.concurrent("an unknown key", async () => {
+    await expectFailed(await run({ env: { ASSET_UPLOADS_TOKEN: makeToken() } }), /^401 UNAUTHORIZED: [^\n]+\.\n$/, [0, 0, 0], ["start"]);
+  });
+
+  test.concurrent("a viewer's key", async () => {
+    const viewer = await w.person({ [await w.organization()]: "viewer" });
+    await expectFailed(await run({ env: { ASSET_UPLOADS_TOKEN: viewer.token } }), /^403 PERMISSION_DENIED: [^\n]+\.\n$/, [0, 0, 0], ["start"]);
+  });
+
+  test.concurrent("a folder that does not exist", async () => {
+    const args = ["--folder", "018f4d2e-7c4b-7a35-9c1f-0242ac120002"];
+    await expectFailed(await run({ args }), /^404 FOLDER_NOT_FOUND: [^\n]+\.\n$/, [1, 1, 0], ["start", "put", "confirm"]);
+  });
+
+  test.concurrent("a server that asks for a long pause", async () => {
+    const how = { answer: canned(429, "", { "retry-after": "86400" }) };
+    await expectFailed(await run({ faults: [{ step: "start", how }] }), "{proxy} answered 429; try again in 86400 seconds", [0, 0, 0], ["start"]);
+    await expectFailed(await run({ faults: [{ step: "put", how }] }), "storage answered 429; try again in 86400 seconds", [1, 0, 0], ["start", "put"]);
+  });
+
+  test.concurrent.each([
+    [404, HTML], [404, ""], [403, "{}"], [301, ""], [400, "null"], [422, '{"code":"X","message":"Y","errors":[{}]}'],
+  ])("a server that is not the Worker: %i %s", async (status, body) => {
+    const result = await run({ faults: [{ step: "start", how: { answer: canned(status, body) } }] });
+    await expectFailed(result, `{proxy} answered ${status} and no error of this API: is this the Worker's address?`, [0, 0, 0], ["start"]);
+  });
+
+  test.concurrent.each<[Step, string, string, [number, number, number]]>([
+    ["start", '{"asset_id":"x","upload":{}}', "something else than an upload", [0, 0, 0]],
+    ["start", "null", "something else than an upload", [0, 0, 0]],
+    ["confirm", "{}", "something else than an asset", [1, 1, 0]],
+    ["confirm", "null", "something else than an asset", [1, 1, 0]],
+  ])("JSON that is not the API's: %s %s", async (step, body, what, counts) => {
+    const result = await run({ faults: [{ step, how: { answer: canned(200, body) } }] });
+    await expectFailed(result, `{proxy} answered ${what}: is this the Worker's address?`, counts);
+  });
+
+  test.concurrent("storage that takes the file and has it not, in the API's words", async () => {
+    const result = await run({ faults: [{ step: "put", how: { answer: canned(200, "") } }] });
+    await expectFailed(result, /^409 OBJECT_NOT_UPLOADED: [^\n]+\.\n$/, [1, 0, 0], ["start", "put", "confirm"]);
+  });
+
+  test.concurrent("storage that answers with a redirect", async () => {
+    const result = await run({ faults: [{ step: "put", how: { answer: canned(307, "", { location: "http://127.0.0.1:1" }) } }] });
+    await expectFailed(result, "storage did not take the file: 307", [1, 0, 0], ["start", "put"]);
+  });
+
+  test.concurrent("an upload's URL, or headers, that cannot be used", async () => {
+    const change = (alter: (upload: any) => void) => (body: string) => {
+      const session = JSON.parse(body);
+      alter(session.upload);
+      return JSON.stringify(session);
+    };
+    for (const alter of [(upload: any) => (upload.url = "nowhere"), (upload: any) => (upload.headers.x = "\u{1f600}")]) {
+      const result = await run({ faults: [{ step: "start", how: { change: change(alter) } }] });
+      await expectFailed(result, /^the request cannot be made: [^\n]+\n$/, [1, 0, 0], ["start"]);
+    }
+  });
+});
+
+describe("a file that storage has already", () => {
+  const sessionOf = async ({ w, editor }: Scene) => (await w.sql("SELECT id FROM asset_uploads WHERE created_by = ?", editor.userId))[0].id as string;
+  const put = async (scene: Scene) => {
+    await w.env.BUCKET.put(`uploads/${await sessionOf(scene)}`, scene.bytes, { httpMetadata: { contentType: "image/png" } });
+  };
+  const confirm = async (scene: Scene) => expect((await w.confirm(await sessionOf(scene), { as: scene.editor })).status).toBe(201);
+
+  test.concurrent("is confirmed when the first attempt already meets 412", async () => {
+    const result = await run({ faults: (scene) => [{ step: "put", how: "pass", meanwhile: () => put(scene) }] });
+    await expectUploaded(result, ["start", "put", "confirm"]);
+    expect(result.proxy.seen.map(({ status }) => status)).toEqual([201, 412, 201]);
+  });
+
+  test.concurrent("and is confirmed already, is the asset: 409 on the confirmation", async () => {
+    const result = await run({ faults: (scene) => [{ step: "confirm", how: "pass", meanwhile: () => confirm(scene) }] });
+    await expectUploaded(result, ["start", "put", "confirm", "read"]);
+    expect(result.proxy.seen.map(({ status }) => status)).toEqual([201, 200, 409, 200]);
+  });
+
+  test.concurrent("and is confirmed already, is the asset: 409 on the repeated start; reading it is tried again, too", async () => {
+    const meanwhile = async (scene: Scene) => {
+      await put(scene);
+      await confirm(scene);
+    };
+    const result = await run({
+      faults: (scene) => [{ step: "put", how: { answer: canned(403, "") }, meanwhile: () => meanwhile(scene) }, { step: "read", how: "cut in body" }],
+    });
+    await expectUploaded(result, ["start", "put", "start", "read", "read"]);
+    expect(result.proxy.seen.map(({ status }) => status)).toEqual([201, undefined, 409, 200, 200]);
+  });
+});
+
+describe("a signed URL that has expired", () => {
+  const short = world({ vars: { UPLOAD_URL_TTL_SECONDS: "2", ...S3.vars }, secrets: S3.secrets });
+
+  test("is replaced by a repeated start", async () => {
+    const result = await run({ in: short, faults: [{ step: "put", how: "cut", meanwhile: () => wait(3100) }] });
+    await expectUploaded(result, ["start", "put", "put", "start", "put", "confirm"]);
+    expect(result.proxy.seen.map(({ status }) => status)).toEqual([201, undefined, 403, 201, 200, 201]);
+  });
+
+  test("is replaced once", async () => {
+    const how = { answer: canned(403, "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>") };
+    const sentence = "storage did not take the file: 403 AccessDenied: Request has expired";
+    await expectFailed(await run({ faults: [{ step: "put", how, times: ALWAYS }] }), sentence, [1, 0, 0], ["start", "put", "start", "put"]);
+  });
+});
+
+describe("a file that does not stay as it is", () => {
+  const CHANGED = "{file} changed while it was sent; nothing was recorded";
+  const when = (how: How | "pass", meanwhile: (scene: Scene) => Promise<unknown>) => (scene: Scene) => [{ step: "put" as const, how, meanwhile: () => meanwhile(scene) }];
+
+  test.concurrent("because it is cut short", async () => {
+    const result = await run({ size: LARGE, faults: when("pass", ({ path }) => truncate(path, 0)) });
+    await expectFailed(result, CHANGED, [1, 0, 0], ["start", "put"]);
+  });
+
+  test.concurrent("because it grows", async () => {
+    const result = await run({ faults: when("pass", ({ path }) => appendFile(path, "more")) });
+    await expectFailed(result, CHANGED, [1, 1, 0], ["start", "put"]);
+    expect((await stored(result)).objects).toEqual([[md5(result.bytes), 10]]);
+  });
+
+  test.concurrent("because it is rewritten with as many bytes", async () => {
+    const result = await run({ faults: when("pass", ({ path }) => writeFile(path, "0123456789")) });
+    await expectFailed(result, CHANGED, [1, 1, 0], ["start", "put"]);
+  });
+
+  test.concurrent("because it vanishes", async () => {
+    const result = await run({ faults: when("pass", ({ path }) => rm(path)) });
+    await expectFailed(result, CHANGED, [1, 1, 0], ["start", "put"]);
+  });
+
+  test.concurrent("because it vanishes between two attempts", async () => {
+    const result = await run({ faults: when("cut", ({ path }) => rm(path)) });
+    await expectFailed(result, "{file} cannot be read: ENOENT: no such file or directory, open '{file}'", [1, 0, 0], ["start", "put"]);
+  });
+});
+
+describe("an asset that cannot be printed", () => {
+  const confirmed = async (result: Run, sentence: string) => {
+    const { assets } = await stored(result);
+    await expectFailed(result, sentence.replace("ASSET", assets[0]!), [1, 1, 1], ["start", "put", "confirm"]);
+  };
+
+  test.skipIf(process.platform !== "linux")("because the disk is full", async () => {
+    const full = openSync("/dev/full", "w");
+    onTestFinished(() => closeSync(full));
+    await confirmed(await run({ stdout: full }), "the asset is ASSET, but it cannot be printed: ENOSPC: no space left on device, write");
+  });
+
+  test("because nobody reads it", async () => {
+    await confirmed(await run({ stdout: "closed" }), "the asset is ASSET, but it cannot be printed: write EPIPE");
+  });
+
+  test("because the end of the work never comes", async () => {
+    const mute = "data:text/javascript,process.stdout.write=()=>true";
+    await confirmed(await run({ env: { NODE_OPTIONS: `${SHORT_PAUSES} --import=${mute}` } }), "ended without an answer; whether there is an asset is not known");
+  });
+});
+
+describe("what is wrong before the first request is said:", () => {
+  const USAGE = "usage: node examples/upload.mjs FILE [--type MIME] [--folder UUID] [--organization UUID]";
+  test.concurrent.each<[string, Options, string | RegExp]>([
+    ["two files", { args: ["another"] }, USAGE],
+    ["an unknown option", { args: ["--mime", "x"] }, /^Unknown option '--mime'/],
+    ["no URL", { env: { ASSET_UPLOADS_URL: "localhost" } }, "ASSET_UPLOADS_URL is no URL: localhost"],
+    ["no http URL", { env: { ASSET_UPLOADS_URL: "ftp://localhost" } }, /^the request cannot be made: Protocol "ftp:" not supported/],
+    ["no token", { env: { ASSET_UPLOADS_TOKEN: "" } }, "set ASSET_UPLOADS_TOKEN to an API key; `make dev` prints one"],
+    ["a token of two lines", { env: { ASSET_UPLOADS_TOKEN: "au_a\nb" } }, 'the request cannot be made: Invalid character in header content ["authorization"]'],
+  ])("%s", async (_, options, sentence) => {
+    await expectFailed(await run(options), sentence, [0, 0, 0], []);
+  });
+
+  test.concurrent("no file, a folder", async () => {
+    for (const [path, sentence] of [[[], USAGE], [["/nowhere/x.png"], "/nowhere/x.png is not a file"], [[folder], `${folder} is not a file`]] as const) {
+      const child = spawn(process.execPath, [CLIENT, ...path], { env: { PATH: process.env.PATH, ASSET_UPLOADS_TOKEN: "x", ASSET_UPLOADS_URL: "http://127.0.0.1:1" } });
+      let said = "";
+      for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (said += chunk));
+      expect([await new Promise((resolve) => child.on("close", resolve)), said]).toEqual([1, `${sentence}\n`]);
+    }
+  });
+});

@@ -1,0 +1,144 @@
+// README's browser example, taken from there and run against the real Worker, with a network that fails between them.
+import { File } from "node:buffer";
+import { readFileSync } from "node:fs";
+import { expect, onTestFinished, test } from "vitest";
+import { FaultProxy, type How, type InjectedFault, type Step } from "./fault-proxy.ts";
+import { type Person, ROOT, world } from "./harness.ts";
+import { makeToken } from "./key.ts";
+import { ask, office, PHOTO, readAsset } from "./uploading.ts";
+
+const w = world();
+const BLOCKS = [...readFileSync(new URL("README.md", ROOT), "utf8").matchAll(/^```js\n(.*?)^```$/gms)].map(([, code]) => code!);
+const ADDRESS = "https://uploads.example.com";
+
+interface Page {
+  editor: Person;
+  proxy: FaultProxy;
+  upload(file: File, intent?: string): Promise<any>;
+}
+
+/** A page of the example's, on which the pauses between attempts are short. */
+async function page(faults: InjectedFault[] = [], options: { editor?: Person; key?: string } = {}): Promise<Page> {
+  const { editor = (await office(w)).editor } = options;
+  const proxy = await FaultProxy.start(w.url, faults);
+  onTestFinished(() => proxy.close());
+  expect(BLOCKS).toHaveLength(1);
+  expect(BLOCKS[0]!.split(ADDRESS)).toHaveLength(2);
+  const code = `${BLOCKS[0]!.replace(ADDRESS, proxy.url)}; return upload;`;
+  const soon = (callback: () => void) => setTimeout(callback, 10);
+  const upload = new Function("key", "setTimeout", code)(options.key ?? editor.token, soon);
+  return { editor, proxy, upload };
+}
+
+const photo = (content = "0123456789") => new File([content], "photo.png", { type: "image/png" });
+const keysOf = ({ proxy }: Page) => proxy.seen.filter(({ headers, step }) => step !== "put").map(({ headers }) => headers["idempotency-key"]);
+const idsOf = async ({ editor }: Page, table: "assets" | "asset_uploads") =>
+  (await w.sql(`SELECT id FROM ${table} WHERE created_by = ?`, editor.userId)).map(({ id }) => id as string);
+
+/** This is the asset as the API has it, the only one of its person, and its object is the file. */
+async function expectOnly(page: Page, asset: any, content = "0123456789"): Promise<void> {
+  expect([await idsOf(page, "assets"), await idsOf(page, "asset_uploads")]).toEqual([[asset.id], [asset.id]]);
+  const { json } = await readAsset(w, `${asset.id}?embed=created_by_user`, page.editor);
+  expect(asset).toEqual({ ...json, url: expect.stringContaining(`/uploads/${asset.id}?`) });
+  expect(asset).toMatchObject({ name: "photo.png", created_by_user: { id: page.editor.userId } });
+  expect(await (await w.env.BUCKET.get(`uploads/${asset.id}`)).text()).toBe(content);
+  expect(page.proxy.left).toBe(0);
+}
+
+/** The whole of what an upload that fails rejects with. */
+async function errorOf(uploading: Promise<unknown>): Promise<Error> {
+  const error = await uploading.then(
+    () => expect.unreachable("it should have failed"),
+    (error: unknown) => error,
+  );
+  expect(error).toBeInstanceOf(Error);
+  return error as Error;
+}
+
+test("it uploads a file", async () => {
+  const one = await page();
+  await expectOnly(one, await one.upload(photo()));
+  expect(one.proxy.steps()).toEqual(["start", "put", "confirm"]);
+});
+
+test("a file without a type is an octet stream", async () => {
+  const one = await page();
+  const asset = await one.upload(new File(["0123456789"], "photo.png"));
+  expect(asset.mime_type).toBe("application/octet-stream");
+  await expectOnly(one, asset);
+});
+
+const STEPS: Step[] = ["start", "put", "confirm"];
+const PASSING: How[] = ["cut", "cut after", "cut in body", "cut in chunks", { answer: { status: 429 } }, { answer: { status: 503, body: "<html>" } }, { answerAfter: { status: 502 } }];
+test.each(STEPS.flatMap((step) => PASSING.map((how): [Step, How] => [step, how])))("%s, %j: it is repeated, and there is one asset", async (step, how) => {
+  const one = await page([{ step, how }]);
+  await expectOnly(one, await one.upload(photo()));
+  expect(one.proxy.steps()).toEqual(STEPS.flatMap((each) => (each === step ? [each, each] : [each])));
+  expect(new Set(keysOf(one)).size).toBe(1);
+});
+
+test("the answer to the PUT is lost: its repeat meets 412, and the upload goes on", async () => {
+  const one = await page([{ step: "put", how: "cut after" }]);
+  await expectOnly(one, await one.upload(photo()));
+  expect(one.proxy.seen.map(({ status }) => status)).toEqual([201, 200, 412, 201]);
+});
+
+test("two uploads on one page are two assets, even of the same file", async () => {
+  const one = await page();
+  const file = photo();
+  const assets = [await one.upload(file), await one.upload(file), ...(await Promise.all([one.upload(photo("a")), one.upload(photo("b"))]))];
+  expect(new Set(assets.map(({ id }) => id)).size).toBe(4);
+  expect((await idsOf(one, "assets")).sort()).toEqual(assets.map(({ id }) => id).sort());
+  expect(new Set(keysOf(one)).size).toBe(4);
+});
+
+test("an upload that failed goes on under its intent: 409 leads to the asset", async () => {
+  const one = await page([{ step: "confirm", how: "cut after", times: 5 }]);
+  const intent = crypto.randomUUID();
+  expect((await errorOf(one.upload(photo(), intent))).message).toBe("fetch failed");
+  expect(one.proxy.steps()).toEqual(["start", "put", ...Array.from({ length: 5 }, () => "confirm")]);
+  const asset = await one.upload(photo(), intent);
+  await expectOnly(one, asset);
+  expect(one.proxy.seen.slice(7).map(({ step, status }) => [step, status])).toEqual([["start", 409], ["read", 200]]);
+  expect(await one.upload(photo(), intent)).toEqual({ ...asset, url: expect.any(String) });
+});
+
+test("a confirmation that was made elsewhere meanwhile: 409 leads to the asset", async () => {
+  const meanwhile = async () => {
+    const [id] = await idsOf(one, "asset_uploads");
+    expect((await w.confirm(id!, { as: one.editor })).status).toBe(201);
+  };
+  const one = await page([{ step: "confirm", how: "pass", meanwhile }]);
+  await expectOnly(one, await one.upload(photo()));
+  expect(one.proxy.seen.map(({ step, status }) => [step, status])).toEqual([["start", 201], ["put", 200], ["confirm", 409], ["read", 200]]);
+});
+
+test("what the API does not take is an Error with the words of `errors`", async () => {
+  const one = await page();
+  const error = await errorOf(one.upload(new File([], "a/b.svg", { type: "image/svg+xml" })));
+  const { json } = await ask(w, { filename: "a/b.svg", mime_type: "image/svg+xml", size_bytes: 0 }, { as: one.editor });
+  expect(json.errors).toHaveLength(3);
+  expect(error.message).toBe(json.errors.map(({ msg }: { msg: string }) => msg).join(" "));
+  expect(error).toMatchObject({ code: "VALIDATION_ERROR" });
+  expect([one.proxy.steps(), await idsOf(one, "asset_uploads")]).toEqual([["start"], []]);
+});
+
+test("where there are no `errors`, it is an Error with the message", async () => {
+  const key = makeToken();
+  const one = await page([], { key });
+  const { json } = await ask(w, PHOTO, { as: key });
+  expect(await errorOf(one.upload(photo()))).toMatchObject({ message: json.message, code: "UNAUTHORIZED" });
+  expect(one.proxy.steps()).toEqual(["start"]);
+});
+
+test("what storage does not take is an Error with the status, and nothing is confirmed", async () => {
+  const one = await page([{ step: "put", how: { answer: { status: 403, body: "<Error/>" } } }]);
+  expect((await errorOf(one.upload(photo()))).message).toBe("Storage did not take the file (403).");
+  expect([one.proxy.steps(), await idsOf(one, "assets")]).toEqual([["start", "put"], []]);
+});
+
+test("storage that never answers well is an Error after five attempts", async () => {
+  const one = await page([{ step: "put", how: { answer: { status: 503 } }, times: 5 }]);
+  expect((await errorOf(one.upload(photo()))).message).toBe("Storage did not take the file (503).");
+  expect(one.proxy.steps()).toEqual(["start", "put", "put", "put", "put", "put"]);
+});
