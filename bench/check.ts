@@ -60,6 +60,8 @@ export async function record(): Promise<Recorded> {
   return recorded;
 }
 
+const DISPOSITION = `inline; filename="${NEW_FILE.filename}"; filename*=UTF-8''${NEW_FILE.filename}`;
+
 function same(peer: string, what: string, actual: unknown, expected: unknown): void {
   if (!isDeepStrictEqual(actual, expected)) {
     throw new Error(`${peer}: ${what} is ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`);
@@ -73,7 +75,7 @@ async function checkSignature(peer: string, url: string): Promise<void> {
   const datetime = given.searchParams.get("X-Amz-Date")!;
   const bare = new URL(given.origin + given.pathname);
   bare.searchParams.set("X-Amz-Expires", given.searchParams.get("X-Amz-Expires")!);
-  const headers = { "content-type": NEW_FILE.mime_type, "content-length": String(NEW_FILE.size_bytes), "if-none-match": "*" };
+  const headers = { "content-type": NEW_FILE.mime_type, "content-disposition": DISPOSITION, "content-length": String(NEW_FILE.size_bytes), "if-none-match": "*" };
   const client = new AwsClient({ accessKeyId, secretAccessKey, service: "s3", region: "auto" });
   const signed = await client.sign(bare, { method: "PUT", headers, aws: { signQuery: true, allHeaders: true, datetime } });
   const parameters = (text: string) => [...new URL(text).searchParams].toSorted();
@@ -98,9 +100,9 @@ export async function checkPeers(modules: Record<Peer, Module[]>): Promise<void>
     same(peer, "the time in D1", row.created_at, Date.parse(body.created_at));
     const read = await client.one(readRequest());
     same(peer, "the answer to a read", read.status, 200);
-    const { confirmation_key, ...rest } = row;
+    const { confirmation_key, request_id, ...rest } = row;
     const found = { confirmed: withoutTimes(body), row: withoutTimes(rest), read: JSON.parse(read.body) };
-    same(peer, "the confirmation key", [typeof confirmation_key, confirmation_key !== ""], ["string", true]);
+    same(peer, "the confirmation key and the request's id", [typeof confirmation_key, request_id.length], ["string", 36]);
     expected ??= found;
     same(peer, "what a confirmation and a read come to", found, expected);
 
@@ -111,7 +113,7 @@ export async function checkPeers(modules: Record<Peer, Module[]>): Promise<void>
     const created = await client.one(createRequest());
     same(peer, "the answer to a start", created.status, 201);
     const { asset_id, upload_url, upload } = JSON.parse(created.body);
-    same(peer, "the upload", [upload.method, upload.url, upload.headers], ["PUT", upload_url, { "content-type": "image/png", "if-none-match": "*" }]);
+    same(peer, "the upload", [upload.method, upload.url, upload.headers], ["PUT", upload_url, { "content-type": "image/png", "content-disposition": DISPOSITION, "if-none-match": "*" }]);
     await checkSignature(peer, upload_url);
     const [[session]] = (await stage.sql("small", [["SELECT org_id, filename, mime_type, size_bytes, created_by, expires_at - created_at AS life FROM asset_uploads WHERE id = ?", asset_id]])) as [[unknown]];
     same(peer, "the session in D1", session, { org_id: CAST.org, ...NEW_FILE, created_by: CAST.user, life: 86_400_000 });

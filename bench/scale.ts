@@ -353,16 +353,18 @@ function measureBytes(version: 7 | 8, withSessions: boolean): number {
   const size = (): number =>
     Number(db.prepare("SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size").get()!["bytes"]);
   const before = size();
-  const session = db.prepare("INSERT INTO asset_uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
-  const asset = db.prepare("INSERT INTO assets VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'upload', ?, ?, ?, ?, ?, ?, NULL, NULL)");
+  const session = db.prepare("INSERT INTO asset_uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  const asset = db.prepare("INSERT INTO assets VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'upload', ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?)");
   for (let i = 0; i < ROWS; i++) {
     const at = EPOCH_MS + i * 700;
     const { org, user, dir } = people[Math.floor(next() * people.length)]!;
     const [id, [name, mime, type]] = [uuid(next, version, at), filename(next, at)];
     const bytes = 1 + Math.floor(next() * 50e6);
-    if (withSessions) session.run(id, org, name, mime, bytes, user, at, at + 86_400_000);
-    const [inside, etag, key] = [next() < ASSUMED.inFolder ? dir : null, hex(next, 32), uuid(next, 8, at)];
-    asset.run(id, org, inside, name, `uploads/${id}`, mime, bytes, type, id, etag, key, user, at + 5_000, at + 5_000);
+    if (withSessions) session.run(id, org, name, mime, bytes, user, at, at + 86_400_000, uuid(next, 7, at));
+    // Ids that follow from an Idempotency-Key are of version 8.
+    const key = version === 8 ? uuid(next, 8, at) : "";
+    const [inside, etag] = [next() < ASSUMED.inFolder ? dir : null, hex(next, 32)];
+    asset.run(id, org, inside, name, `uploads/${id}`, mime, bytes, type, id, etag, key, user, at + 5_000, at + 5_000, uuid(next, 7, at), inside);
   }
   db.exec("COMMIT");
   const grown = (size() - before) / ROWS;

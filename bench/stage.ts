@@ -199,11 +199,12 @@ function fill(database: DatabaseSync, told: (what: string) => void): void {
     ids AS (SELECT t, printf('%s-%s-7%s-8%s-%s', substr(printf('%012x', t), 1, 8), substr(printf('%012x', t), 9),
       lower(substr(hex(randomblob(2)), 2)), lower(substr(hex(randomblob(2)), 2)), lower(hex(randomblob(6)))) AS id FROM n
       UNION ALL SELECT ${start}, '${asset}')`;
-  database.prepare(`INSERT INTO asset_uploads ${rows}
+  database.prepare(`INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at, confirmed_at) ${rows}
     SELECT id, ?1, 'photo-' || substr(id, 1, 13) || '.png', 'image/png', 10, ?2, t, t + 86400000, t FROM ids`).run(org, user);
   database.prepare(`INSERT INTO assets SELECT id, org_id, ?1, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload', id,
-    '781e5e245d69b566979b86e28d23f2c7', lower(hex(randomblob(16))), created_by, created_at, created_at, NULL, NULL FROM asset_uploads`).run(folder);
-  const pending = database.prepare("INSERT INTO asset_uploads VALUES (?, ?, 'photo.png', 'image/png', 10, ?, ?, ?, NULL)");
+    '781e5e245d69b566979b86e28d23f2c7', lower(hex(randomblob(16))), created_by, created_at, created_at, NULL, NULL, id, ?1 FROM asset_uploads`).run(folder);
+  const pending = database.prepare(`INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
+    VALUES (?, ?, 'photo.png', 'image/png', 10, ?, ?, ?)`);
   for (const id of pool) pending.run(id, org, user, Date.now(), Date.now() + 86_400_000);
   database.exec("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)");
 }

@@ -216,7 +216,7 @@ fn string(name: &str, value: &RawValue, msg: &str) -> Result<String, Fault> {
 }
 
 fn parse_filename(value: &RawValue) -> Result<Filename, Fault> {
-    const MSG: &str = "Must be a string of 1 to 500 characters, without control and bidirectional-override characters, / and \\, and not . or ..";
+    const MSG: &str = "Must be a string of 1 to 500 characters, not . or .., without control and bidirectional-override characters, / and \\.";
     let text = string("filename", value, MSG)?;
     Filename::parse(&text).ok_or_else(|| Fault::new(&["body", "filename"], "filename", MSG))
 }

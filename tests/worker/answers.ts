@@ -68,8 +68,12 @@ export const confirmedFault = (id: string) =>
 export const rejected = (field: "size_bytes" | "mime_type", type: string, msg: string, declared: unknown, actual: unknown, limit: unknown) =>
   fault(["object", field], type, msg, { declared, actual, limit });
 export const DEFAULT_TYPES = [
-  ..."image/* video/* audio/* application/pdf application/json application/zip application/octet-stream text/plain text/csv".split(" "),
-  "!image/svg+xml",
+  ..."image/* video/* audio/* application/pdf application/json application/zip application/x-zip-compressed application/gzip".split(" "),
+  ..."application/x-gzip application/octet-stream text/plain text/csv text/markdown text/rtf application/rtf".split(" "),
+  "application/msword", "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+  "application/vnd.ms-excel", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+  "application/vnd.ms-powerpoint", "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+  ...["text", "spreadsheet", "presentation", "graphics"].map((kind) => `application/vnd.oasis.opendocument.${kind}`),
 ];
 export const typeRejected = (declared: string, actual: string, limit: string[] = DEFAULT_TYPES) =>
   rejected("mime_type", "mime_type_not_allowed", "The stored object's media type is not permitted.", declared, actual, limit);

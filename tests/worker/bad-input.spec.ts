@@ -44,6 +44,15 @@ const confirmed = async (id: string, options: Parameters<typeof w.confirm>[1] = 
   expect(await w.assets(id.toLowerCase())).toHaveLength(1);
 };
 
+test("of thousands of faults the first hundred are listed", async () => {
+  const names = Array.from({ length: 5_000 }, (_, i) => `f${i}`);
+  const body = JSON.stringify(Object.fromEntries(names.map((name) => [name, 1])));
+  const listed = names.slice(0, 100).map(unknownField);
+  const answer = await w.refuses(() => w.confirm(upload, { as: editor, body }), "VALIDATION_ERROR", listed);
+  expect(answer.text.length).toBeLessThan(body.length);
+  await w.refuses(() => w.call("POST", "/v1/asset-uploads", { as: editor, body }), "VALIDATION_ERROR", listed);
+});
+
 describe("no JSON object is 400", () => {
   test.each<[string, string | Uint8Array]>([
     ["a byte that is no UTF-8", bytes('{"folder_id":"', 0xff, '"}')],

@@ -67,12 +67,13 @@ function grow(count: number, org: string, { userId }: Person): Statement[] {
     [`INSERT INTO memberships SELECT ?1, u.id, 'editor' FROM users u WHERE true ON CONFLICT DO NOTHING`, org],
     [`INSERT INTO api_keys (id, token_hash, user_id, name, created_at) ${rows} SELECT id, lower(hex(randomblob(32))), ?1, 'grown', 0 FROM ids`, userId],
     [`INSERT INTO folders ${rows} SELECT id, ?1, NULL, 'Grown', ?2, 0, 0, NULL FROM ids`, org, userId],
-    [`INSERT INTO asset_uploads ${rows} SELECT id, ?1, 'grown.png', 'image/png', 10, ?2, 0, 9e12 + i FROM ids`, org, userId],
+    [`INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at) ${rows} SELECT id, ?1, 'grown.png', 'image/png', 10, ?2, 0, 9e12 + i FROM ids`, org, userId],
     [
-      `INSERT INTO assets SELECT id, org_id, NULL, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload', id, 'etag', id, created_by, 0, 0, NULL, NULL
+      `INSERT INTO assets SELECT id, org_id, NULL, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload', id, 'etag', id, created_by, 0, 0, NULL, NULL, id, NULL
        FROM asset_uploads WHERE filename = 'grown.png' AND created_by = ?1`, userId,
     ],
-    [`INSERT INTO retired_uploads ${rows} SELECT id, 1 FROM ids`],
+    [`INSERT INTO retired_uploads (id, object_deleted_at) ${rows} SELECT id, 1 FROM ids`],
+    [`INSERT INTO orphans ${rows} SELECT id, 0, 1 FROM ids`],
   ];
 }
 
@@ -88,7 +89,7 @@ test("every request costs the storage calls and rows of the budget, and no more 
   expect(await measure()).toEqual(budget.requests);
   const { org, editor } = await office(w);
   for (const statement of grow(20_000, org, editor)) await w.sql(...statement);
-  for (const table of ["organizations", "users", "memberships", "api_keys", "folders", "asset_uploads", "assets", "retired_uploads"]) {
+  for (const table of ["organizations", "users", "memberships", "api_keys", "folders", "asset_uploads", "assets", "retired_uploads", "orphans"]) {
     expect([table, (await w.sql(`SELECT count(*) AS n FROM ${table}`))[0].n >= 20_000]).toEqual([table, true]);
   }
   expect(await measure()).toEqual(budget.requests);

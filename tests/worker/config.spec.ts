@@ -30,7 +30,7 @@ describe("limits and links set", () => {
     expect(answer.json).toMatchObject({
       size_bytes: 5,
       url: `https://cdn.example.com/files/uploads/${id}`,
-      thumbnail_url: `https://img.example.com/w=200/uploads/${id}?from=https://cdn.example.com/files/uploads/${id}`,
+      thumbnail_url: `https://img.example.com/w=200/uploads/${id}?from=${encodeURIComponent(`https://cdn.example.com/files/uploads/${id}`)}`,
     });
   });
 

@@ -1,7 +1,9 @@
 // Confirming an upload: what a client gets, and what stands in D1 and R2 afterwards.
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
+import { confirmedFault } from "./answers.ts";
 import { world } from "./harness.ts";
+import { hashOf, makeToken } from "./key.ts";
 
 const w = world();
 
@@ -59,7 +61,9 @@ test("an uploaded file becomes an asset with what R2 says of it", async () => {
       source_type: "upload",
       source_id: upload,
       etag,
-      confirmation_key: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      confirmation_key: "",
+      confirmed_folder_id: folder,
+      request_id: answer.headers.get("x-request-id"),
       created_by: editor.userId,
       created_at: Date.parse(created_at),
       updated_at: Date.parse(created_at),
@@ -111,6 +115,38 @@ test("a repeat with the same Idempotency-Key gets the first answer again", async
   expect((await send("{}", "another")).json.code).toBe("ASSET_UPLOAD_ALREADY_CONFIRMED");
   expect((await w.confirm(upload, { as: editor })).json.code).toBe("ASSET_UPLOAD_ALREADY_CONFIRMED");
   expect(await w.snapshot()).toEqual(before);
+});
+
+test("a replay is the same user's, with any key of theirs; a colleague's is a conflict", async () => {
+  const org = await w.organization();
+  const [editor, colleague] = [await w.person({ [org]: "editor" }), await w.person({ [org]: "owner" })];
+  const upload = await w.upload(org, editor);
+  const headers = { "idempotency-key": "same" };
+  expect((await w.confirm(upload, { as: editor, headers })).status).toBe(201);
+  await w.refuses(() => w.confirm(upload, { as: colleague, headers }), "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedFault(upload)]);
+  const token = makeToken();
+  await w.sql("INSERT INTO api_keys (id, token_hash, user_id, name, created_at) VALUES (?, ?, ?, 'second', 0)", randomUUID(), hashOf(token), editor.userId);
+  const replay = await w.confirm(upload, { as: token, headers });
+  expect([replay.status, replay.headers.get("idempotent-replayed")]).toEqual([201, "true"]);
+});
+
+test("a replay repeats the first body, and answers the asset as it is now", async () => {
+  const org = await w.organization();
+  const editor = await w.person({ [org]: "editor" });
+  const [first, second] = [await w.folder(org, editor), await w.folder(org, editor)];
+  const upload = await w.upload(org, editor);
+  const send = (folder_id: string | null) =>
+    w.confirm(upload, { as: editor, body: JSON.stringify({ folder_id }), headers: { "idempotency-key": "k" } });
+  expect((await send(first)).status).toBe(201);
+  await w.sql("UPDATE assets SET folder_id = ?, name = 'moved.png' WHERE id = ?", second, upload);
+  const replay = await send(first);
+  expect([replay.status, replay.json.folder_id, replay.json.name, replay.headers.get("idempotent-replayed")]).toEqual([201, second, "moved.png", "true"]);
+  const reused = { loc: ["header", "Idempotency-Key"], msg: "This key was used with another body; send the first body again, or another key.", type: "idempotency_key_reused" };
+  await w.refusesAll([() => send(second), () => send(null)], "VALIDATION_ERROR", [reused]);
+
+  await w.sql("UPDATE assets SET deleted_at = 1 WHERE id = ?", upload);
+  await w.refuses(() => send(first), "ASSET_NOT_FOUND");
+  await w.refuses(() => w.confirm(upload, { as: editor }), "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedFault(upload)]);
 });
 
 test.each([

@@ -12,6 +12,7 @@ type Part = "R2" | "D1";
 const TRANSIENT = { D1: LOST, R2: "We encountered an internal error. Please try again. (10001)" };
 const OVERLOADED = { D1: "D1_ERROR: D1 DB is overloaded. Requests queued for too long.", R2: "Your request timed out. (10054)" };
 const UNKNOWN = { D1: "D1_ERROR: near \"x\": syntax error at offset 3: SQLITE_ERROR", R2: "Cannot read properties of undefined" };
+const LASTING = { D1: "D1_ERROR: FOREIGN KEY constraint failed: SQLITE_CONSTRAINT", R2: "The bucket does not exist. (10006)" };
 const FAULTS: Record<string, (part: Part) => Partial<Fault> & Pick<Fault, "how">> = {
   "fails once": (part) => ({ how: "throw", nth: 1, message: TRANSIENT[part] }),
   "fails always": (part) => ({ how: "throw", message: TRANSIENT[part] }),
@@ -21,6 +22,7 @@ const FAULTS: Record<string, (part: Part) => Partial<Fault> & Pick<Fault, "how">
   "never answers": () => ({ how: "hang" }),
   "done, never answers": () => ({ how: "hang after" }),
   "an error nobody foresaw": (part) => ({ how: "throw", message: UNKNOWN[part] }),
+  "an error that is known to last": (part) => ({ how: "throw", message: LASTING[part] }),
 };
 
 interface Scene {

@@ -22,12 +22,7 @@ function wrap(name: string, binding: object, faults: Fault[], trace: string[], c
       const value: unknown = Reflect.get(target, property, target);
       if (typeof value !== "function") return value;
       if (!STORAGE_CALLS.includes(String(property))) return value.bind(target);
-      return async (...args: unknown[]) => {
-        const call = `${name}.${String(property)}`;
-        const nth = (count.get(call) ?? 0) + 1;
-        count.set(call, nth);
-        trace.push(`${call}(${name === "DB" ? (args[0] as unknown[]).length : String(args[0])})`);
-        const fault = faults.find((one) => one.call === call && (one.nth === undefined || one.nth === nth));
+      const answer = async (fault: Fault | undefined, args: unknown[]) => {
         if (fault?.how === "throw") throw new Error(fault.message);
         if (fault?.how === "hang") return new Promise(() => {});
         if (fault?.how === "delay") await scheduler.wait(fault.ms ?? 0);
@@ -38,10 +33,51 @@ function wrap(name: string, binding: object, faults: Fault[], trace: string[], c
         }
         if (fault?.how === "throw after") throw new Error(fault.message);
         if (fault?.how === "hang after") return new Promise(() => {});
-        return result;
+        return fault?.how === "customer key" && result ? shown(result, { ssecKeyMd5: "q0J9" }) : result;
+      };
+      return (...args: unknown[]) => {
+        const call = `${name}.${String(property)}`;
+        const nth = (count.get(call) ?? 0) + 1;
+        count.set(call, nth);
+        trace.push(`${call}(${name === "DB" ? (args[0] as unknown[]).length : String(args[0])})`);
+        const strikes = ({ call: at, nth: when, key }: Fault) =>
+          at === call && (when === undefined || when === nth) && (key === undefined || String(args[0]).includes(key));
+        const fault = faults.find(strikes);
+        if (fault?.how === "throw in then") return { then: () => fail(fault.message) };
+        return answer(fault, args);
       };
     },
   });
+}
+
+function fail(message?: string): never {
+  throw new Error(message);
+}
+
+/** An object of the platform with some properties given; its own getters refuse a Proxy as `this`. */
+function shown(object: object, given: Record<string, unknown>): object {
+  return new Proxy(object, {
+    get(target, property) {
+      const value: unknown = property in given ? given[String(property)] : Reflect.get(target, property, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+/** The request, or one whose headers cannot be read. */
+function received(request: Request, faults: Fault[]): Request {
+  const fault = faults.find(({ call }) => call === "headers.get");
+  if (fault === undefined) return request;
+  return shown(request, { headers: { get: () => fail(fault.message) } }) as Request;
+}
+
+/** The next timer throws. */
+function spoilTimer({ message }: Fault): void {
+  const real = globalThis.setTimeout;
+  globalThis.setTimeout = (() => {
+    globalThis.setTimeout = real;
+    fail(message);
+  }) as unknown as typeof setTimeout;
 }
 
 export default class extends WorkerEntrypoint<Env> {
@@ -61,7 +97,9 @@ export default class extends WorkerEntrypoint<Env> {
     const faults = JSON.parse(request.headers.get("x-test-faults") ?? "[]") as Fault[];
     const trace: string[] = [];
     const cost: Cost = { rows_read: 0, rows_written: 0 };
-    const answer: Response = await this.inner(faults, trace, cost).fetch(request);
+    const timer = faults.find(({ call }) => call === "setTimeout");
+    if (timer) spoilTimer(timer);
+    const answer: Response = await this.inner(faults, trace, cost).fetch(received(request, faults));
     const response = new Response(answer.body, answer);
     response.headers.set("x-test-trace", JSON.stringify(trace));
     response.headers.set("x-test-cost", JSON.stringify(cost));

@@ -11,11 +11,16 @@ import { sendRaw } from "./raw.ts";
 
 export const ROOT = new URL("../../", import.meta.url);
 
-/** One fault of a storage call: see faults.ts. Without `nth` it strikes at every call. */
+/**
+ * One fault of a storage call, or of another call into the platform: see faults.ts. Without `nth` it strikes at every
+ * call. `throw in then`: what should be a promise throws when it is awaited. `customer key`: HEAD shows an object that
+ * its sender encrypted (SSE-C), which the local bucket cannot store. `key` names the one object that a deletion fails on.
+ */
 export interface Fault {
-  call: "BUCKET.head" | "BUCKET.delete" | "BUCKET.list" | "DB.batch";
+  call: "BUCKET.head" | "BUCKET.put" | "BUCKET.delete" | "BUCKET.list" | "DB.batch" | "headers.get" | "setTimeout";
   nth?: number;
-  how: "throw" | "throw after" | "hang" | "hang after" | "delay";
+  how: "throw" | "throw in then" | "throw after" | "hang" | "hang after" | "delay" | "customer key";
+  key?: string;
   message?: string;
   ms?: number;
 }
@@ -65,6 +70,7 @@ const TABLES = [
   "roles",
   "role_permissions",
   "retired_uploads",
+  "orphans",
   "sweeper",
 ];
 const BACKSTAGE = {
@@ -257,7 +263,8 @@ export class World {
     const { object = { body: "not really a picture", contentType: mime } } = options;
     const id = randomUUID();
     await this.sql(
-      "INSERT INTO asset_uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      `INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
       id, orgId, filename, mime, options.size ?? object?.body.length ?? 1, by.userId, Date.now(), expiresAt,
     );
     if (object) {

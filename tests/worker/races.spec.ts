@@ -55,7 +55,7 @@ function confirm(id: string, as: Person, round: number, body = "{}"): Promise<An
 async function uploads({ org, editor }: Office, first: number): Promise<string[]> {
   const ids = Array.from({ length: AT_ONCE }, () => randomUUID());
   await w.sql(
-    "INSERT INTO asset_uploads SELECT value, ?, 'photo.png', 'image/png', 1, ?, ?, ? FROM json_each(?)",
+    "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at) SELECT value, ?, 'photo.png', 'image/png', 1, ?, ?, ? FROM json_each(?)",
     org, editor.userId, Date.now(), DEADLINE, JSON.stringify(ids),
   );
   const body = (i: number) => `${first + i}`.repeat(1 + (i % 7));

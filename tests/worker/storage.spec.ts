@@ -93,6 +93,7 @@ test("an object without a content type costs one transaction more, which reads t
 
 test.each<[string, Fault[], string[]]>([
   ["R2 fails once", [{ call: "BUCKET.head", nth: 1, how: "throw", message: R2_TRANSIENT }], ["head", "head", "batch"]],
+  ["R2's connection is lost", [{ call: "BUCKET.head", nth: 1, how: "throw", message: "Network connection lost." }], ["head", "head", "batch"]],
   ["R2 fails twice", [1, 2].map((nth) => ({ call: "BUCKET.head", nth, how: "throw", message: R2_TRANSIENT })), ["head", "head", "head", "batch"]],
   ["D1 fails once", [{ call: "DB.batch", nth: 1, how: "throw", message: LOST }], ["head", "batch", "batch"]],
   ["D1's answer is lost after the commit", [{ call: "DB.batch", nth: 1, how: "throw after", message: LOST }], ["head", "batch", "batch"]],
@@ -110,6 +111,40 @@ test.each<[string, Fault[], string[]]>([
     expect(await w.assets(upload)).toHaveLength(1);
     expect((await w.confirm(upload, { as: editor })).json.code).toBe("ASSET_UPLOAD_ALREADY_CONFIRMED");
   }
+});
+
+test("an object that its sender encrypted is rejected, as nobody could read it", async () => {
+  const { editor, upload } = await scene();
+  const faults: Fault[] = [{ call: "BUCKET.head", how: "customer key" }];
+  const fault = {
+    loc: ["object", "encryption"],
+    msg: "The stored object is encrypted with a key of its sender's, so nobody else can read it.",
+    type: "customer_key",
+    declared: "none",
+    actual: "SSE-C",
+    limit: ["none"],
+  };
+  const answer = await w.refuses(() => w.confirm(upload, { as: editor, faults }), "UPLOAD_REJECTED", [fault]);
+  expect(answer.trace).toEqual([`BUCKET.head(uploads/${upload})`, "DB.batch(1)"]);
+});
+
+test.each<[string, number, Fault]>([
+  ["D1's promise", 500, { call: "DB.batch", how: "throw in then", nth: 1, message: "then failed" }],
+  ["R2's promise", 201, { call: "BUCKET.head", how: "throw in then", nth: 1, message: "then failed" }],
+  ["a header", 500, { call: "headers.get", how: "throw", message: "get failed" }],
+  ["a timer", 503, { call: "setTimeout", how: "throw", message: "setTimeout failed" }],
+])("an exception from %s ends its own request alone", async (_, status, fault) => {
+  const [{ editor, upload }, beside] = [await scene(), await scene()];
+  // On its way, in the same isolate, when the exception comes.
+  const slow = w.confirm(beside.upload, { as: beside.editor, faults: [{ call: "DB.batch", how: "delay", ms: 400 }] });
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  const answer = await w.confirm(upload, { as: editor, faults: [fault] });
+  expect(answer.status).toBe(status);
+  if (status === 500) expectRefusal(answer, "INTERNAL_ERROR");
+  if (status === 503) expectRefusal(answer, "STORAGE_UNAVAILABLE");
+  expect((await slow).status).toBe(201);
+  expect((await w.confirm(upload, { as: editor })).status).toBe(status === 201 ? 409 : 201);
+  expect(await w.assets(upload)).toHaveLength(1);
 });
 
 test("a request that created the asset is no replay, even where it had to ask twice", async () => {

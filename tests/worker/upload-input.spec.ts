@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 
 const fault = (field: string, type: string, msg: string, rest = {}) => ({ loc: ["body", field], msg, type, ...rest });
-const NAME = "Must be a string of 1 to 500 characters, without control characters, / and \\.";
+const NAME = "Must be a string of 1 to 500 characters, not . or .., without control and bidirectional-override characters, / and \\.";
 const TYPE = "Must be a string holding a media type such as image/png.";
 const badName = fault("filename", "filename", NAME);
 const noName = fault("filename", "string_type", NAME);
@@ -37,11 +37,11 @@ describe("a filename", () => {
   test.each([
     ["one character", "x"],
     ["a space", " "],
-    ["dots", ".."],
+    ["dots", "..."],
     ["quotes and SQL", "'\"; DROP TABLE assets; -- .png"],
     ["what shells and URLs read", "a$(b)`c`?d#e%00&f|g<h>*.png"],
     ["combining characters", "e\u0301\u0323.png"],
-    ["another direction", "\u202egnp.exe"],
+    ["a mark of direction", "\u200fשלום.png"],
     ["line separators", "a\u2028b\u2029c"],
     ["many alphabets", "Ünï–日本語–العربية–ไทย–🏳️‍🌈.png"],
     ["500 letters", "x".repeat(500)],
@@ -70,6 +70,10 @@ describe("a filename", () => {
     ["escape", '"\\u001b[31m"'],
     ["delete", '"a\\u007f"'],
     ["a control character of Latin-1", '"a\\u0085b"'],
+    ["a dot", '"."'],
+    ["two dots", '".."'],
+    ["a text that is read from the right", '"\\u202egnp.exe"'],
+    ["an isolate", '"a\\u2066b"'],
   ])("of %s is refused", (_, json) => refused(withField("filename", json), [badName]));
 
   test.each(["null", "5", "true", "[]", '["a"]', "{}", '"\\ud800"', '"\\udc00\\ud800"'])("that is %s is refused", (json) =>
@@ -86,14 +90,23 @@ describe("a media type", () => {
     ["audio/vnd.a+b.c-d", "audio/vnd.a+b.c-d"],
   ])("%o is signed and recorded as %o", async (mime_type, expected) => {
     const upload = await start(w, editor, { mime_type });
-    expect(upload.headers).toEqual({ "content-type": expected, "if-none-match": "*" });
+    const kind = expected === "application/json" ? "attachment" : "inline";
+    const disposition = `${kind}; filename="photo.png"; filename*=UTF-8''photo.png`;
+    expect(upload.headers).toEqual({ "content-type": expected, "content-disposition": disposition, "if-none-match": "*" });
     expect((await read(w, upload.id, editor)).json.mime_type).toBe(expected);
     expect(await put(upload)).toBe("200");
     expect((await w.confirm(upload.id, { as: editor })).json.mime_type).toBe(expected);
   });
 
-  test.each(["text/html", "image/svg+xml", "IMAGE/SVG+XML; a=b", "imagery/png", "application/x-msdownload", "text/javascript", "x/y"])(
+  test.each(["text/html", "image/anything+xml", "image/xml", "image/svg+xml", "IMAGE/SVG+XML; a=b", "imagery/png", "application/x-msdownload", "text/javascript", "x/y"])(
     "%s is not permitted, and the permitted ones are listed", (mime_type) => refused({ ...PHOTO, mime_type }, [otherType]));
+
+  test.each(["application/gzip", "text/markdown", "application/rtf", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"])(
+    "%s is permitted unless the operator says otherwise", async (mime_type) => {
+      const upload = await start(w, editor, { mime_type });
+      expect(await put(upload)).toBe("200");
+      expect((await w.confirm(upload.id, { as: editor })).json.mime_type).toBe(mime_type);
+    });
 
   test.each([
     "", " ", "image", "image/", "/png", "image//png", "image/png/x", "image/png, text/html", "image/png\r\nX-Evil: 1", "image/png\u0000", "imäge/png", "image/*", "*/*",

@@ -68,12 +68,17 @@ beforeAll(async () => {
 
 type Who = [who: string, person: () => Promise<Person | string>, write: Code | null, read: Code | null, named?: () => string];
 const everywhere = (code: Code): [Code, Code] => [code, code];
+/** A key of an editor for somebody else, who is as `columns` say. */
+const looksAs = (columns: Parameters<typeof w.person>[1]) => async () =>
+  w.person({ [org]: "editor" }, { impersonator_id: (await w.person({}, columns)).userId });
 const PEOPLE: Who[] = [
   ["somebody with a mistyped key", async () => `${makeToken().slice(0, -1)}-`, ...everywhere("UNAUTHORIZED")],
   ["somebody with an unknown key", async () => makeToken(), ...everywhere("UNAUTHORIZED")],
   ["an editor with a revoked key", () => w.person({ [org]: "editor" }, { revoked_at: PAST }), ...everywhere("UNAUTHORIZED")],
   ["an editor with an expired key", () => w.person({ [org]: "editor" }, { expires_at: PAST }), ...everywhere("UNAUTHORIZED")],
   ["a disabled editor", () => w.person({ [org]: "editor" }, { disabled_at: PAST }), ...everywhere("UNAUTHORIZED")],
+  ["a disabled person who looks as an editor", looksAs({ disabled_at: PAST }), ...everywhere("UNAUTHORIZED")],
+  ["one who looks as a disabled editor", () => w.person({ [org]: "editor" }, { impersonator_id: owner.userId, disabled_at: PAST }), ...everywhere("UNAUTHORIZED")],
   ["an unverified editor", () => w.person({ [org]: "editor" }, { email_verified_at: null }), ...everywhere("EMAIL_NOT_VERIFIED")],
   ["no member of anything", () => w.person(), ...everywhere("ORGANIZATION_MEMBERSHIP_REQUIRED")],
   ["an owner of elsewhere who names this one", () => w.person({ [elsewhere]: "owner" }), ...everywhere("ORGANIZATION_MEMBERSHIP_REQUIRED"), () => org],

@@ -10,8 +10,8 @@ describe("WRITE_ONCE=false", () => {
   test("signs no if-none-match, and a second PUT overwrites the first", async () => {
     const { editor } = await office(w);
     const upload = await start(w, editor);
-    expect(upload.headers).toEqual({ "content-type": "image/png" });
-    expect(new URL(upload.url).searchParams.get("X-Amz-SignedHeaders")).toBe("content-length;content-type;host");
+    expect(upload.headers).toEqual({ "content-type": "image/png", "content-disposition": `inline; filename="photo.png"; filename*=UTF-8''photo.png` });
+    expect(new URL(upload.url).searchParams.get("X-Amz-SignedHeaders")).toBe("content-disposition;content-length;content-type;host");
     expect(await put(upload, "0123456789")).toBe("200");
     expect(await put(upload, "9876543210")).toBe("200");
     // What is signed is still signed.

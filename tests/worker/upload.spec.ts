@@ -23,10 +23,12 @@ describe("the full flow", () => {
     const started = await ask(w, file, { as: editor });
     expect(started.status).toBe(201);
     const { asset_id: id, upload_url, upload } = started.json;
+    const disposition = upload.headers["content-disposition"];
+    expect(disposition).toMatch(/^(inline|attachment); filename="holiday\.bin"; filename\*=UTF-8''holiday\.bin$/);
     expect(started.json).toEqual({
       asset_id: id,
       upload_url,
-      upload: { method: "PUT", url: upload_url, headers: { "content-type": mime_type, "if-none-match": "*" }, expires_at: upload.expires_at },
+      upload: { method: "PUT", url: upload_url, headers: { "content-type": mime_type, "content-disposition": disposition, "if-none-match": "*" }, expires_at: upload.expires_at },
     });
     expect(headersOf(started)).toEqual({ ...COMMON, location: `/v1/asset-uploads/${id}` });
     expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
@@ -34,13 +36,13 @@ describe("the full flow", () => {
     // The URL is for the origin that the client used, and says itself when it ends.
     const url = new URL(upload_url);
     expect(url.origin).toBe(w.url.origin);
-    expect(url.searchParams.get("X-Amz-SignedHeaders")).toBe("content-length;content-type;host;if-none-match");
+    expect(url.searchParams.get("X-Amz-SignedHeaders")).toBe("content-disposition;content-length;content-type;host;if-none-match");
     const signedAt = url.searchParams.get("X-Amz-Date")!.replace(/(....)(..)(..)T(..)(..)(..)Z/, "$1-$2-$3T$4:$5:$6Z");
     expect(Date.parse(signedAt) + 900_000).toBe(Date.parse(upload.expires_at));
     expect(Math.abs(Date.parse(signedAt) - before)).toBeLessThan(30_000);
 
     const [session] = await w.sql("SELECT * FROM asset_uploads WHERE id = ?", id);
-    expect(session).toEqual({ ...file, id, org_id: org, created_by: editor.userId, created_at: session.created_at, expires_at: session.created_at + 86_400_000 });
+    expect(session).toEqual({ ...file, id, org_id: org, created_by: editor.userId, created_at: session.created_at, expires_at: session.created_at + 86_400_000, request_id: started.headers.get("x-request-id") });
     const expires_at = new Date(session.expires_at).toISOString();
     const state = { id, ...file, expires_at, asset_id: null };
     expect((await read(w, id, editor)).json).toEqual({ ...state, status: "waiting" });
@@ -61,10 +63,34 @@ describe("the full flow", () => {
     expect(asset.json).toEqual({ ...confirmed.json, url: expect.any(String), created_by_user: null });
     for (const { json } of [confirmed, asset]) {
       const served = await fetch(json.url);
-      expect([served.status, served.headers.get("content-type")]).toEqual([200, mime_type]);
+      expect([served.status, served.headers.get("content-type"), served.headers.get("content-disposition")]).toEqual([200, mime_type, disposition]);
       expect(Buffer.compare(Buffer.from(await served.arrayBuffer()), bytes)).toBe(0);
     }
   });
+});
+
+test.each([
+  ["Report Q3 2026.zip", "application/zip", "attachment", "Report Q3 2026.zip"],
+  ['say "hi"; name=x.pdf', "application/pdf", "inline", "say _hi_; name=x.pdf"],
+  ["Übersicht – 日本 😀.png", "image/png", "inline", "_bersicht _ __ _.png"],
+  ["  two  spaces  ", "text/plain", "inline", " two spaces "],
+  ["100% 'sure'*.csv", "text/csv", "attachment", "100_ 'sure'*.csv"],
+  ["😀".repeat(500), "video/mp4", "inline", "_".repeat(500)],
+])("a download of %o gets its name back", async (filename, mime_type, kind, ascii) => {
+  const { editor } = await office(w);
+  const upload = await start(w, editor, { filename, mime_type });
+  expect(await put(upload)).toBe("200");
+  const { json } = await w.confirm(upload.id, { as: editor });
+  const header = (await fetch(json.url)).headers.get("content-disposition")!;
+  // As RFC 6266 has it; browsers take the second name.
+  const [, disposition, plain, encoded] = header.match(/^(\w+); filename="([^"\\]*)"; filename\*=UTF-8''([-.~%\w]*)$/)!;
+  expect([disposition, plain, decodeURIComponent(encoded!)]).toEqual([kind, ascii, filename]);
+  // Without the header, or with another name, storage does not take the file.
+  const again = await start(w, editor, { filename, mime_type });
+  const { "content-disposition": _, ...rest } = again.headers;
+  for (const headers of [rest, { ...rest, "content-disposition": "attachment; filename=evil.exe" }]) {
+    expect(await put(again, "0123456789", { headers })).toMatch(/^403 /);
+  }
 });
 
 describe("an asset", () => {

@@ -34,14 +34,14 @@ async function confirm(request, env, caller, id) {
   const type = object.httpMetadata.contentType;
   const kind = type.slice(0, type.indexOf("/"));
   const assetType = kind === "image" || kind === "video" || kind === "audio" ? kind : "file";
-  const confirmationKey = request.headers.get("idempotency-key") ?? crypto.randomUUID();
+  const confirmationKey = request.headers.get("idempotency-key") ?? "";
   const facts = [...caller, id, folder_id];
   const [inserted, found] = await env.DB.batch([
-    env.DB.prepare(SQL.confirm[0]).bind(...facts, key, type, object.size, assetType, object.etag, confirmationKey, 0),
+    env.DB.prepare(SQL.confirm[0]).bind(...facts, key, type, object.size, assetType, object.etag, confirmationKey, 0, crypto.randomUUID()),
     env.DB.prepare(SQL.confirm[1]).bind(...facts),
   ]);
   const row = JSON.parse(found.results[0].json);
-  if (inserted.results.length === 0) {
+  if (inserted.meta.changes === 0) {
     if (row.asset !== null) return refuse(409, "ASSET_UPLOAD_ALREADY_CONFIRMED", "This upload has its asset already; `errors` holds the asset's id.");
     return refuse(404, "ASSET_UPLOAD_NOT_FOUND", "There is no such upload in this organization.");
   }
@@ -61,11 +61,12 @@ async function create(request, env, caller) {
   const now = caller[2];
   const facts = [...caller, id];
   await env.DB.batch([
-    env.DB.prepare(SQL.create[0]).bind(...facts, filename, mime_type, size_bytes, now + env.CONFIRM_TTL_SECONDS * 1000),
+    env.DB.prepare(SQL.create[0]).bind(...facts, filename, mime_type, size_bytes, now + env.CONFIRM_TTL_SECONDS * 1000, crypto.randomUUID()),
     env.DB.prepare(SQL.create[1]).bind(...facts),
   ]);
-  const url = await presign(env, `uploads/${id}`, mime_type, size_bytes, now);
-  const headers = { "content-type": mime_type, "if-none-match": "*" };
+  const disposition = `inline; filename="${filename}"; filename*=UTF-8''${encodeURIComponent(filename)}`;
+  const url = await presign(env, `uploads/${id}`, mime_type, disposition, size_bytes, now);
+  const headers = { "content-type": mime_type, "content-disposition": disposition, "if-none-match": "*" };
   const seconds = Math.floor(now / 1000) * 1000;
   const upload = { method: "PUT", url, headers, expires_at: new Date(seconds + env.UPLOAD_URL_TTL_SECONDS * 1000).toISOString() };
   return answer(201, { asset_id: id, upload_url: url, upload }, { ...HEADERS, location: `/v1/asset-uploads/${id}` });
@@ -89,23 +90,23 @@ async function signingKey(secret, scope) {
 }
 
 /** A presigned PUT of AWS Signature Version 4. */
-async function presign(env, key, type, size, now) {
+async function presign(env, key, type, disposition, size, now) {
   const { origin, host, pathname } = new URL(`${env.S3_ENDPOINT}/${env.S3_BUCKET}/${key}`);
   const time = new Date(now).toISOString().replace(/[-:]|\.\d{3}/g, "");
   const scope = `${time.slice(0, 8)}/auto/s3/aws4_request`;
   const query =
     `X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=${encodeURIComponent(`${env.S3_ACCESS_KEY_ID}/${scope}`)}&X-Amz-Date=${time}` +
-    `&X-Amz-Expires=${env.UPLOAD_URL_TTL_SECONDS}&X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bif-none-match`;
+    `&X-Amz-Expires=${env.UPLOAD_URL_TTL_SECONDS}&X-Amz-SignedHeaders=content-disposition%3Bcontent-length%3Bcontent-type%3Bhost%3Bif-none-match`;
   const canonical =
-    `PUT\n${pathname}\n${query}\ncontent-length:${size}\ncontent-type:${type}\nhost:${host}\nif-none-match:*\n\n` +
-    "content-length;content-type;host;if-none-match\nUNSIGNED-PAYLOAD";
+    `PUT\n${pathname}\n${query}\ncontent-disposition:${disposition}\ncontent-length:${size}\ncontent-type:${type}\nhost:${host}\nif-none-match:*\n\n` +
+    "content-disposition;content-length;content-type;host;if-none-match\nUNSIGNED-PAYLOAD";
   const digest = hex(await crypto.subtle.digest("SHA-256", encoder.encode(canonical)));
   const signature = hex(await hmac(await signingKey(env.S3_SECRET_ACCESS_KEY, scope), `AWS4-HMAC-SHA256\n${time}\n${scope}\n${digest}`));
   return `${origin}${pathname}?${query}&X-Amz-Signature=${signature}`;
 }
 
 /** The asset as sent. */
-function asset(env, { confirmation_key, created_at, updated_at, deleted_at, ...row }, user) {
+function asset(env, { created_at, updated_at, deleted_at, ...row }, user) {
   return {
     ...row,
     url: `${env.PUBLIC_BASE_URL}/${row.r2_key}`,

@@ -13,6 +13,7 @@ export interface Confirmation extends Ask {
   id: string;
   folderId: string | null;
   confirmationKey: string;
+  requestId: string;
 }
 
 /**

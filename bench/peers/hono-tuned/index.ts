@@ -53,6 +53,7 @@ app.post("/v1/asset-uploads", async (c) => {
     mimeType: file.mime_type,
     sizeBytes: file.size_bytes,
     expiresAt: ask.now + CONFIRM_MS,
+    requestId: crypto.randomUUID(),
   });
   judge(row);
   return c.json(await uploadJson(id, file, c.env, c.req.url), 201, { Location: `/v1/asset-uploads/${id}` });
@@ -67,7 +68,7 @@ app.post("/v1/asset-uploads/:asset_upload_id/confirmations", async (c) => {
   const { asset_upload_id: id, folder_id, "Idempotency-Key": confirmationKey = crypto.randomUUID() } = input;
   // A failure is kept: rights and session are judged before it.
   const object = await head(c.env, keyOf(id)).catch((error: ApiError) => error);
-  const { asset, creator } = await confirm(c.env, { ...ask, id, folderId: folder_id ?? null, confirmationKey }, object);
+  const { asset, creator } = await confirm(c.env, { ...ask, id, folderId: folder_id ?? null, confirmationKey, requestId: crypto.randomUUID() }, object);
   return c.json(assetJson(asset, creator, c.env), 201, { Location: `/v1/assets/${id}` });
 });
 

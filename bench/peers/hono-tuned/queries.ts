@@ -31,6 +31,7 @@ function prepare(db: DrizzleD1Database) {
           createdBy: caller.userId,
           createdAt: given("now"),
           expiresAt: given("expiresAt"),
+          requestId: given("requestId"),
         })
         .from(caller)
         .where(isNull(caller.refusal)),
@@ -61,6 +62,8 @@ function prepare(db: DrizzleD1Database) {
           updatedAt: given("now"),
           deletedAt: sql`null`.as("deleted_at"),
           deletedBy: sql`null`.as("deleted_by"),
+          requestId: given("requestId"),
+          confirmedFolderId: given("folderId"),
         })
         .from(caller)
         .innerJoin(assetUploads, and(eq(assetUploads.id, id), eq(assetUploads.orgId, caller.orgId)))

@@ -26,6 +26,7 @@ app.post("/v1/asset-uploads", authorize("assets:write"), async (c) => {
     createdBy: user.id,
     createdAt: now,
     expiresAt: new Date(now.getTime() + CONFIRM_MS),
+    requestId: crypto.randomUUID(),
   });
   return c.json(await uploadJson(id, file, c.env, c.req.url), 201, { Location: `/v1/asset-uploads/${id}` });
 });
@@ -84,6 +85,8 @@ app.post("/v1/asset-uploads/:asset_upload_id/confirmations", authorize("assets:w
     updatedAt: now,
     deletedAt: null,
     deletedBy: null,
+    requestId: crypto.randomUUID(),
+    confirmedFolderId: folderId,
   };
   // Of confirmations that race, the primary key lets one through.
   const written = await db.insert(assets).values(asset).onConflictDoNothing({ target: assets.id }).returning({ id: assets.id });

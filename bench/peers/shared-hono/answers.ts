@@ -40,13 +40,14 @@ export function assetJson(asset: Asset, creator: User | null, { PUBLIC_BASE_URL 
 let client: AwsClient | undefined;
 
 /** The started upload, with a PUT that storage accepts for this file only, and only once. */
-export async function uploadJson(id: string, file: { mime_type: string; size_bytes: number }, env: Bindings, requestUrl: string) {
+export async function uploadJson(id: string, file: { filename: string; mime_type: string; size_bytes: number }, env: Bindings, requestUrl: string) {
   // One for all requests: it keeps the key that it derives from the secret every day.
   client ??= new AwsClient({ accessKeyId: env.S3_ACCESS_KEY_ID, secretAccessKey: env.S3_SECRET_ACCESS_KEY, service: "s3", region: "auto" });
   // A local bucket's endpoint is a path.
   const target = new URL(`${env.S3_ENDPOINT}/${env.S3_BUCKET}/${keyOf(id)}`, requestUrl);
   target.searchParams.set("X-Amz-Expires", String(UPLOAD_URL_SECONDS));
-  const headers = { "content-type": file.mime_type, "if-none-match": "*" };
+  const disposition = `inline; filename="${file.filename}"; filename*=UTF-8''${encodeURIComponent(file.filename)}`;
+  const headers = { "content-type": file.mime_type, "content-disposition": disposition, "if-none-match": "*" };
   const signedAt = Math.floor(Date.now() / 1000);
   const { url } = await client.sign(target, {
     method: "PUT",

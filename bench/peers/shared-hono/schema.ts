@@ -51,6 +51,7 @@ export const uploadColumns = {
   createdAt: time("created_at").notNull(),
   /** The deadline of confirmation; negative when the upload was cancelled. */
   expiresAt: time("expires_at").notNull(),
+  requestId: text("request_id"),
 };
 
 export const assets = sqliteTable("assets", {
@@ -71,6 +72,8 @@ export const assets = sqliteTable("assets", {
   updatedAt: time("updated_at").notNull(),
   deletedAt: time("deleted_at"),
   deletedBy: text("deleted_by"),
+  requestId: text("request_id"),
+  confirmedFolderId: text("confirmed_folder_id"),
 });
 
 export type Asset = typeof assets.$inferSelect;
