@@ -90,7 +90,9 @@ export default class extends WorkerEntrypoint<Env> {
   /** A run of the sweeper; its faults come in place of the cron pattern, which the Worker does not read. */
   override async scheduled(controller: ScheduledController): Promise<void> {
     const faults = controller.cron.startsWith("[") ? JSON.parse(controller.cron) : [];
-    await this.inner(faults, [], { rows_read: 0, rows_written: 0 }).scheduled(controller);
+    const calls: string[] = [];
+    await this.inner(faults, calls, { rows_read: 0, rows_written: 0 }).scheduled(controller);
+    console.log(JSON.stringify({ level: "info", event: "trace", calls }));
   }
 
   override async fetch(request: Request): Promise<Response> {

@@ -282,6 +282,14 @@ export class World {
     return (await this.eventually(lines, (lines) => lines.length > before))[before];
   }
 
+  /** The storage calls of the last run of the sweeper, in order; deletions with how many keys they name. */
+  async sweepCalls(): Promise<string[]> {
+    const runs = this.logs().filter((line) => line.event === "sweep").length;
+    const traces = () => this.logs().filter((line) => line.event === "trace");
+    const { calls } = (await this.eventually(traces, (traces) => traces.length >= runs)).at(-1);
+    return calls.map((call: string) => call.replace(/^(BUCKET.delete)\((.*)\)$/, (_, name, keys) => `${name}(${keys.split(",").length})`));
+  }
+
   /** What `get` gives as soon as it is as it should be, within ten seconds. */
   private async eventually<T>(get: () => T, ready: (value: T) => boolean): Promise<T> {
     for (const deadline = Date.now() + 10_000; !ready(get()) && Date.now() < deadline; ) await new Promise((resolve) => setTimeout(resolve, 10));
