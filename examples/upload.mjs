@@ -22,7 +22,13 @@ const TYPES = {
   ".avif": "image/avif", ".gif": "image/gif", ".jpeg": "image/jpeg", ".jpg": "image/jpeg", ".png": "image/png",
   ".webp": "image/webp", ".m4a": "audio/mp4", ".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".wav": "audio/wav",
   ".mov": "video/quicktime", ".mp4": "video/mp4", ".webm": "video/webm", ".csv": "text/csv", ".json": "application/json",
-  ".pdf": "application/pdf", ".txt": "text/plain", ".zip": "application/zip",
+  ".md": "text/markdown", ".pdf": "application/pdf", ".rtf": "application/rtf", ".txt": "text/plain",
+  ".gz": "application/gzip", ".zip": "application/zip", ".doc": "application/msword", ".xls": "application/vnd.ms-excel",
+  ".ppt": "application/vnd.ms-powerpoint", ".odt": "application/vnd.oasis.opendocument.text",
+  ".ods": "application/vnd.oasis.opendocument.spreadsheet", ".odp": "application/vnd.oasis.opendocument.presentation",
+  ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+  ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+  ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
 };
 const ATTEMPTS = 5;
 const TIMEOUT_MS = Number(process.env.ASSET_UPLOADS_TIMEOUT_MS) || 60_000;
