@@ -196,7 +196,7 @@ describe("variables given", () => {
     expect([status, stderr]).toEqual([0, ""]);
     const asset = JSON.parse(stdout);
     expect(asset).toMatchObject({ name: "photo.jpg", mime_type: "image/jpeg", size_bytes: 20 });
-    expect(asset.thumbnail_url).toBe(TEMPLATE.replace("{key}", () => asset.r2_key).replace("{url}", () => asset.url));
+    expect(asset.thumbnail_url).toBe(TEMPLATE.replace("{key}", () => asset.r2_key).replace("{url}", () => encodeURIComponent(asset.url)));
   });
 
   /** Starts an upload at another of the server's addresses. */
