@@ -281,7 +281,10 @@ fn quoted(text: &str) -> String {
 
 fn filename() -> impl Strategy<Value = Judged> {
     prop_oneof![
-        4 => "[^\\pC/\\\\]{1,40}|é{500}".prop_map(|text| (quoted(&text), None)),
+        4 => "[^\\pC/\\\\]{1,40}|é{500}|\\.{3}"
+            .prop_filter("no name", |text| text != "." && text != "..")
+            .prop_map(|text| (quoted(&text), None)),
+        1 => "\\.{1,2}|a{0,9}[\u{202a}-\u{202e}\u{2066}-\u{2069}]b?".prop_map(|text| faulty("filename")(quoted(&text))),
         1 => "a{0,9}[\\x00-\\x1f\\x7f-\\x9f/\\\\]b?|é{501,505}|".prop_map(|text| faulty("filename")(quoted(&text))),
         1 => "-?[1-9]{1,3}|null|true|\\[\"a\"\\]|\\{\\}|\"\\\\ud800\"".prop_map(faulty("string_type")),
     ]
@@ -289,8 +292,8 @@ fn filename() -> impl Strategy<Value = Judged> {
 
 fn mime_type() -> impl Strategy<Value = Judged> {
     prop_oneof![
-        4 => "(image|IMAGE)/[a-z]{1,9}( ?; ?[a-z]{1,3}=[a-z]{1,3})?|text/plain".prop_map(|text| (quoted(&text), None)),
-        1 => "imagery/[a-z]{1,9}|text/html|image/svg\\+xml".prop_map(|text| faulty("mime_type_not_allowed")(quoted(&text))),
+        4 => "(image|IMAGE)/[a-z]{0,8}[a-km-z]( ?; ?[a-z]{1,3}=[a-z]{1,3})?|text/plain".prop_map(|text| (quoted(&text), None)),
+        1 => "imagery/[a-z]{1,9}|text/html|image/svg\\+xml|image/([a-z]{1,5}(\\+|\\.)?)?xml".prop_map(|text| faulty("mime_type_not_allowed")(quoted(&text))),
         1 => "[a-z ]{0,9}|image/|image/\\*|image//a|/".prop_map(|text| faulty("mime_type_parsing")(quoted(&text))),
         1 => "-?[1-9]{1,3}|null|\\[\\]".prop_map(faulty("string_type")),
     ]
