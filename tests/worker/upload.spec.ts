@@ -1,8 +1,9 @@
 // A file's whole way: started, sent to the real S3 endpoint, confirmed, read back; and its session being cancelled.
 import { randomBytes, randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { confirmedFault, COMMON, expectRefusal, headersOf } from "./answers.ts";
-import { type Answer, world } from "./harness.ts";
+import { type Answer, ROOT, world } from "./harness.ts";
 import { ask, cancel, NOTHING, office, put, read, readAsset, start, statusOf, traces, uploadOf } from "./uploading.ts";
 
 const w = world();
@@ -67,6 +68,15 @@ describe("the full flow", () => {
       expect(Buffer.compare(Buffer.from(await served.arrayBuffer()), bytes)).toBe(0);
     }
   });
+});
+
+test("the model of the bucket's CORS rules names every header that a page has to send", async () => {
+  const { editor } = await office(w);
+  const upload = await start(w, editor);
+  const { rules } = JSON.parse(readFileSync(new URL("r2-cors.json", ROOT), "utf8"));
+  expect(rules).toHaveLength(1);
+  expect(rules[0].allowed.headers.toSorted()).toEqual(Object.keys(upload.headers).toSorted());
+  expect(rules[0].allowed.methods).toContain("PUT");
 });
 
 test.each([
