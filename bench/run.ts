@@ -184,10 +184,10 @@ const folder = new URL(PATIENCE < 1 ? "build/bench/" : "bench/", ROOT);
 writeFileSync(new URL("results.json", folder), `${JSON.stringify(results, rounded, 1)}\n`);
 writeFileSync(new URL("results.svg", folder), chart(results));
 if (PATIENCE >= 1) {
-  const readme = new URL("README.md", ROOT);
+  const readme = new URL("bench/README.md", ROOT);
   const marked = /(<!-- bench -->\n)[^]*?(<!-- \/bench -->)/;
   writeFileSync(readme, readFileSync(readme, "utf8").replace(marked, (_, begin, end) => `${begin}${table(results)}\n${end}`));
 }
 console.log(table(results));
-console.log(`\nWritten to ${folder.pathname}results.json and results.svg${PATIENCE >= 1 ? ", and the table into README.md. `make bench-check` compares it with the goals" : ""}.`);
+console.log(`\nWritten to ${folder.pathname}results.json and results.svg${PATIENCE >= 1 ? ", and the table into bench/README.md. `make bench-check` compares it with the goals" : ""}.`);
 process.exit(0);

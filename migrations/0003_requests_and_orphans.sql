@@ -51,7 +51,7 @@ CREATE TABLE orphans (
 CREATE INDEX orphans_by_pass ON orphans (pass, noted_at);
 
 -- Which database this is. The bucket that belongs to it carries the same id (src/sweeper.rs). A copy of a database
--- that gets a bucket of its own needs an id of its own, too: see README.md.
+-- that gets a bucket of its own needs an id of its own, too: see docs/operations.md.
 ALTER TABLE sweeper ADD COLUMN database_id TEXT NOT NULL DEFAULT '';
 -- A pass lists the whole bucket, in as many runs as that takes; object_key is how far the present one has come.
 ALTER TABLE sweeper ADD COLUMN pass INTEGER NOT NULL DEFAULT 1;

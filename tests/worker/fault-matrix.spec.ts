@@ -1,4 +1,4 @@
-// README's table of faults: every cell is tried as it stands there.
+// The table of faults in docs/operations.md: every cell is tried as it stands there.
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { type Code, expectRefusal } from "./answers.ts";
@@ -74,7 +74,7 @@ const OPERATIONS: Record<string, Operation> = {
 
 /** The table's rows as cells of text. */
 function table(): string[][] {
-  const lines = readFileSync(new URL("README.md", ROOT), "utf8").split("\n");
+  const lines = readFileSync(new URL("docs/operations.md", ROOT), "utf8").split("\n");
   const start = lines.findIndex((line) => line.startsWith("| fault |"));
   const rows = lines.slice(start, lines.findIndex((line, n) => n > start && !line.startsWith("|")));
   return rows.map((row) => row.split("|").slice(1, -1).map((cell) => cell.trim()));
@@ -82,7 +82,7 @@ function table(): string[][] {
 
 const [head = [], , ...rows] = table();
 
-test("README's table has every fault, and every operation with each part of storage that it asks", () => {
+test("the table has every fault, and every operation with each part of storage that it asks", () => {
   expect(rows.map(([fault]) => fault)).toEqual(Object.keys(FAULTS));
   const parts = Object.entries(OPERATIONS).flatMap(([name, { r2 }]) => [`${name}: D1`, ...(r2 ? [`${name}: R2`] : [])]);
   expect(head.slice(1, -1).sort()).toEqual(parts.sort());

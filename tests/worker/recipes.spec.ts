@@ -1,4 +1,4 @@
-// README's browser example, taken from there and run against the real Worker, with a network that fails between them.
+// The browser example of docs/recipes.md, taken from there and run against the real Worker, with a network that fails between them.
 import { File } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
@@ -8,7 +8,7 @@ import { makeToken } from "./key.ts";
 import { ask, office, PHOTO, readAsset } from "./uploading.ts";
 
 const w = world();
-const BLOCKS = [...readFileSync(new URL("README.md", ROOT), "utf8").matchAll(/^```js\n(.*?)^```$/gms)].map(([, code]) => code!);
+const BLOCKS = [...readFileSync(new URL("docs/recipes.md", ROOT), "utf8").matchAll(/^```js\n(.*?)^```$/gms)].map(([, code]) => code!);
 const ADDRESS = "https://uploads.example.com";
 
 interface Page {
