@@ -153,7 +153,9 @@ async function pendingUpload(token) {
   });
   if (!created.ok) return { problem: `starting it answered ${created.status}: ${await created.text()}` };
   const { asset_id, upload } = await created.json();
-  const stored = await fetch(upload.url, { method: upload.method, headers: upload.headers, body });
+  const request = { method: upload.method, headers: upload.headers, body };
+  const stored = await fetch(upload.url, request).catch((error) => ({ problem: error.cause?.message ?? error.message }));
+  if (stored.problem) return { problem: `storage did not answer: ${stored.problem}` };
   if (!stored.ok) return { problem: `storage answered ${stored.status}: ${await stored.text()}` };
   return { id: asset_id, headers: upload.headers };
 }

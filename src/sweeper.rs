@@ -109,8 +109,8 @@ pub struct Report {
 /// Runs once, as of `now`. Whatever fails is among the problems of the report; all that was done stays done, and
 /// the next run goes on from there.
 pub async fn sweep<S: Storage>(storage: &S, now: Timestamp, settings: SweepSettings) -> Report {
-    let mut run =
-        Run { storage, now, settings, report: Report::default(), orphans: Vec::new(), ended: false };
+    let (report, orphans) = Default::default();
+    let mut run = Run { storage, now, settings, report, orphans, too_many: None, ended: false };
     while run.round().await && !run.ended {}
     run.finish()
 }
@@ -122,6 +122,8 @@ struct Run<'a, S> {
     report: Report,
     /// Objects found for the first time to belong to nothing.
     orphans: Vec<AssetUploadId>,
+    /// What there is to say where they are too many.
+    too_many: Option<String>,
     /// Whether this round is the last: statements or time are used up, or something failed, which would only
     /// fail again. The next run goes on.
     ended: bool,
@@ -130,17 +132,22 @@ struct Run<'a, S> {
 impl<S: Storage> Run<'_, S> {
     /// Does every duty once: at most 33 statements where all goes well. Whether there is more to do.
     async fn round(&mut self) -> bool {
-        let progress = self.begin().await;
-        let mut more = false;
-        if let Some(progress) = &progress {
-            more |= self.retire_sessions(progress.deadline).await.unwrap_or(false);
+        let Some(progress) = self.begin().await else { return false };
+        let owner = self.storage.owner(&progress.database_id).await;
+        let owner = self.noted(owner);
+        // In a copy of a database an upload may be pending that was confirmed in the original, whose bucket this is.
+        if let Some(owner) = owner.as_ref().filter(|owner| **owner != progress.database_id) {
+            self.report.problems.push(format!(
+                "this bucket belongs to another database (it says {owner}, this one is {}), so nothing is removed from it: give this Worker a bucket of its own, or, if this database now is the bucket's, delete the object {OWNER_KEY}",
+                progress.database_id
+            ));
+            return false;
         }
-        if let Some(progress) = progress
-            && self.settings.orphans != SweepOrphans::None
-        {
+        let mut more = self.retire_sessions(progress.deadline).await.unwrap_or(false);
+        // Where R2 does not say whose the bucket is, nothing in it is compared.
+        if owner.is_some() && self.settings.orphans != SweepOrphans::None {
             more |= self.retire_orphans(progress).await.unwrap_or(false);
         }
-        // The database may answer again, where it has not just now.
         more | self.remove_objects().await.unwrap_or(false)
     }
 
@@ -148,12 +155,13 @@ impl<S: Storage> Run<'_, S> {
         if !self.orphans.is_empty() {
             self.report.orphans_noted = u32::try_from(self.orphans.len()).unwrap_or(u32::MAX);
             self.report.problems.push(format!(
-                "{} objects belong to nothing and are removed in {} days unless they do by then: {}",
+                "{} objects belong to nothing, noted to be removed in {} days if they still do and are few: {}",
                 self.orphans.len(),
                 ORPHAN_NOTICE_SECONDS / 86_400,
                 keys(&self.orphans)
             ));
         }
+        self.report.problems.extend(self.too_many);
         self.report
     }
 
@@ -200,15 +208,6 @@ impl<S: Storage> Run<'_, S> {
     }
 
     async fn retire_orphans(&mut self, progress: Progress) -> Option<bool> {
-        let owner = self.storage.owner(&progress.database_id).await;
-        let owner = self.noted(owner)?;
-        if owner != progress.database_id {
-            self.report.problems.push(format!(
-                "this bucket belongs to another database (it says {owner}, this one is {}), so no object was compared with it: give this Worker a bucket of its own, or, if this database now is the bucket's, delete the object {OWNER_KEY}",
-                progress.database_id
-            ));
-            return None;
-        }
         let more = self.compare_objects(progress).await?;
         let limit = S::PAGE * S::PAGES;
         let retire = RetireOrphans {
@@ -219,12 +218,13 @@ impl<S: Storage> Run<'_, S> {
         };
         let retired = self.run(&retire).await?;
         self.report.orphans_retired += retired.retired;
-        if retired.too_many {
-            self.report.problems.push(format!(
+        // As the last whole pass found it, which may have ended in this very round.
+        self.too_many = retired.too_many.then(|| {
+            format!(
                 "{} of {} objects belong to nothing, so none of them is removed: is this database complete, and this its bucket? If so, set SWEEP_ORPHANS to all",
                 retired.orphans, retired.objects
-            ));
-        }
+            )
+        });
         Some(more || retired.retired == limit)
     }
 

@@ -319,7 +319,7 @@ fn an_orphan_is_noted_and_removed_a_week_later_if_it_still_is_one() {
     let report = world.sweep_now();
     assert_eq!((report.orphans_noted, report.orphans_retired, report.objects_removed), (4, 0, 0));
     let [problem] = report.problems.as_slice() else { panic!("{:?}", report.problems) };
-    assert!(problem.starts_with("4 objects belong to nothing and are removed in 7 days"), "{problem}");
+    assert!(problem.starts_with("4 objects belong to nothing, noted to be removed in 7 days"), "{problem}");
     assert!(problem.contains(&gone.object_key()), "{problem}");
     // Told once.
     world.wait(HOUR);
@@ -461,8 +461,9 @@ fn a_database_never_touches_another_ones_bucket() {
         }
     }
     assert!(foreign.iter().all(|id| production.has(*id)));
-    assert_eq!((staging.count("orphans"), staging.count("asset_uploads")), (0, 0));
-    assert!(!staging.has(own), "its own uploads are still cleaned up");
+    // Nor what it takes for given up: in a copy of production's database, that may have been confirmed since.
+    assert!(staging.has(own));
+    assert_eq!(["orphans", "retired_uploads"].map(|table| staging.count(table)), [0, 0]);
 
     // The operator says that this database is the bucket's now.
     production.owner.take();

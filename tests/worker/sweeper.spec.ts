@@ -68,7 +68,7 @@ test("a run removes what was given up, when its grace is over, and no sooner", a
   const line = await w.sweep(after(deadline));
   expect(line).toEqual({ ...LINE, sessions_checked: 4, sessions_retired: 3, objects_compared: 3, objects_removed: 3 });
   expect(await w.sweepCalls()).toEqual([
-    "DB.batch(3)", "DB.batch(4)", `BUCKET.head(${OWNER})`, "BUCKET.list([object Object])", "DB.batch(2)", "DB.batch(2)",
+    "DB.batch(3)", `BUCKET.head(${OWNER})`, "DB.batch(4)", "BUCKET.list([object Object])", "DB.batch(2)", "DB.batch(2)",
     "DB.batch(1)", "BUCKET.delete(3)", "DB.batch(1)",
   ]);
   expect(await keys()).toEqual([`uploads/${confirmed}`]);
@@ -96,7 +96,7 @@ test("objects that belong to nothing are noted, and removed a week later; what n
   expect(await w.sweep(stored + 7 * DAY)).toMatchObject({ level: "info", orphans_noted: 0, objects_foreign: 2 });
   const noted = await w.sweep(stored + 9 * DAY);
   expect(noted).toMatchObject({ level: "error", orphans_noted: 2, orphans_retired: 0, objects_removed: 0 });
-  expect(noted.detail).toBe(`2 objects belong to nothing and are removed in 7 days unless they do by then: ${unknown.toSorted().join(", ")}`);
+  expect(noted.detail).toBe(`2 objects belong to nothing, noted to be removed in 7 days if they still do and are few: ${unknown.toSorted().join(", ")}`);
   expect(await orphans()).toHaveLength(2);
   expect(await w.sweep(stored + 16 * DAY - 1)).toMatchObject({ level: "info", orphans_noted: 0, orphans_retired: 0, objects_removed: 0 });
   expect(await w.sweep(stored + 16 * DAY)).toMatchObject({ level: "info", orphans_noted: 0, orphans_retired: 2, objects_removed: 2 });
@@ -123,21 +123,23 @@ test("a bucket that carries another database's id loses no orphan, however long 
   }
   expect(await orphans()).toEqual([]);
   for (const key of foreign) expect(await keys()).toContain(key);
-  // What this database gave up is removed all the same.
-  await w.sweep(after(deadline));
-  for (const id of given_up) expect(await traces(w, id)).toEqual(NOTHING);
+  // Nor what this database takes for given up: it may be a copy of the bucket's own, where that was confirmed since.
+  expect(await w.sweep(after(deadline))).toMatchObject({ level: "error", sessions_retired: 0, objects_removed: 0 });
+  for (const id of given_up.slice(0, 2)) expect((await traces(w, id)).object).toBe(true);
 
   // The mark is written once, and never over another's.
   await w.env.BUCKET.delete(OWNER);
   await w.sql("UPDATE sweeper SET database_id = ?", own);
   const marked = await w.sweep(stored, [{ call: "BUCKET.put", how: "delay", ms: 300 }]);
   expect(marked.level).toBe("info");
-  expect((await w.sweepCalls()).slice(2, 5)).toEqual([`BUCKET.head(${OWNER})`, `BUCKET.put(${OWNER})`, `BUCKET.head(${OWNER})`]);
+  expect((await w.sweepCalls()).slice(1, 4)).toEqual([`BUCKET.head(${OWNER})`, `BUCKET.put(${OWNER})`, `BUCKET.head(${OWNER})`]);
   await w.sql("UPDATE sweeper SET database_id = ?", other);
   expect((await w.sweep(stored)).level).toBe("error");
   expect((await w.env.BUCKET.head(OWNER)).customMetadata).toEqual({ database_id: own });
   await w.sql("UPDATE sweeper SET database_id = ?", own);
   await w.env.BUCKET.delete(foreign);
+  await w.sweep(after(deadline));
+  for (const id of given_up) expect(await traces(w, id)).toEqual(NOTHING);
 });
 
 test("one run takes several pages, of sessions and of objects, with fewer statements than D1 permits", async () => {
