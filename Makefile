@@ -18,7 +18,7 @@ WORKER_BUILD_VERSION := 0.8.7
 # The CLI must be of the very version that the crate was compiled with.
 WASM_BINDGEN_VERSION := $(shell sed -n '/^name = "wasm-bindgen"$$/{n;s/^version = "\(.*\)"/\1/p;q;}' Cargo.lock)
 WASM_STD := $(shell rustc --print target-libdir --target wasm32-unknown-unknown 2>/dev/null)
-SOURCES := $(shell find src -type f ! -name "*.js") build.rs Cargo.toml Cargo.lock rust-toolchain.toml
+SOURCES := $(shell find src -type f ! -name "*.js") Cargo.toml Cargo.lock rust-toolchain.toml
 
 UNUSED := containerstartupoptions|minifyconfig|r2range|intounderlying
 
@@ -42,7 +42,7 @@ dev: $(NODE_STAMP) ## set everything up and serve on http://localhost:8787 with 
 	@node dev/dev.mjs $(GIVEN)
 
 .PHONY: build
-build: build/index.js .dev.vars ## build the Worker into build/
+build: build/index.js public/openapi.json .dev.vars ## build the Worker into build/
 	@:
 
 .PHONY: test
@@ -64,8 +64,8 @@ clippy: rust $(WASM_STAMP)
 # Two linters with the rules that each recommends; a warning fails, too.
 .PHONY: lint-openapi
 lint-openapi: $(NODE_STAMP)
-	redocly lint --extends recommended-strict src/openapi.json
-	spectral lint --ruleset tests/openapi/spectral.yaml --fail-severity hint src/openapi.json
+	redocly lint --extends recommended-strict openapi.json
+	spectral lint --ruleset tests/openapi/spectral.yaml --fail-severity hint openapi.json
 
 .PHONY: test-native
 test-native: rust
@@ -123,7 +123,10 @@ size: build/bundle/entry.js ## the Worker's size, gzipped
 
 .PHONY: clean
 clean: ## remove what was built, and the local database and bucket; keep the installed tools
-	rm -rf build target .wrangler
+	rm -rf build public target .wrangler
+
+public/openapi.json: openapi.json
+	@mkdir -p public && cp $< $@
 
 build/index.js: $(SOURCES) $(NODE_STAMP) $(WORKER_BUILD) $(WASM_BINDGEN) $(WASM_STAMP)
 	WASM_BINDGEN_BIN=$(WASM_BINDGEN)/bin/wasm-bindgen WASM_OPT_BIN=$(CURDIR)/node_modules/.bin/wasm-opt \
@@ -135,7 +138,7 @@ build/index.js: $(SOURCES) $(NODE_STAMP) $(WORKER_BUILD) $(WASM_BINDGEN) $(WASM_
 	@touch $@
 
 # The Worker as `wrangler deploy` would upload it, which the tests start without building it again.
-build/bundle/entry.js: build/index.js src/entry.js wrangler.toml
+build/bundle/entry.js: build/index.js src/entry.js wrangler.toml public/openapi.json
 	rm -rf build/bundle
 	wrangler deploy --dry-run --outdir build/bundle
 

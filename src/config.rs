@@ -123,14 +123,14 @@ impl Config {
     pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let get =
             |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
 
         let max_bytes = match get("MAX_UPLOAD_BYTES")
             .map_or(Ok(DEFAULT_MAX_UPLOAD_BYTES), |text| text.parse())
         {
             Ok(bytes) if (1..=LARGEST_SINGLE_PUT).contains(&bytes) => bytes,
             _ => {
-                faults.push(format!(
+                errors.push(format!(
                     "MAX_UPLOAD_BYTES must be a whole number of bytes from 1 to {LARGEST_SINGLE_PUT}, the most that R2 takes in one PUT"
                 ));
                 DEFAULT_MAX_UPLOAD_BYTES
@@ -141,7 +141,7 @@ impl Config {
         let allowed_types = list(&types)
             .and_then(|entries| AllowedTypes::parse(entries.iter().map(String::as_str)))
             .map_err(|entry| {
-                faults.push(format!(
+                errors.push(format!(
                     "ALLOWED_MIME_TYPES must be a list like `image/*, application/pdf, !image/svg+xml` that permits something; wrong: `{entry}`"
                 ));
             });
@@ -150,14 +150,14 @@ impl Config {
             None | Some("accept") => false,
             Some("reject") => true,
             Some(_) => {
-                faults.push("DECLARED_MISMATCH must be `accept` or `reject`".to_owned());
+                errors.push("DECLARED_MISMATCH must be `accept` or `reject`".to_owned());
                 false
             }
         };
 
         let public_base_url = get("PUBLIC_BASE_URL").and_then(|text| {
             if host_of(&text).is_none() || text.contains(['?', '#']) {
-                faults.push(
+                errors.push(
                     "PUBLIC_BASE_URL must be an absolute http or https URL without query and fragment"
                         .to_owned(),
                 );
@@ -170,7 +170,7 @@ impl Config {
             let filled = template.replace("{key}", "k").replace("{url}", "https://a.example/k");
             let valid = filled != *template && !filled.contains(['{', '}']) && host_of(&filled).is_some();
             if !valid {
-                faults.push(
+                errors.push(
                     "THUMBNAIL_URL_TEMPLATE must be an absolute http or https URL with `{key}` or `{url}` in it, and no other braces"
                         .to_owned(),
                 );
@@ -182,7 +182,7 @@ impl Config {
             None | Some("true") => true,
             Some("false") => false,
             Some(_) => {
-                faults.push("WRITE_ONCE must be `true` or `false`".to_owned());
+                errors.push("WRITE_ONCE must be `true` or `false`".to_owned());
                 true
             }
         };
@@ -193,7 +193,7 @@ impl Config {
             Ok(number) if range.contains(&number) => number,
             _ => {
                 let (least, most) = range.into_inner();
-                faults.push(format!("{name} must be a whole number of {unit} from {least} to {most}"));
+                errors.push(format!("{name} must be a whole number of {unit} from {least} to {most}"));
                 default
             }
         };
@@ -208,7 +208,7 @@ impl Config {
         let max_statements =
             number("SWEEP_MAX_STATEMENTS", DEFAULT_SWEEP_MAX_STATEMENTS, "statements", 50..=10_000);
         if upload_url_seconds > confirm_seconds {
-            faults.push("CONFIRM_TTL_SECONDS must be at least UPLOAD_URL_TTL_SECONDS, or an upload could end too late to be confirmed".to_owned());
+            errors.push("CONFIRM_TTL_SECONDS must be at least UPLOAD_URL_TTL_SECONDS, or an upload could end too late to be confirmed".to_owned());
         }
 
         let sweep_orphans = match get("SWEEP_ORPHANS").as_deref() {
@@ -216,7 +216,7 @@ impl Config {
             Some("all") => SweepOrphans::All,
             Some("none") => SweepOrphans::None,
             Some(_) => {
-                faults.push("SWEEP_ORPHANS must be `few`, `all` or `none`".to_owned());
+                errors.push("SWEEP_ORPHANS must be `few`, `all` or `none`".to_owned());
                 SweepOrphans::None
             }
         };
@@ -225,7 +225,7 @@ impl Config {
         if endpoint.as_ref().is_some_and(|text| {
             text.contains(['?', '#']) || !text.starts_with('/') && host_of(text).is_none()
         }) {
-            faults.push(
+            errors.push(
                 "S3_ENDPOINT must be an absolute http or https URL, or a path that begins with `/`, without query and fragment"
                     .to_owned(),
             );
@@ -240,7 +240,7 @@ impl Config {
                     Cors::Origins(origins)
                 }
                 _ => {
-                    faults.push(
+                    errors.push(
                         "CORS_ALLOWED_ORIGINS must be `*` or a list of origins like `https://app.example.com`, without path or trailing slash"
                             .to_owned(),
                     );
@@ -250,7 +250,7 @@ impl Config {
         };
 
         match allowed_types {
-            Ok(allowed_types) if faults.is_empty() => Ok(Self {
+            Ok(allowed_types) if errors.is_empty() => Ok(Self {
                 rules: UploadRules { max_bytes, allowed_types, reject_mismatch },
                 links: Links { public_base_url, thumbnail_template },
                 cors,
@@ -268,7 +268,7 @@ impl Config {
                 },
                 sweep_timeout_ms,
             }),
-            _ => Err(faults),
+            _ => Err(errors),
         }
     }
 }

@@ -1,26 +1,190 @@
-//! Every refusal: its status, its code, what the client is told, and what only the log is told.
+//! Every error of the API: its status, its code, what the client is told, and what only the log is told.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::domain::ids::AssetUploadId;
+/// The kinds of error, in the order of docs/behaviour.md: each has one status, one code and one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// No such path.
+    NotFound,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// No valid key, or a disabled user.
+    Unauthorized,
+    /// The user's e-mail is not verified.
+    EmailNotVerified,
+    /// No organization resolves, or the user is no member of it.
+    OrganizationMembershipRequired,
+    /// A member without a role.
+    RoleUnresolved,
+    /// An impersonation key that would write.
+    ImpersonationReadOnly,
+    /// The role lacks the permission.
+    PermissionDenied,
+    /// The body cannot be read as a JSON object.
+    BadRequest,
+    /// Fields are wrong.
+    ValidationError,
+    /// The upload session is unknown or another organization's.
+    AssetUploadNotFound,
+    /// The session has its asset already.
+    AssetUploadAlreadyConfirmed,
+    /// The session is past its confirmation deadline.
+    AssetUploadExpired,
+    /// The folder is unknown, deleted or another organization's.
+    FolderNotFound,
+    /// The asset is unknown, deleted or another organization's.
+    AssetNotFound,
+    /// Storage did not answer.
+    StorageUnavailable,
+    /// No object under the session's key yet.
+    ObjectNotUploaded,
+    /// The stored object may not become an asset.
+    UploadRejected,
+    /// Anything unforeseen.
+    InternalError,
+}
 
-/// Why a request is not carried out. The rows of the contract's table, in its order.
+impl ErrorCode {
+    /// All of them, in order.
+    pub const ALL: [Self; 19] = [
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::Unauthorized,
+        Self::EmailNotVerified,
+        Self::OrganizationMembershipRequired,
+        Self::RoleUnresolved,
+        Self::ImpersonationReadOnly,
+        Self::PermissionDenied,
+        Self::BadRequest,
+        Self::ValidationError,
+        Self::AssetUploadNotFound,
+        Self::AssetUploadAlreadyConfirmed,
+        Self::AssetUploadExpired,
+        Self::FolderNotFound,
+        Self::AssetNotFound,
+        Self::StorageUnavailable,
+        Self::ObjectNotUploaded,
+        Self::UploadRejected,
+        Self::InternalError,
+    ];
+
+    /// HTTP status, code, and what the client is told: constant text that says what to do next.
+    const fn parts(self) -> (u16, &'static str, &'static str) {
+        match self {
+            Self::NotFound => {
+                (404, "NOT_FOUND", "There is nothing at this path; see /openapi.json for what exists.")
+            }
+            Self::MethodNotAllowed => (
+                405,
+                "METHOD_NOT_ALLOWED",
+                "This path does not take this method; the Allow header lists those it takes.",
+            ),
+            Self::Unauthorized => {
+                (401, "UNAUTHORIZED", "Send a valid API key as `Authorization: Bearer <key>`.")
+            }
+            Self::EmailNotVerified => {
+                (403, "EMAIL_NOT_VERIFIED", "Verify the e-mail address of this user, then try again.")
+            }
+            Self::OrganizationMembershipRequired => (
+                403,
+                "ORGANIZATION_MEMBERSHIP_REQUIRED",
+                "Name an organization of yours in X-Organization-Id; this key acts only where its user is a member.",
+            ),
+            Self::RoleUnresolved => (
+                403,
+                "ROLE_UNRESOLVED",
+                "You are a member without a role; ask an owner of the organization to assign one.",
+            ),
+            Self::ImpersonationReadOnly => (
+                403,
+                "IMPERSONATION_READ_ONLY",
+                "An impersonation key may only read; use a key of your own to write.",
+            ),
+            Self::PermissionDenied => (
+                403,
+                "PERMISSION_DENIED",
+                "Your role does not permit this; ask an owner of the organization for one that does.",
+            ),
+            Self::BadRequest => (400, "BAD_REQUEST", "Send the body as a JSON object."),
+            Self::ValidationError => {
+                (422, "VALIDATION_ERROR", "Correct the fields listed in `errors` and send the request again.")
+            }
+            Self::AssetUploadNotFound => {
+                (404, "ASSET_UPLOAD_NOT_FOUND", "There is no such upload in this organization.")
+            }
+            Self::AssetUploadAlreadyConfirmed => (
+                409,
+                "ASSET_UPLOAD_ALREADY_CONFIRMED",
+                "This upload has its asset already; `errors` holds the asset's id.",
+            ),
+            Self::AssetUploadExpired => (
+                409,
+                "ASSET_UPLOAD_EXPIRED",
+                "This upload was not confirmed in time; start a new one and upload the file again.",
+            ),
+            Self::FolderNotFound => (
+                404,
+                "FOLDER_NOT_FOUND",
+                "There is no such folder in this organization; choose another or send null.",
+            ),
+            Self::AssetNotFound => (404, "ASSET_NOT_FOUND", "There is no such asset in this organization."),
+            Self::StorageUnavailable => (
+                503,
+                "STORAGE_UNAVAILABLE",
+                "Storage did not answer; nothing was lost, send the same request again after the time in Retry-After.",
+            ),
+            Self::ObjectNotUploaded => (
+                409,
+                "OBJECT_NOT_UPLOADED",
+                "The file is not in storage yet; finish the upload, then confirm again.",
+            ),
+            Self::UploadRejected => (
+                422,
+                "UPLOAD_REJECTED",
+                "The stored file may not become an asset, for the reasons in `errors`; start a new upload with a permitted file.",
+            ),
+            Self::InternalError => (
+                500,
+                "INTERNAL_ERROR",
+                "Something went wrong here; send the same request again, and report the X-Request-Id if it persists.",
+            ),
+        }
+    }
+
+    /// HTTP status.
+    pub const fn status(self) -> u16 {
+        self.parts().0
+    }
+
+    /// As in `code`: a word for programs.
+    pub const fn as_str(self) -> &'static str {
+        self.parts().1
+    }
+
+    /// As in `message`, unless the error has a more precise one.
+    pub const fn message(self) -> &'static str {
+        self.parts().2
+    }
+}
+
+/// Why a request is not carried out.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ApiError {
     /// No such path.
     NotFound,
     /// The path exists, the method does not; holds the value of `Allow`.
     MethodNotAllowed(String),
-    /// The caller lacks a right.
-    Refused(Refusal),
+    /// The caller may not do this.
+    Auth(AuthError),
     /// The body cannot be read as a JSON object; holds what to do about it.
     BadRequest(&'static str),
-    /// Fields fail validation; holds every fault.
-    Validation(Vec<Fault>),
+    /// Fields are wrong; holds every error.
+    Validation(Vec<FieldError>),
     /// The upload session is unknown or another organization's.
     AssetUploadNotFound,
-    /// The session has its asset already.
-    AssetUploadAlreadyConfirmed(AssetUploadId),
+    /// The session has its asset already; holds the asset's id.
+    AssetUploadAlreadyConfirmed(String),
     /// The session is past its confirmation deadline.
     AssetUploadExpired,
     /// The folder is unknown, deleted or another organization's.
@@ -32,20 +196,20 @@ pub enum ApiError {
         /// What failed, for the log.
         detail: String,
         /// The state of each part of storage; empty where only one was asked.
-        parts: Vec<Fault>,
+        parts: Vec<FieldError>,
     },
     /// No object under the session's key yet.
     ObjectNotUploaded,
     /// The stored object may not become an asset; holds every reason.
-    UploadRejected(Vec<Fault>),
+    UploadRejected(Vec<FieldError>),
     /// Anything unforeseen; holds text for the log.
     Internal(String),
 }
 
-/// Why a caller may not do what it asks, in the order in which the contract judges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+/// Why a caller may not do what it asks, in the order of the checks (rows 3 to 8 of docs/behaviour.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Refusal {
+pub enum AuthError {
     /// No valid key, or a disabled user.
     Unauthorized,
     /// The user's e-mail is not verified.
@@ -60,15 +224,29 @@ pub enum Refusal {
     PermissionDenied,
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+impl AuthError {
+    /// What the client is told.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::Unauthorized => ErrorCode::Unauthorized,
+            Self::EmailNotVerified => ErrorCode::EmailNotVerified,
+            Self::OrganizationMembershipRequired => ErrorCode::OrganizationMembershipRequired,
+            Self::RoleUnresolved => ErrorCode::RoleUnresolved,
+            Self::ImpersonationReadOnly => ErrorCode::ImpersonationReadOnly,
+            Self::PermissionDenied => ErrorCode::PermissionDenied,
+        }
     }
 }
 
-/// One entry of `errors`: where the fault is, what is wrong in words, and its kind for programs.
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        Self::Auth(error)
+    }
+}
+
+/// One entry of `errors`: where the error is, what is wrong in words, and its kind for programs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Fault {
+pub struct FieldError {
     /// The way to the value, outermost first: `["body", "folder_id"]`.
     pub loc: Vec<String>,
     /// One sentence for people.
@@ -78,30 +256,30 @@ pub struct Fault {
     pub kind: &'static str,
     /// Further members, where there are any.
     #[serde(flatten)]
-    pub detail: Option<Box<Detail>>,
+    pub details: Option<Box<ErrorDetails>>,
 }
 
-/// Further members of a fault.
+/// Further members of a [`FieldError`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Detail {
+pub struct ErrorDetails {
     /// What was declared, of what is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub declared: Option<Measure>,
+    pub declared: Option<DetailValue>,
     /// What is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub actual: Option<Measure>,
+    pub actual: Option<DetailValue>,
     /// What is permitted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<Measure>,
-    /// The asset that exists already.
+    pub limit: Option<DetailValue>,
+    /// The asset that exists already; a UUID.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub asset_id: Option<AssetUploadId>,
+    pub asset_id: Option<String>,
 }
 
-/// A size or type in a fault.
+/// A size or type in [`ErrorDetails`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Measure {
+pub enum DetailValue {
     /// A media type.
     Text(String),
     /// A size in bytes.
@@ -110,16 +288,21 @@ pub enum Measure {
     List(Vec<String>),
 }
 
-impl Fault {
-    /// A fault at `loc` without further members.
+impl FieldError {
+    /// An error at `loc` without further members.
     pub fn new(loc: &[&str], kind: &'static str, msg: impl Into<String>) -> Self {
-        Self { loc: loc.iter().map(|part| (*part).to_owned()).collect(), msg: msg.into(), kind, detail: None }
+        Self {
+            loc: loc.iter().map(|part| (*part).to_owned()).collect(),
+            msg: msg.into(),
+            kind,
+            details: None,
+        }
     }
 
-    /// The same fault with further members.
+    /// The same error with further members.
     #[must_use]
-    pub fn with(mut self, detail: Detail) -> Self {
-        self.detail = Some(Box::new(detail));
+    pub fn with(mut self, details: ErrorDetails) -> Self {
+        self.details = Some(Box::new(details));
         self
     }
 }
@@ -132,7 +315,7 @@ const MAX_ERRORS: usize = 100;
 struct Envelope<'a> {
     code: &'a str,
     message: &'a str,
-    errors: Option<&'a [Fault]>,
+    errors: Option<&'a [FieldError]>,
 }
 
 impl ApiError {
@@ -141,96 +324,46 @@ impl ApiError {
         Self::StorageUnavailable { detail: detail.into(), parts: Vec::new() }
     }
 
-    /// HTTP status and code.
-    pub fn status_and_code(&self) -> (u16, &'static str) {
+    /// Which kind of error this is.
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::NotFound => (404, "NOT_FOUND"),
-            Self::MethodNotAllowed(_) => (405, "METHOD_NOT_ALLOWED"),
-            Self::Refused(Refusal::Unauthorized) => (401, "UNAUTHORIZED"),
-            Self::Refused(Refusal::EmailNotVerified) => (403, "EMAIL_NOT_VERIFIED"),
-            Self::Refused(Refusal::OrganizationMembershipRequired) => {
-                (403, "ORGANIZATION_MEMBERSHIP_REQUIRED")
-            }
-            Self::Refused(Refusal::RoleUnresolved) => (403, "ROLE_UNRESOLVED"),
-            Self::Refused(Refusal::ImpersonationReadOnly) => (403, "IMPERSONATION_READ_ONLY"),
-            Self::Refused(Refusal::PermissionDenied) => (403, "PERMISSION_DENIED"),
-            Self::BadRequest(_) => (400, "BAD_REQUEST"),
-            Self::Validation(_) => (422, "VALIDATION_ERROR"),
-            Self::AssetUploadNotFound => (404, "ASSET_UPLOAD_NOT_FOUND"),
-            Self::AssetUploadAlreadyConfirmed(_) => (409, "ASSET_UPLOAD_ALREADY_CONFIRMED"),
-            Self::AssetUploadExpired => (409, "ASSET_UPLOAD_EXPIRED"),
-            Self::FolderNotFound => (404, "FOLDER_NOT_FOUND"),
-            Self::AssetNotFound => (404, "ASSET_NOT_FOUND"),
-            Self::StorageUnavailable { .. } => (503, "STORAGE_UNAVAILABLE"),
-            Self::ObjectNotUploaded => (409, "OBJECT_NOT_UPLOADED"),
-            Self::UploadRejected(_) => (422, "UPLOAD_REJECTED"),
-            Self::Internal(_) => (500, "INTERNAL_ERROR"),
+            Self::NotFound => ErrorCode::NotFound,
+            Self::MethodNotAllowed(_) => ErrorCode::MethodNotAllowed,
+            Self::Auth(error) => error.code(),
+            Self::BadRequest(_) => ErrorCode::BadRequest,
+            Self::Validation(_) => ErrorCode::ValidationError,
+            Self::AssetUploadNotFound => ErrorCode::AssetUploadNotFound,
+            Self::AssetUploadAlreadyConfirmed(_) => ErrorCode::AssetUploadAlreadyConfirmed,
+            Self::AssetUploadExpired => ErrorCode::AssetUploadExpired,
+            Self::FolderNotFound => ErrorCode::FolderNotFound,
+            Self::AssetNotFound => ErrorCode::AssetNotFound,
+            Self::StorageUnavailable { .. } => ErrorCode::StorageUnavailable,
+            Self::ObjectNotUploaded => ErrorCode::ObjectNotUploaded,
+            Self::UploadRejected(_) => ErrorCode::UploadRejected,
+            Self::Internal(_) => ErrorCode::InternalError,
         }
     }
 
     /// What the client is told: constant text that says what to do next.
     pub fn message(&self) -> &'static str {
         match self {
-            Self::NotFound => "There is nothing at this path; see /openapi.json for what exists.",
-            Self::MethodNotAllowed(_) => {
-                "This path does not take this method; the Allow header lists those it takes."
-            }
-            Self::Refused(Refusal::Unauthorized) => "Send a valid API key as `Authorization: Bearer <key>`.",
-            Self::Refused(Refusal::EmailNotVerified) => {
-                "Verify the e-mail address of this user, then try again."
-            }
-            Self::Refused(Refusal::OrganizationMembershipRequired) => {
-                "Name an organization of yours in X-Organization-Id; this key acts only where its user is a member."
-            }
-            Self::Refused(Refusal::RoleUnresolved) => {
-                "You are a member without a role; ask an owner of the organization to assign one."
-            }
-            Self::Refused(Refusal::ImpersonationReadOnly) => {
-                "An impersonation key may only read; use a key of your own to write."
-            }
-            Self::Refused(Refusal::PermissionDenied) => {
-                "Your role does not permit this; ask an owner of the organization for one that does."
-            }
-            Self::BadRequest(what) => what,
-            Self::Validation(_) => "Correct the fields listed in `errors` and send the request again.",
-            Self::AssetUploadNotFound => "There is no such upload in this organization.",
-            Self::AssetUploadAlreadyConfirmed(_) => {
-                "This upload has its asset already; `errors` holds the asset's id."
-            }
-            Self::AssetUploadExpired => {
-                "This upload was not confirmed in time; start a new one and upload the file again."
-            }
-            Self::FolderNotFound => {
-                "There is no such folder in this organization; choose another or send null."
-            }
-            Self::AssetNotFound => "There is no such asset in this organization.",
-            Self::StorageUnavailable { .. } => {
-                "Storage did not answer; nothing was lost, send the same request again after the time in Retry-After."
-            }
-            Self::ObjectNotUploaded => {
-                "The file is not in storage yet; finish the upload, then confirm again."
-            }
-            Self::UploadRejected(_) => {
-                "The stored file may not become an asset, for the reasons in `errors`; start a new upload with a permitted file."
-            }
-            Self::Internal(_) => {
-                "Something went wrong here; send the same request again, and report the X-Request-Id if it persists."
-            }
+            Self::BadRequest(message) => message,
+            _ => self.code().message(),
         }
     }
 
     /// What is wrong in detail, for the client; `None` renders as null.
-    pub fn faults(&self) -> Option<Vec<Fault>> {
+    pub fn field_errors(&self) -> Option<Vec<FieldError>> {
         match self {
-            // A body of 64 KiB can have thousands of faults, each of which takes more space than its cause.
-            Self::Validation(faults) | Self::UploadRejected(faults) => {
-                Some(faults.iter().take(MAX_ERRORS).cloned().collect())
+            // A body of 64 KiB can have thousands of errors, each of which takes more space than its cause.
+            Self::Validation(errors) | Self::UploadRejected(errors) => {
+                Some(errors.iter().take(MAX_ERRORS).cloned().collect())
             }
             Self::StorageUnavailable { parts, .. } if !parts.is_empty() => Some(parts.clone()),
             Self::AssetUploadAlreadyConfirmed(id) => {
                 const LOC: [&str; 2] = ["path", "asset_upload_id"];
-                let fault = Fault::new(&LOC, "already_confirmed", "This upload was confirmed before.");
-                Some(vec![fault.with(Detail { asset_id: Some(*id), ..Detail::default() })])
+                let error = FieldError::new(&LOC, "already_confirmed", "This upload was confirmed before.");
+                Some(vec![error.with(ErrorDetails { asset_id: Some(id.clone()), ..ErrorDetails::default() })])
             }
             _ => None,
         }
@@ -240,7 +373,7 @@ impl ApiError {
     pub fn header(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::MethodNotAllowed(allow) => Some(("allow", allow)),
-            Self::Refused(Refusal::Unauthorized) => Some(("www-authenticate", "Bearer")),
+            Self::Auth(AuthError::Unauthorized) => Some(("www-authenticate", "Bearer")),
             Self::StorageUnavailable { .. } => Some(("retry-after", "2")),
             _ => None,
         }
@@ -256,9 +389,9 @@ impl ApiError {
 
     /// The JSON body.
     pub fn body(&self) -> String {
-        let (_, code) = self.status_and_code();
-        let faults = self.faults();
-        let envelope = Envelope { code, message: self.message(), errors: faults.as_deref() };
+        let errors = self.field_errors();
+        let code = self.code().as_str();
+        let envelope = Envelope { code, message: self.message(), errors: errors.as_deref() };
         // Strings, numbers and maps with string keys cannot fail to serialize.
         serde_json::to_string(&envelope).unwrap_or_default()
     }

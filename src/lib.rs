@@ -1,22 +1,24 @@
 //! asset-uploads: a Cloudflare Worker that turns a direct-to-R2 upload into a verified asset record.
 //!
-//! A request's way in: `edge` receives it, [`route`] says what it asks for, [`wire`] parses headers and
-//! body into values of [`domain`], [`store`] turns those into one D1 transaction and decodes its rows,
-//! [`wire`] renders the answer, and [`error`] every refusal. Once an hour [`sweeper`] removes what was
-//! given up. Only `edge` touches the platform; all else
-//! runs natively and is tested there.
+//! A request's way: `edge` receives it; [`api`] has the table of endpoints, finds the one that the request asks for,
+//! and serves it in the order of the checks; an endpoint parses its request with what [`http`] gives all of them, and
+//! runs one operation of [`store`], which is one transaction with the caller's rights in it; [`domain`] has the rules.
+//! Handlers reach storage, clock and randomness through [`platform`] alone: D1 and R2 in the Worker, SQLite and a
+//! bucket in memory in the tests. Once an hour [`sweeper`] removes what was given up.
 
+pub mod api;
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod hex;
+pub mod http;
 pub mod log;
-pub mod outage;
+pub mod platform;
 pub mod presign;
-pub mod route;
+pub mod storage_error;
 pub mod store;
 pub mod sweeper;
 pub mod token;
-pub mod wire;
 
 #[cfg(target_arch = "wasm32")]
 mod edge;

@@ -8,7 +8,7 @@ use crate::sweeper::Report;
 
 /// What is known of a request when it is answered.
 #[derive(Debug, Serialize)]
-pub struct Line<'a> {
+pub struct RequestLine {
     /// `error` for 5xx, else `info`.
     pub level: &'static str,
     /// As sent in `X-Request-Id`.
@@ -34,7 +34,7 @@ pub struct Line<'a> {
     /// Milliseconds from start to answer, as far as the platform's clock shows them.
     pub duration_ms: u64,
     /// What went wrong, for the operator.
-    pub detail: Option<&'a str>,
+    pub detail: Option<String>,
 }
 
 /// What is known of a run of the sweeper when it ends.

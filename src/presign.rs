@@ -1,10 +1,8 @@
 //! Presigned URLs (AWS Signature Version 4 in the query): what a client may do with one object in storage,
 //! for a limited time, without a key of storage.
 //!
-//! Pure: the moment is an argument, and nothing is sent. Steps and names are those of Amazon's reference,
+//! Pure: the time is an argument, and nothing is sent. Steps and names are those of Amazon's reference,
 //! "Authenticating Requests: Using Query Parameters".
-
-use std::fmt::Write;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -15,6 +13,7 @@ use crate::domain::percent::{encode_path, encode_value};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::Filename;
 use crate::error::ApiError;
+use crate::hex::hex;
 
 /// The longest life that S3 gives a signature: 7 days, in seconds.
 pub const LONGEST_SIGNATURE_SECONDS: u64 = 604_800;
@@ -168,13 +167,4 @@ fn hmac(key: &[u8], message: &str) -> Vec<u8> {
             mac.finalize().into_bytes().to_vec()
         },
     )
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -12,9 +12,10 @@ use std::collections::VecDeque;
 use serde::Serialize;
 
 use crate::config::{SweepOrphans, SweepSettings};
-use crate::domain::ids::AssetUploadId;
+use crate::domain::ids::{AssetUploadId, OBJECT_PREFIX};
 use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
+use crate::platform::{OWNER_KEY, Platform};
 use crate::presign::LONGEST_SIGNATURE_SECONDS;
 use crate::store::Operation;
 use crate::store::sweep::{
@@ -41,45 +42,19 @@ const MAX_FAILED_REMOVALS: u32 = 24;
 /// Keys named in a problem.
 const NAMED_KEYS: usize = 10;
 
-/// Where the sweeper works.
-#[allow(async_fn_in_trait, reason = "a Worker has one thread, so nobody needs the futures to be Send")]
-pub trait Storage {
-    /// Objects listed or removed at a time: as many as R2 lists or deletes in one call.
-    const PAGE: u32 = 1_000;
+/// How much a run takes on at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageSize {
+    /// Objects listed or removed in one call: 1,000 is the most that R2 takes.
+    pub objects: u32,
     /// Pages of each kind that a run handles before it turns to the next duty.
-    const PAGES: u32 = 5;
-
-    /// Runs one transaction.
-    async fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, ApiError>;
-    /// Lists at most `limit` objects in the order of their keys, from behind the key `after`.
-    async fn list(&self, after: &str, limit: u32) -> Result<Page, ApiError>;
-    /// Deletes objects, at most `PAGE`; one that does not exist is no error.
-    async fn delete(&self, keys: &[String]) -> Result<(), ApiError>;
-    /// The id of the database that the bucket belongs to, as the bucket says; `database_id`, which is written
-    /// there, where it says none.
-    async fn owner(&self, database_id: &str) -> Result<String, ApiError>;
-    /// Statements that were sent to the database in this run, repeats included.
-    fn statements(&self) -> u32;
-    /// Milliseconds since the run began.
-    fn elapsed_ms(&self) -> u64;
+    pub pages: u32,
 }
 
-/// A page of a list of objects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// The objects, in the order of their keys.
-    pub objects: Vec<Listed>,
-    /// Whether there are more behind the last one.
-    pub truncated: bool,
-}
-
-/// A listed object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Its key.
-    pub key: String,
-    /// When it was stored.
-    pub uploaded_at: Timestamp,
+impl Default for PageSize {
+    fn default() -> Self {
+        Self { objects: 1_000, pages: 5 }
+    }
 }
 
 /// What a run has done; for the log.
@@ -108,17 +83,26 @@ pub struct Report {
 
 /// Runs once, as of `now`. Whatever fails is among the problems of the report; all that was done stays done, and
 /// the next run goes on from there.
-pub async fn sweep<S: Storage>(storage: &S, now: Timestamp, settings: SweepSettings) -> Report {
+pub async fn sweep<P: Platform>(
+    platform: &P,
+    now: Timestamp,
+    settings: SweepSettings,
+    size: PageSize,
+) -> Report {
     let (report, orphans) = Default::default();
-    let mut run = Run { storage, now, settings, report, orphans, too_many: None, ended: false };
+    let started = platform.now();
+    let mut run =
+        Run { platform, started, now, settings, size, report, orphans, too_many: None, ended: false };
     while run.round().await && !run.ended {}
     run.finish()
 }
 
-struct Run<'a, S> {
-    storage: &'a S,
+struct Run<'a, P> {
+    platform: &'a P,
+    started: Timestamp,
     now: Timestamp,
     settings: SweepSettings,
+    size: PageSize,
     report: Report,
     /// Objects found for the first time to belong to nothing.
     orphans: Vec<AssetUploadId>,
@@ -129,12 +113,12 @@ struct Run<'a, S> {
     ended: bool,
 }
 
-impl<S: Storage> Run<'_, S> {
+impl<P: Platform> Run<'_, P> {
     /// Does every duty once: at most 33 statements where all goes well. Whether there is more to do.
     async fn round(&mut self) -> bool {
         let Some(progress) = self.begin().await else { return false };
-        let owner = self.storage.owner(&progress.database_id).await;
-        let owner = self.noted(owner);
+        let owner = self.platform.bucket_owner(&progress.database_id).await;
+        let owner = self.reported(owner);
         // In a copy of a database an upload may be pending that was confirmed in the original, whose bucket this is.
         if let Some(owner) = owner.as_ref().filter(|owner| **owner != progress.database_id) {
             self.report.problems.push(format!(
@@ -169,37 +153,40 @@ impl<S: Storage> Run<'_, S> {
     async fn run<O: Operation>(&mut self, operation: &O) -> Option<O::Output> {
         // Each transaction is sent up to three times.
         let needed = u32::try_from(operation.statements().len()).unwrap_or(u32::MAX).saturating_mul(3);
-        if self.storage.statements().saturating_add(needed) > self.settings.max_statements {
+        if self.platform.usage().statements.saturating_add(needed) > self.settings.max_statements {
             self.ended = true;
             return None;
         }
-        let output = self.storage.run(operation).await;
-        self.noted(output)
+        let rows = self.platform.transact(&operation.statements()).await;
+        let output = rows.map_err(ApiError::from).and_then(|rows| operation.decode(&rows));
+        self.reported(output)
     }
 
     /// Whether something new may be begun. What has been done is always noted.
     fn has_time(&mut self) -> bool {
-        self.ended |= self.storage.elapsed_ms() >= MAX_RUN_MS;
-        self.storage.elapsed_ms() < MAX_RUN_MS
+        let elapsed_ms = u64::try_from(self.platform.now().0 - self.started.0).unwrap_or_default();
+        let has_time = elapsed_ms < MAX_RUN_MS;
+        self.ended |= !has_time;
+        has_time
     }
 
     /// The value; `None` where it is an error, which is put into the report.
-    fn noted<T>(&mut self, result: Result<T, ApiError>) -> Option<T> {
+    fn reported<T>(&mut self, result: Result<T, impl Into<ApiError>>) -> Option<T> {
         self.ended |= result.is_err();
-        result.map_err(|error| self.report.problems.push(log_text(&error))).ok()
+        result.map_err(|error| self.report.problems.push(log_text(&error.into()))).ok()
     }
 
     async fn begin(&mut self) -> Option<Progress> {
         let begin = Begin {
             removed_before: self.now.minus_seconds(SETTLE_SECONDS),
             keep_orphans: self.settings.orphans != SweepOrphans::None,
-            limit: S::PAGE * S::PAGES * 2,
+            limit: self.size.objects * self.size.pages * 2,
         };
         self.run(&begin).await
     }
 
     async fn retire_sessions(&mut self, since: Timestamp) -> Option<bool> {
-        let limit = S::PAGE * S::PAGES;
+        let limit = self.size.objects * self.size.pages;
         let due = self.now.minus_seconds(GRACE_SECONDS);
         let retired = self.run(&Retire { since, due, limit }).await?;
         self.report.sessions_checked += retired.checked;
@@ -209,7 +196,7 @@ impl<S: Storage> Run<'_, S> {
 
     async fn retire_orphans(&mut self, progress: Progress) -> Option<bool> {
         let more = self.compare_objects(progress).await?;
-        let limit = S::PAGE * S::PAGES;
+        let limit = self.size.objects * self.size.pages;
         let retire = RetireOrphans {
             noted_before: self.now.minus_seconds(ORPHAN_NOTICE_SECONDS),
             few: FEW_ORPHANS,
@@ -232,12 +219,12 @@ impl<S: Storage> Run<'_, S> {
     async fn compare_objects(&mut self, progress: Progress) -> Option<bool> {
         let due = self.now.minus_seconds(GRACE_SECONDS);
         let mut from = progress.object_key;
-        for _ in 0..S::PAGES {
+        for _ in 0..self.size.pages {
             if !self.has_time() {
                 break;
             }
-            let page = self.storage.list(&from, S::PAGE).await;
-            let page = self.noted(page)?;
+            let page = self.platform.list_objects(OBJECT_PREFIX, &from, self.size.objects).await;
+            let page = self.reported(page)?;
             let (mut ids, mut listed) = (Vec::new(), 0);
             for object in &page.objects {
                 match AssetUploadId::of_object(&object.key) {
@@ -265,10 +252,10 @@ impl<S: Storage> Run<'_, S> {
     /// Removes the objects of retired uploads. A removal that fails is tried again in halves, behind all others,
     /// so that one bad key holds up no more than itself.
     async fn remove_objects(&mut self) -> Option<bool> {
-        let limit = S::PAGE * S::PAGES * 2;
+        let limit = self.size.objects * self.size.pages * 2;
         let ids = self.run(&NextRemovals { now: self.now, limit }).await?;
         let full = ids.len() == limit as usize;
-        let mut pages = ids.chunks(S::PAGE as usize);
+        let mut pages = ids.chunks(self.size.objects as usize);
         let mut removed = Vec::new();
         let mut failed = FailedRemovals::default();
         while failed.count < MAX_FAILED_REMOVALS && self.has_time() {
@@ -276,11 +263,11 @@ impl<S: Storage> Run<'_, S> {
                 break;
             };
             let object_keys: Vec<String> = batch.iter().map(AssetUploadId::object_key).collect();
-            match self.storage.delete(&object_keys).await {
+            match self.platform.delete_objects(&object_keys).await {
                 Ok(()) => removed.extend(batch),
-                Err(error) => failed.note(batch, log_text(&error)),
+                Err(error) => failed.note(batch, log_text(&error.into())),
             }
-            if removed.len() >= S::PAGE as usize {
+            if removed.len() >= self.size.objects as usize {
                 self.note_removals(std::mem::take(&mut removed)).await;
             }
         }
@@ -341,9 +328,6 @@ impl FailedRemovals {
         }
     }
 }
-
-/// The object that carries the id of the bucket's database; outside the prefix of uploads.
-pub const OWNER_KEY: &str = "asset-uploads-database-id";
 
 fn keys(ids: &[AssetUploadId]) -> String {
     let mut text = ids.iter().take(NAMED_KEYS).map(AssetUploadId::object_key).collect::<Vec<_>>().join(", ");

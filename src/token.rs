@@ -5,7 +5,7 @@
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use sha2::{Digest, Sha256};
 
-use crate::presign::hex;
+use crate::hex::hex;
 
 const PREFIX: &str = "au_";
 const LENGTH: usize = 52;

@@ -8,7 +8,7 @@ mod sqlite;
 
 use asset_uploads::domain::ids::OrganizationId;
 use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::error::{ApiError, Refusal};
+use asset_uploads::error::{ApiError, AuthError};
 use asset_uploads::store::rights::{Caller, CheckRights, Permission};
 use asset_uploads::token::TokenHash;
 use operator::{ORG, OTHER, USER, apply, made, now, office, only, text};
@@ -33,7 +33,7 @@ fn may(conn: &Connection, token: &str, org: Option<&str>, permission: Permission
         now: Timestamp(now(conn) + 1000),
         permission,
     };
-    run(conn, &CheckRights { caller, organization_readable: true })
+    run(conn, &CheckRights { caller })
 }
 
 #[test]
@@ -44,9 +44,12 @@ fn a_key_is_shown_once_and_works() {
     let hash = TokenHash::of(token).unwrap();
     assert!(!sql.contains("au_") && !sql.contains(&token[3..]), "{sql}");
     assert!(sql.contains(&format!("'{}'", hash.as_str())), "{sql}");
-    assert_eq!(may(&conn, token, None, Permission::Write), Err(ApiError::Refused(Refusal::Unauthorized)));
+    assert_eq!(
+        may(&conn, token, None, Permission::AssetsWrite),
+        Err(ApiError::Auth(AuthError::Unauthorized))
+    );
     conn.execute_batch(&sql).unwrap();
-    assert_eq!(may(&conn, token, None, Permission::Write), Ok(()));
+    assert_eq!(may(&conn, token, None, Permission::AssetsWrite), Ok(()));
 
     let columns = "token_hash, user_id, org_id, impersonator_id, name, expires_at, revoked_at, id";
     let [rest @ .., Text(id)] = &only(&conn, &format!("SELECT {columns} FROM api_keys"))[..] else {
@@ -72,14 +75,14 @@ fn a_key_may_be_bound_lent_and_limited() {
     apply(&conn, &["add-member", OTHER, USER, "editor"]);
 
     let told = apply(&conn, &["create-key", USER, "--name", "bound", "--org", ORG]);
-    assert_eq!(may(&conn, token(&told), None, Permission::Write), Ok(()));
-    let elsewhere = may(&conn, token(&told), Some(OTHER), Permission::Write);
-    assert_eq!(elsewhere, Err(ApiError::Refused(Refusal::OrganizationMembershipRequired)));
+    assert_eq!(may(&conn, token(&told), None, Permission::AssetsWrite), Ok(()));
+    let elsewhere = may(&conn, token(&told), Some(OTHER), Permission::AssetsWrite);
+    assert_eq!(elsewhere, Err(ApiError::Auth(AuthError::OrganizationMembershipRequired)));
 
     let told = apply(&conn, &["create-key", USER, "--name", "lent", "--org", ORG, "--impersonator", OTHER]);
-    assert_eq!(may(&conn, token(&told), None, Permission::Read), Ok(()));
-    let write = may(&conn, token(&told), None, Permission::Write);
-    assert_eq!(write, Err(ApiError::Refused(Refusal::ImpersonationReadOnly)));
+    assert_eq!(may(&conn, token(&told), None, Permission::AssetsRead), Ok(()));
+    let write = may(&conn, token(&told), None, Permission::AssetsWrite);
+    assert_eq!(write, Err(ApiError::Auth(AuthError::ImpersonationReadOnly)));
 
     apply(&conn, &["create-key", USER, "--name", "limited", "--expires-in-days", "30"]);
     let life = "SELECT expires_at - created_at FROM api_keys WHERE name = 'limited'";
@@ -95,9 +98,9 @@ fn a_revoked_key_is_useless_from_then_on() {
     let (sql, _) = made(&["revoke-key", id]);
     let shown = only(&conn, &sql);
     assert_eq!(shown[..2], [text(id), text("laptop")]);
-    let unauthorized = Err(ApiError::Refused(Refusal::Unauthorized));
-    assert_eq!(may(&conn, token(&told), None, Permission::Read), unauthorized);
-    assert_eq!(may(&conn, token(&kept), None, Permission::Read), Ok(()));
+    let unauthorized = Err(ApiError::Auth(AuthError::Unauthorized));
+    assert_eq!(may(&conn, token(&told), None, Permission::AssetsRead), unauthorized);
+    assert_eq!(may(&conn, token(&kept), None, Permission::AssetsRead), Ok(()));
 
     // Again, it stays revoked from the first time on; an unknown one shows no row.
     conn.execute("UPDATE api_keys SET revoked_at = 1 WHERE revoked_at IS NOT NULL", []).unwrap();
@@ -107,8 +110,8 @@ fn a_revoked_key_is_useless_from_then_on() {
     assert_eq!(rows(&conn, &sql), Vec::<Vec<(String, Value)>>::new());
 }
 
-fn denied(refusal: Refusal) -> Result<(), ApiError> {
-    Err(ApiError::Refused(refusal))
+fn denied(refusal: AuthError) -> Result<(), ApiError> {
+    Err(ApiError::Auth(refusal))
 }
 
 #[test]
@@ -118,12 +121,12 @@ fn a_removed_member_keeps_no_rights_there() {
     apply(&conn, &["add-member", OTHER, USER, "editor"]);
     let free = apply(&conn, &["create-key", USER, "--name", "free"]);
     let bound = apply(&conn, &["create-key", USER, "--name", "bound", "--org", ORG]);
-    assert_eq!(may(&conn, token(&free), Some(ORG), Permission::Write), Ok(()));
-    assert_eq!(may(&conn, token(&bound), None, Permission::Write), Ok(()));
+    assert_eq!(may(&conn, token(&free), Some(ORG), Permission::AssetsWrite), Ok(()));
+    assert_eq!(may(&conn, token(&bound), None, Permission::AssetsWrite), Ok(()));
 
     apply(&conn, &["remove-member", ORG, USER]);
-    let no_member = || denied(Refusal::OrganizationMembershipRequired);
-    for permission in [Permission::Read, Permission::Write] {
+    let no_member = || denied(AuthError::OrganizationMembershipRequired);
+    for permission in [Permission::AssetsRead, Permission::AssetsWrite] {
         assert_eq!(may(&conn, token(&free), Some(ORG), permission), no_member());
         assert_eq!(may(&conn, token(&bound), None, permission), no_member());
         assert_eq!(may(&conn, token(&bound), Some(OTHER), permission), no_member());
@@ -133,7 +136,7 @@ fn a_removed_member_keeps_no_rights_there() {
     }
 
     apply(&conn, &["remove-member", OTHER, USER]);
-    assert_eq!(may(&conn, token(&free), None, Permission::Read), no_member());
+    assert_eq!(may(&conn, token(&free), None, Permission::AssetsRead), no_member());
 }
 
 #[test]
@@ -141,11 +144,14 @@ fn a_role_that_is_set_decides_from_then_on() {
     let conn = office();
     let told = apply(&conn, &["create-key", USER, "--name", "laptop"]);
     let may = |permission| may(&conn, token(&told), None, permission);
-    assert_eq!(may(Permission::Write), Ok(()));
+    assert_eq!(may(Permission::AssetsWrite), Ok(()));
     apply(&conn, &["set-role", ORG, USER, "viewer"]);
-    assert_eq!([may(Permission::Read), may(Permission::Write)], [Ok(()), denied(Refusal::PermissionDenied)]);
+    assert_eq!(
+        [may(Permission::AssetsRead), may(Permission::AssetsWrite)],
+        [Ok(()), denied(AuthError::PermissionDenied)]
+    );
     apply(&conn, &["set-role", ORG, USER, "owner"]);
-    assert_eq!(may(Permission::Write), Ok(()));
+    assert_eq!(may(Permission::AssetsWrite), Ok(()));
 }
 
 #[test]
@@ -158,12 +164,12 @@ fn a_disabled_user_may_nothing_until_enabled() {
     let others = apply(&conn, &["create-key", OTHER, "--name", "laptop"]);
 
     apply(&conn, &["disable-user", USER]);
-    assert_eq!(may(&conn, token(&mine), None, Permission::Read), denied(Refusal::Unauthorized));
-    assert_eq!(may(&conn, token(&others), None, Permission::Write), Ok(()));
+    assert_eq!(may(&conn, token(&mine), None, Permission::AssetsRead), denied(AuthError::Unauthorized));
+    assert_eq!(may(&conn, token(&others), None, Permission::AssetsWrite), Ok(()));
 
     apply(&conn, &["enable-user", USER]);
-    assert_eq!(may(&conn, token(&mine), None, Permission::Write), Ok(()));
-    assert_eq!(may(&conn, token(&revoked), None, Permission::Read), denied(Refusal::Unauthorized));
+    assert_eq!(may(&conn, token(&mine), None, Permission::AssetsWrite), Ok(()));
+    assert_eq!(may(&conn, token(&revoked), None, Permission::AssetsRead), denied(AuthError::Unauthorized));
 }
 
 #[test]
@@ -173,7 +179,7 @@ fn a_user_may_act_once_the_address_is_verified() {
     apply(&conn, &["create-user", "cleo@example.com", "--id", late, "--unverified"]);
     apply(&conn, &["add-member", ORG, late, "editor"]);
     let told = apply(&conn, &["create-key", late, "--name", "laptop"]);
-    assert_eq!(may(&conn, token(&told), None, Permission::Read), denied(Refusal::EmailNotVerified));
+    assert_eq!(may(&conn, token(&told), None, Permission::AssetsRead), denied(AuthError::EmailNotVerified));
     apply(&conn, &["verify-email", late]);
-    assert_eq!(may(&conn, token(&told), None, Permission::Write), Ok(()));
+    assert_eq!(may(&conn, token(&told), None, Permission::AssetsWrite), Ok(()));
 }

@@ -5,7 +5,7 @@ mod sqlite;
 use asset_uploads::domain::asset::Asset;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::{ObjectState, StoredObject};
-use asset_uploads::error::{ApiError, Refusal};
+use asset_uploads::error::{ApiError, AuthError};
 use asset_uploads::store::confirm::{Confirm, Confirmed};
 use asset_uploads::store::rights::Identity;
 use rusqlite::types::Value::{Integer, Null, Text};
@@ -78,10 +78,10 @@ fn another_organizations_session_is_as_unknown_as_none() {
     // Nor does naming the organization help who is not in it.
     let mut pushy = confirm(&outsider, upload);
     pushy.caller.organization = Some(org);
-    refuses(&conn, &pushy, &ApiError::Refused(Refusal::OrganizationMembershipRequired));
+    refuses(&conn, &pushy, &ApiError::Auth(AuthError::OrganizationMembershipRequired));
     // A member of both has to name the right one.
     sqlite::join(&conn, &outsider.user, org, Some("editor"));
-    refuses(&conn, &confirm(&outsider, upload), &ApiError::Refused(Refusal::OrganizationMembershipRequired));
+    refuses(&conn, &confirm(&outsider, upload), &ApiError::Auth(AuthError::OrganizationMembershipRequired));
     assert_eq!(run(&conn, &pushy), made(asset_of(org, upload, &outsider, None), &outsider, false));
 }
 
@@ -89,7 +89,7 @@ fn another_organizations_session_is_as_unknown_as_none() {
 fn a_viewer_may_not_confirm() {
     let (conn, org, _, upload) = studio();
     let viewer = sqlite::viewer(&conn, org);
-    refuses(&conn, &confirm(&viewer, upload), &ApiError::Refused(Refusal::PermissionDenied));
+    refuses(&conn, &confirm(&viewer, upload), &ApiError::Auth(AuthError::PermissionDenied));
 }
 
 #[test]

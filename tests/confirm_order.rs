@@ -181,7 +181,7 @@ fn play(stage: &Stage, case: Case) -> (&'static str, i64) {
         reject_mismatch: case.reject_mismatch,
     };
     let operation = Confirm {
-        caller: if case.may_write { editor } else { viewer }.asks_to(Permission::Write),
+        caller: if case.may_write { editor } else { viewer }.asks_to(Permission::AssetsWrite),
         asset_upload_id: upload,
         folder_id: match case.folder {
             Folder::None => None,
@@ -218,7 +218,7 @@ fn play(stage: &Stage, case: Case) -> (&'static str, i64) {
             "needs declared type"
         }
         Err(ApiError::Internal(detail)) => panic!("{case:?}: {detail}"),
-        Err(error) => error.status_and_code().1,
+        Err(error) => error.code().as_str(),
     };
     conn.execute_batch("DELETE FROM assets; DELETE FROM asset_uploads").unwrap();
     (word, grown)

@@ -66,7 +66,7 @@ fn a_replay_is_the_same_users() {
     let elsewhere = sqlite::folder(&conn, org, &editor, None);
     for folder_id in [None, Some(elsewhere)] {
         let theirs = Confirm { folder_id, ..keyed(&colleague, upload, "k1") };
-        refuses(&conn, &theirs, &ApiError::AssetUploadAlreadyConfirmed(upload));
+        refuses(&conn, &theirs, &ApiError::AssetUploadAlreadyConfirmed(upload.to_string()));
     }
 }
 
@@ -95,7 +95,7 @@ fn a_replay_of_a_deleted_asset_finds_none() {
     let other = Confirm { folder_id: Some(sqlite::nobodys_folder()), ..keyed(&editor, upload, "k1") };
     lists(&conn, &other, "VALIDATION_ERROR", &reused());
     // To everybody else it is confirmed, as before.
-    let already = ApiError::AssetUploadAlreadyConfirmed(upload);
+    let already = ApiError::AssetUploadAlreadyConfirmed(upload.to_string());
     refuses(&conn, &confirm(&editor, upload), &already);
     refuses(&conn, &keyed(&sqlite::editor(&conn, org), upload, "k1"), &already);
 }
@@ -129,7 +129,7 @@ fn what_was_confirmed_before_the_migration_is_replayed() {
         let other = Confirm { folder_id: Some(moved), ..keyed(&editor, upload, "k1") };
         lists(&conn, &other, "VALIDATION_ERROR", &reused());
     }
-    refuses(&conn, &confirm(&editor, keyless), &ApiError::AssetUploadAlreadyConfirmed(keyless));
+    refuses(&conn, &confirm(&editor, keyless), &ApiError::AssetUploadAlreadyConfirmed(keyless.to_string()));
 }
 
 fn reused() -> serde_json::Value {
@@ -162,7 +162,7 @@ fn a_repeat_without_the_key_names_the_asset_that_exists() {
     let (conn, _, editor, upload) = studio();
     run(&conn, &keyed(&editor, upload, "k1")).unwrap();
 
-    let already = ApiError::AssetUploadAlreadyConfirmed(upload);
+    let already = ApiError::AssetUploadAlreadyConfirmed(upload.to_string());
     refuses(&conn, &confirm(&editor, upload), &already);
     refuses(&conn, &keyed(&editor, upload, "k2"), &already);
     // Keys are compared as they are: K1 is not k1.
@@ -175,7 +175,7 @@ fn of_many_confirmations_one_succeeds() {
     let answers: Vec<_> = (0..20).map(|_| run(&conn, &confirm(&editor, upload))).collect();
     assert!(matches!(answers[0], Ok(Confirmed::Asset { replayed: false, .. })), "{:?}", answers[0]);
     for answer in &answers[1..] {
-        assert_eq!(answer, &Err(ApiError::AssetUploadAlreadyConfirmed(upload)));
+        assert_eq!(answer, &Err(ApiError::AssetUploadAlreadyConfirmed(upload.to_string())));
     }
     assert_eq!(sqlite::assets(&conn), 1);
 }

@@ -1,48 +1,57 @@
 //! Reading a confirmation's path, headers and body: what is accepted, what is 400, and what is 422
-//! with every fault at once.
+//! with every error at once.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests")]
 
+mod requests;
+
+use asset_uploads::api::confirmations::Confirm;
 use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
 use asset_uploads::error::ApiError;
-use asset_uploads::wire::{Body, ConfirmAssetUploadRequest, Head, MAX_BODY_BYTES};
+use asset_uploads::http::request::{Body, MAX_BODY_BYTES, RequestHeaders};
 use serde_json::{Value, json};
 
 const UPLOAD: &str = "018f4d2e-7c4b-7a35-9c1f-0242ac120001";
 const FOLDER: &str = "018f4d2e-7c4b-7a35-9c1f-0242ac120002";
 const ORG: &str = "018f4d2e-7c4b-7a35-9c1f-0242ac120003";
 
-fn json_head() -> Head {
-    Head { content_type: Some("application/json".to_owned()), ..Head::default() }
+fn json_headers() -> RequestHeaders {
+    RequestHeaders { content_type: Some("application/json".to_owned()), ..RequestHeaders::default() }
 }
 
-fn parse(body: impl Into<Vec<u8>>) -> Result<ConfirmAssetUploadRequest, ApiError> {
-    ConfirmAssetUploadRequest::parse(UPLOAD, &json_head(), &Body::Bytes(body.into()))
+type Read = Result<(Confirm, Option<OrganizationId>), ApiError>;
+
+fn parse_all(id: &str, headers: &RequestHeaders, body: Body) -> Read {
+    requests::parse(id, "", headers, &body, &requests::config(&[]))
 }
 
-fn request(folder_id: Option<&str>) -> ConfirmAssetUploadRequest {
-    ConfirmAssetUploadRequest {
+fn parse(body: impl Into<Vec<u8>>) -> Read {
+    parse_all(UPLOAD, &json_headers(), Body::Bytes(body.into()))
+}
+
+fn request(folder_id: Option<&str>) -> (Confirm, Option<OrganizationId>) {
+    let confirm = Confirm {
         asset_upload_id: AssetUploadId::parse(UPLOAD).unwrap(),
-        organization: None,
         idempotency_key: None,
         folder_id: folder_id.map(|id| FolderId::parse(id).unwrap()),
-    }
+    };
+    (confirm, None)
 }
 
-/// `errors` of a refusal that is a 422.
-fn faults(result: Result<ConfirmAssetUploadRequest, ApiError>) -> Value {
+/// `errors` of a 422.
+fn errors(result: Read) -> Value {
     let error = result.unwrap_err();
-    assert_eq!(error.status_and_code(), (422, "VALIDATION_ERROR"));
+    assert_eq!((error.code().status(), error.code().as_str()), (422, "VALIDATION_ERROR"));
     serde_json::from_str::<Value>(&error.body()).unwrap()["errors"].clone()
 }
 
-fn uuid_fault(loc: [&str; 2]) -> Value {
+fn uuid_error(loc: [&str; 2]) -> Value {
     json!({"loc": loc, "type": "uuid_parsing",
         "msg": "Must be a UUID such as 018f4d2e-7c4b-7a35-9c1f-0242ac120002."})
 }
 
-fn string_fault() -> Value {
+fn string_error() -> Value {
     json!({"loc": ["body", "folder_id"], "type": "string_type",
         "msg": "Must be a string holding a UUID, or null."})
 }
@@ -82,17 +91,14 @@ fn well_formed_bodies_are_read() {
 
 #[test]
 fn headers_are_read() {
-    let head = Head {
+    let headers = RequestHeaders {
         organization: Some(ORG.to_uppercase()),
         idempotency_key: Some("order-17~!".to_owned()),
-        ..json_head()
+        ..json_headers()
     };
-    let expected = ConfirmAssetUploadRequest {
-        organization: OrganizationId::parse(ORG),
-        idempotency_key: IdempotencyKey::parse("order-17~!"),
-        ..request(None)
-    };
-    let read = ConfirmAssetUploadRequest::parse(&UPLOAD.to_uppercase(), &head, &Body::Bytes(b"{}".to_vec()));
+    let confirm = Confirm { idempotency_key: IdempotencyKey::parse("order-17~!"), ..request(None).0 };
+    let expected = (confirm, OrganizationId::parse(ORG));
+    let read = parse_all(&UPLOAD.to_uppercase(), &headers, Body::Bytes(b"{}".to_vec()));
     assert_eq!(read, Ok(expected));
 }
 
@@ -141,10 +147,10 @@ fn what_is_no_json_object_is_a_bad_request() {
 #[test]
 fn depth_costs_nothing() {
     let deep = "[".repeat(30_000) + &"]".repeat(30_000);
-    assert_eq!(faults(parse(format!(r#"{{"folder_id":{deep}}}"#))), json!([string_fault()]));
-    assert_eq!(faults(parse(format!(r#"{{"a":{deep}}}"#))), json!([unknown("a")]));
+    assert_eq!(errors(parse(format!(r#"{{"folder_id":{deep}}}"#))), json!([string_error()]));
+    assert_eq!(errors(parse(format!(r#"{{"a":{deep}}}"#))), json!([unknown("a")]));
     let objects = r#"{"a":"#.repeat(10_000) + "1" + &"}".repeat(10_000);
-    assert_eq!(faults(parse(objects)), json!([unknown("a")]));
+    assert_eq!(errors(parse(objects)), json!([unknown("a")]));
 }
 
 #[test]
@@ -164,17 +170,18 @@ fn bytes_that_are_no_utf_8_are_a_bad_request() {
 }
 
 #[test]
-fn an_absent_body_is_a_fault_whatever_its_type() {
+fn an_absent_body_is_an_error_whatever_its_type() {
     for content_type in [None, Some("application/json"), Some("text/plain")] {
-        let head = Head { content_type: content_type.map(str::to_owned), ..Head::default() };
-        let read = ConfirmAssetUploadRequest::parse(UPLOAD, &head, &Body::Bytes(Vec::new()));
-        assert_eq!(faults(read), missing(), "{content_type:?}");
+        let headers =
+            RequestHeaders { content_type: content_type.map(str::to_owned), ..RequestHeaders::default() };
+        let read = parse_all(UPLOAD, &headers, Body::Bytes(Vec::new()));
+        assert_eq!(errors(read), missing(), "{content_type:?}");
     }
 }
 
 #[test]
 fn a_body_that_did_not_arrive_is_a_bad_request() {
-    let read = |body| ConfirmAssetUploadRequest::parse("no id", &json_head(), &body);
+    let read = |body| parse_all("no id", &json_headers(), body);
     let too_large = ApiError::BadRequest("The body is over 64 KiB; send a smaller one.");
     assert_eq!(read(Body::TooLarge), Err(too_large));
     let broken = ApiError::BadRequest("The body did not arrive whole; send the request again.");
@@ -185,8 +192,9 @@ fn a_body_that_did_not_arrive_is_a_bad_request() {
 #[test]
 fn only_json_is_taken_for_json() {
     let read = |content_type: Option<&str>| {
-        let head = Head { content_type: content_type.map(str::to_owned), ..Head::default() };
-        ConfirmAssetUploadRequest::parse(UPLOAD, &head, &Body::Bytes(b"{}".to_vec()))
+        let headers =
+            RequestHeaders { content_type: content_type.map(str::to_owned), ..RequestHeaders::default() };
+        parse_all(UPLOAD, &headers, Body::Bytes(b"{}".to_vec()))
     };
     for good in [
         "application/json",
@@ -219,9 +227,9 @@ fn only_json_is_taken_for_json() {
 #[test]
 fn a_folder_is_a_uuid_in_a_string_or_null() {
     for value in ["1", "1e400", "true", "false", "[]", "{}", "{\"a\":null}", "-0"] {
-        assert_eq!(faults(parse(format!(r#"{{"folder_id":{value}}}"#))), json!([string_fault()]), "{value}");
+        assert_eq!(errors(parse(format!(r#"{{"folder_id":{value}}}"#))), json!([string_error()]), "{value}");
     }
-    let fault = json!([uuid_fault(["body", "folder_id"])]);
+    let error = json!([uuid_error(["body", "folder_id"])]);
     let padded = format!(" {FOLDER}");
     let nul = format!("{FOLDER}\\u0000");
     for value in [
@@ -237,79 +245,79 @@ fn a_folder_is_a_uuid_in_a_string_or_null() {
         "\\u0000",
         &"9".repeat(60_000),
     ] {
-        assert_eq!(faults(parse(format!(r#"{{"folder_id":"{value}"}}"#))), fault, "{value:.40}");
+        assert_eq!(errors(parse(format!(r#"{{"folder_id":"{value}"}}"#))), error, "{value:.40}");
     }
 }
 
 #[test]
-fn every_fault_is_listed_at_once() {
-    let head = Head {
+fn every_error_is_listed_at_once() {
+    let headers = RequestHeaders {
         organization: Some("acme".to_owned()),
         idempotency_key: Some("not one".to_owned()),
-        ..json_head()
+        ..json_headers()
     };
     let body = Body::Bytes(br#"{"folder":"x","folder_id":"y","Folder_id":null,"folder":2}"#.to_vec());
-    let key_fault = json!({"loc": ["header", "Idempotency-Key"],
+    let key_error = json!({"loc": ["header", "Idempotency-Key"],
         "msg": "Must be 1 to 255 visible ASCII characters.", "type": "idempotency_key"});
     let rest =
-        [uuid_fault(["path", "asset_upload_id"]), uuid_fault(["header", "X-Organization-Id"]), key_fault];
+        [uuid_error(["path", "asset_upload_id"]), key_error, uuid_error(["header", "X-Organization-Id"])];
     let in_body = [
         unknown("folder"),
-        uuid_fault(["body", "folder_id"]),
+        uuid_error(["body", "folder_id"]),
         unknown("Folder_id"),
         unknown("folder"),
         duplicate("folder"),
     ];
     let expected: Vec<Value> = in_body.into_iter().chain(rest.clone()).collect();
-    assert_eq!(faults(ConfirmAssetUploadRequest::parse("7", &head, &body)), json!(expected));
+    assert_eq!(errors(parse_all("7", &headers, body)), json!(expected));
     // Without a body the others are still told.
     let empty = Body::Bytes(Vec::new());
     let mut expected = missing().as_array().unwrap().clone();
     expected.extend(rest);
-    assert_eq!(faults(ConfirmAssetUploadRequest::parse("7", &head, &empty)), json!(expected));
+    assert_eq!(errors(parse_all("7", &headers, empty)), json!(expected));
 }
 
 #[test]
 fn header_values_at_their_limits() {
     let with_key = |key: String| {
-        let head = Head { idempotency_key: Some(key), ..json_head() };
-        ConfirmAssetUploadRequest::parse(UPLOAD, &head, &Body::Bytes(b"{}".to_vec()))
+        let headers = RequestHeaders { idempotency_key: Some(key), ..json_headers() };
+        parse_all(UPLOAD, &headers, Body::Bytes(b"{}".to_vec()))
     };
     for good in ["k".to_owned(), "k".repeat(255)] {
-        assert_eq!(with_key(good.clone()).unwrap().idempotency_key, IdempotencyKey::parse(&good));
+        assert_eq!(with_key(good.clone()).unwrap().0.idempotency_key, IdempotencyKey::parse(&good));
     }
     for wrong in [String::new(), "k".repeat(256), "é".to_owned(), "a\u{7f}".to_owned(), "a b".to_owned()] {
-        assert_eq!(faults(with_key(wrong))[0]["loc"], json!(["header", "Idempotency-Key"]));
+        assert_eq!(errors(with_key(wrong))[0]["loc"], json!(["header", "Idempotency-Key"]));
     }
     for wrong in
         ["", "null", "{018f4d2e-7c4b-7a35-9c1f-0242ac120003}", "018f4d2e-7c4b-7a35-9c1f-0242ac120003, "]
     {
-        let head = Head { organization: Some(wrong.to_owned()), ..json_head() };
-        let read = ConfirmAssetUploadRequest::parse(UPLOAD, &head, &Body::Bytes(b"{}".to_vec()));
-        assert_eq!(faults(read), json!([uuid_fault(["header", "X-Organization-Id"])]));
+        let headers = RequestHeaders { organization: Some(wrong.to_owned()), ..json_headers() };
+        let read = parse_all(UPLOAD, &headers, Body::Bytes(b"{}".to_vec()));
+        assert_eq!(errors(read), json!([uuid_error(["header", "X-Organization-Id"])]));
     }
 }
 
 /// 64 KiB of unknown fields, each with an answer of its own, must not make an answer of a megabyte.
 #[test]
-fn the_first_hundred_faults_are_listed() {
+fn the_first_hundred_errors_are_listed() {
     let body = |count: usize| {
         let fields: Vec<String> = (0..count).map(|n| format!(r#""a{n}":1"#)).collect();
         format!("{{{}}}", fields.join(","))
     };
     for (count, listed) in [(99, 99), (100, 100), (101, 100), (7_000, 100)] {
         let expected: Vec<Value> = (0..listed).map(|n| unknown(&format!("a{n}"))).collect();
-        assert_eq!(faults(parse(body(count))), json!(expected), "{count}");
+        assert_eq!(errors(parse(body(count))), json!(expected), "{count}");
     }
 }
 
 #[test]
 fn repeated_names_are_told_once_and_long_ones_cut() {
     let twice = format!(r#"{{"folder_id":null,"folder\u005fid":"{FOLDER}","folder_id":null}}"#);
-    assert_eq!(faults(parse(twice)), json!([duplicate("folder_id")]));
+    assert_eq!(errors(parse(twice)), json!([duplicate("folder_id")]));
     let long = "é".repeat(5_000);
     let expected = json!([unknown(&"é".repeat(100))]);
-    assert_eq!(faults(parse(format!(r#"{{"{long}":1}}"#))), expected);
-    assert_eq!(faults(parse(r#"{"a\u0000\n":1}"#)), json!([unknown("a\0\n")]));
-    assert_eq!(faults(parse(r#"{"__proto__":{},"":1}"#)), json!([unknown("__proto__"), unknown("")]));
+    assert_eq!(errors(parse(format!(r#"{{"{long}":1}}"#))), expected);
+    assert_eq!(errors(parse(r#"{"a\u0000\n":1}"#)), json!([unknown("a\0\n")]));
+    assert_eq!(errors(parse(r#"{"__proto__":{},"":1}"#)), json!([unknown("__proto__"), unknown("")]));
 }

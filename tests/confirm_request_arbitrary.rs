@@ -1,15 +1,21 @@
 //! Reading a confirmation under arbitrary input: nothing unforeseen comes of it, and what is accepted is
 //! what another reading of the same JSON says.
 
+mod requests;
+
+use asset_uploads::api::confirmations::Confirm;
+use asset_uploads::config::Config;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
 use asset_uploads::error::ApiError;
-use asset_uploads::wire::{Body, ConfirmAssetUploadRequest, Head};
+use asset_uploads::http::request::{Body, RequestHeaders};
 use proptest::prelude::*;
 use serde_json::Value;
 
 const UPLOAD: &str = "018f4d2e-7c4b-7a35-9c1f-0242ac120001";
 const FOLDER: &str = "018f4d2e-7c4b-7a35-9c1f-0242ac120002";
 const ORG: &str = "018f4d2e-7c4b-7a35-9c1f-0242ac120003";
+
+static CONFIG: std::sync::LazyLock<Config> = std::sync::LazyLock::new(|| requests::config(&[]));
 
 /// JSON as clients make it, right and nearly right.
 fn json_text() -> impl Strategy<Value = String> {
@@ -60,21 +66,21 @@ proptest! {
             1 => "[\\[\\]{}\":,0-9a-z\\\\ ]{0,60}".prop_map(String::into_bytes),
         ],
     ) {
-        let head = Head { content_type, organization, idempotency_key };
-        match ConfirmAssetUploadRequest::parse(&id, &head, &Body::Bytes(bytes.clone())) {
-            Ok(read) => {
+        let headers = RequestHeaders { content_type, organization, idempotency_key };
+        match requests::parse::<Confirm>(&id, "", &headers, &Body::Bytes(bytes.clone()), &CONFIG) {
+            Ok((read, named)) => {
                 prop_assert_eq!(AssetUploadId::parse(&id), Some(read.asset_upload_id));
-                let organization = head.organization.as_deref().and_then(OrganizationId::parse);
-                prop_assert_eq!(organization, read.organization);
+                let organization = headers.organization.as_deref().and_then(OrganizationId::parse);
+                prop_assert_eq!(organization, named);
                 let key = read.idempotency_key.as_ref().map(|key| key.as_str().to_owned());
-                prop_assert_eq!(head.idempotency_key, key);
+                prop_assert_eq!(headers.idempotency_key, key);
                 let body: Value = serde_json::from_slice(&bytes).expect("it was accepted as JSON");
                 let members = body.as_object().expect("it was accepted as an object");
                 prop_assert!(members.keys().all(|name| name == "folder_id"));
                 let folder = members.get("folder_id").and_then(Value::as_str).and_then(FolderId::parse);
                 prop_assert_eq!(folder, read.folder_id);
             }
-            Err(ApiError::Validation(faults)) => prop_assert!(!faults.is_empty()),
+            Err(ApiError::Validation(errors)) => prop_assert!(!errors.is_empty()),
             Err(ApiError::BadRequest(what)) => prop_assert!(!what.is_empty()),
             Err(other) => prop_assert!(false, "{other:?}"),
         }

@@ -4,11 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::error::{ApiError, Fault, Refusal};
-use asset_uploads::outage::{MAX_ATTEMPTS, Outage, backoff_ms};
-use asset_uploads::wire::Reply;
+use asset_uploads::error::{ApiError, AuthError, ErrorCode, FieldError};
+use asset_uploads::http::reply::Reply;
+use asset_uploads::storage_error::{MAX_CALLS, StorageErrorKind, backoff_ms};
 use serde_json::{Value, json};
 
 /// Text that is for the log alone.
@@ -20,12 +19,12 @@ fn number(error: &ApiError) -> usize {
     match error {
         ApiError::NotFound => 0,
         ApiError::MethodNotAllowed(_) => 1,
-        ApiError::Refused(Refusal::Unauthorized) => 2,
-        ApiError::Refused(Refusal::EmailNotVerified) => 3,
-        ApiError::Refused(Refusal::OrganizationMembershipRequired) => 4,
-        ApiError::Refused(Refusal::RoleUnresolved) => 5,
-        ApiError::Refused(Refusal::ImpersonationReadOnly) => 6,
-        ApiError::Refused(Refusal::PermissionDenied) => 7,
+        ApiError::Auth(AuthError::Unauthorized) => 2,
+        ApiError::Auth(AuthError::EmailNotVerified) => 3,
+        ApiError::Auth(AuthError::OrganizationMembershipRequired) => 4,
+        ApiError::Auth(AuthError::RoleUnresolved) => 5,
+        ApiError::Auth(AuthError::ImpersonationReadOnly) => 6,
+        ApiError::Auth(AuthError::PermissionDenied) => 7,
         ApiError::BadRequest(_) => 8,
         ApiError::Validation(_) => 9,
         ApiError::AssetUploadNotFound => 10,
@@ -44,27 +43,27 @@ fn number(error: &ApiError) -> usize {
 type Row = (ApiError, u16, &'static str, Option<(&'static str, &'static str)>, Value);
 
 fn table() -> Vec<Row> {
-    let fault = Fault::new(&["body", "folder_id"], "uuid_parsing", "Must be a UUID.");
+    let fault = FieldError::new(&["body", "folder_id"], "uuid_parsing", "Must be a UUID.");
     let shown = json!([{"loc": ["body", "folder_id"], "msg": "Must be a UUID.", "type": "uuid_parsing"}]);
     let confirmed = json!([{"loc": ["path", "asset_upload_id"], "msg": "This upload was confirmed before.",
         "type": "already_confirmed", "asset_id": ID}]);
     let allow = ("allow", "GET, HEAD");
     let bearer = ("www-authenticate", "Bearer");
     let later = ("retry-after", "2");
-    let id = AssetUploadId::parse(ID).unwrap();
+    let id = ID.to_owned();
     let ready = ApiError::StorageUnavailable { detail: SECRET.to_owned(), parts: vec![fault.clone()] };
     let refused =
-        |refusal, status, code, header| (ApiError::Refused(refusal), status, code, header, Value::Null);
+        |refusal, status, code, header| (ApiError::Auth(refusal), status, code, header, Value::Null);
     let plain = |error, status, code| (error, status, code, None, Value::Null);
     vec![
         plain(ApiError::NotFound, 404, "NOT_FOUND"),
         (ApiError::MethodNotAllowed("GET, HEAD".into()), 405, "METHOD_NOT_ALLOWED", Some(allow), Value::Null),
-        refused(Refusal::Unauthorized, 401, "UNAUTHORIZED", Some(bearer)),
-        refused(Refusal::EmailNotVerified, 403, "EMAIL_NOT_VERIFIED", None),
-        refused(Refusal::OrganizationMembershipRequired, 403, "ORGANIZATION_MEMBERSHIP_REQUIRED", None),
-        refused(Refusal::RoleUnresolved, 403, "ROLE_UNRESOLVED", None),
-        refused(Refusal::ImpersonationReadOnly, 403, "IMPERSONATION_READ_ONLY", None),
-        refused(Refusal::PermissionDenied, 403, "PERMISSION_DENIED", None),
+        refused(AuthError::Unauthorized, 401, "UNAUTHORIZED", Some(bearer)),
+        refused(AuthError::EmailNotVerified, 403, "EMAIL_NOT_VERIFIED", None),
+        refused(AuthError::OrganizationMembershipRequired, 403, "ORGANIZATION_MEMBERSHIP_REQUIRED", None),
+        refused(AuthError::RoleUnresolved, 403, "ROLE_UNRESOLVED", None),
+        refused(AuthError::ImpersonationReadOnly, 403, "IMPERSONATION_READ_ONLY", None),
+        refused(AuthError::PermissionDenied, 403, "PERMISSION_DENIED", None),
         plain(ApiError::BadRequest("Send JSON."), 400, "BAD_REQUEST"),
         (ApiError::Validation(vec![fault.clone()]), 422, "VALIDATION_ERROR", None, shown.clone()),
         (ApiError::Validation(Vec::new()), 422, "VALIDATION_ERROR", None, json!([])),
@@ -86,15 +85,17 @@ fn every_error_has_its_status_code_header_and_body() {
     let table = table();
     let covered: BTreeSet<usize> = table.iter().map(|row| number(&row.0)).collect();
     assert!(covered.into_iter().eq(0..=18), "an error is not in the table");
+    let codes: Vec<&str> = table.iter().map(|row| row.2).collect();
+    assert!(ErrorCode::ALL.iter().all(|code| codes.contains(&code.as_str())), "a code is not in the table");
     for (error, status, code, header, faults) in table {
-        assert_eq!(error.status_and_code(), (status, code));
+        assert_eq!((error.code().status(), error.code().as_str()), (status, code));
         assert_eq!(error.header(), header, "{code}");
         let message = error.message();
         // The members in this order, and no others.
         let body = format!(
             r#"{{"code":"{code}","message":{},"errors":{}}}"#,
             serde_json::to_string(message).unwrap(),
-            error.faults().map_or("null".to_owned(), |faults| serde_json::to_string(&faults).unwrap()),
+            error.field_errors().map_or("null".to_owned(), |faults| serde_json::to_string(&faults).unwrap()),
         );
         assert_eq!(error.body(), body);
         let read: Value = serde_json::from_str(&error.body()).unwrap();
@@ -129,7 +130,7 @@ fn no_two_errors_have_the_same_message_or_code() {
     for (error, ..) in table() {
         if seen.insert(number(&error)) {
             assert!(messages.insert(error.message()), "{}", error.message());
-            let (_, code) = error.status_and_code();
+            let code = error.code().as_str();
             assert!(codes.insert(code), "{code}");
         }
     }
@@ -162,13 +163,13 @@ fn d1_errors_are_told_apart() {
         "",
     ];
     for (texts, expected) in [
-        (&transient[..], Outage::Transient),
-        (&shed[..], Outage::Shed),
-        (&unforeseen[..], Outage::Unforeseen),
+        (&transient[..], StorageErrorKind::Transient),
+        (&shed[..], StorageErrorKind::Overloaded),
+        (&unforeseen[..], StorageErrorKind::Unexpected),
     ] {
         for text in texts {
-            assert_eq!(Outage::of_d1(text), expected, "{text:?}");
-            assert_eq!(Outage::of_d1(&format!("D1: {text}")), expected, "{text:?}");
+            assert_eq!(StorageErrorKind::of_d1(text), expected, "{text:?}");
+            assert_eq!(StorageErrorKind::of_d1(&format!("D1: {text}")), expected, "{text:?}");
         }
     }
 }
@@ -178,21 +179,25 @@ fn d1_errors_are_told_apart() {
 fn r2_errors_are_told_apart() {
     for code in [10_001, 10_043, 10_054, 10_058, 1_002, 100_020, 110_020] {
         let text = format!("head: We encountered an error. ({code})");
-        assert_eq!(Outage::of_r2(&text), Outage::Transient, "{code}");
+        assert_eq!(StorageErrorKind::of_r2(&text), StorageErrorKind::Transient, "{code}");
     }
     for text in ["Network connection lost.", "", "Cannot read properties of undefined"] {
-        assert_eq!(Outage::of_r2(text), Outage::Transient, "{text}");
+        assert_eq!(StorageErrorKind::of_r2(text), StorageErrorKind::Transient, "{text}");
     }
     for code in [10_002, 10_003, 10_005, 10_006, 10_020, 10_031, 10_037, 10_042, 10_069] {
-        assert_eq!(Outage::of_r2(&format!("head: Something else. ({code})")), Outage::Shed, "{code}");
+        assert_eq!(
+            StorageErrorKind::of_r2(&format!("head: Something else. ({code})")),
+            StorageErrorKind::Overloaded,
+            "{code}"
+        );
     }
-    assert_eq!(Outage::of_r2("no binding BUCKET"), Outage::Shed);
+    assert_eq!(StorageErrorKind::of_r2("no binding BUCKET"), StorageErrorKind::Overloaded);
 }
 
 #[test]
 fn retries_wait_no_longer_than_a_second_and_a_half() {
-    assert_eq!(MAX_ATTEMPTS, 3);
-    let total = |random| (2..=MAX_ATTEMPTS).map(|attempt| backoff_ms(attempt, random)).sum::<u64>();
+    assert_eq!(MAX_CALLS, 3);
+    let total = |random| (2..=MAX_CALLS).map(|attempt| backoff_ms(attempt, random)).sum::<u64>();
     assert_eq!([2, 3].map(|attempt| backoff_ms(attempt, u16::MAX)), [500, 1_000]);
     assert_eq!((total(0), total(u16::MAX)), (0, 1_500));
     // Full jitter: proportional to the random number, and so never above the ceiling.
@@ -229,5 +234,5 @@ fn times_are_rfc_3339_with_milliseconds() {
     }
     assert!(serde_json::from_str::<Timestamp>("5.5").is_err());
     let failure = Reply::json(201, &Timestamp(i64::MAX)).unwrap_err();
-    assert_eq!(failure.status_and_code(), (500, "INTERNAL_ERROR"));
+    assert_eq!((failure.code().status(), failure.code().as_str()), (500, "INTERNAL_ERROR"));
 }

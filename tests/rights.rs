@@ -10,7 +10,7 @@ use asset_uploads::domain::ids::OrganizationId;
 use asset_uploads::domain::media::AllowedTypes;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::UploadRules;
-use asset_uploads::error::{ApiError, Refusal};
+use asset_uploads::error::{ApiError, AuthError};
 use asset_uploads::store::confirm::{Confirm, Confirmed};
 use asset_uploads::store::rights::{Caller, CheckRights, Identity, Permission};
 use rusqlite::Connection;
@@ -96,15 +96,15 @@ fn all_facts() -> Vec<Facts> {
 }
 
 /// Rows 3 to 8 of the contract, in its order and words. Shares nothing with the SQL.
-fn oracle(facts: Facts, named: Option<Place>, permission: Permission) -> Result<Place, Refusal> {
+fn oracle(facts: Facts, named: Option<Place>, permission: Permission) -> Result<Place, AuthError> {
     if matches!(facts.key, KeyState::Unknown | KeyState::Revoked | KeyState::Expired)
         || facts.disabled
         || facts.impersonator == Impersonator::Disabled
     {
-        return Err(Refusal::Unauthorized);
+        return Err(AuthError::Unauthorized);
     }
     if !facts.verified {
-        return Err(Refusal::EmailNotVerified);
+        return Err(AuthError::EmailNotVerified);
     }
     let bound = match facts.key {
         KeyState::BoundHere => Some(Place::Here),
@@ -117,10 +117,10 @@ fn oracle(facts: Facts, named: Option<Place>, permission: Permission) -> Result<
         _ => None,
     };
     let Some(place) = named.or(bound).or(only_membership) else {
-        return Err(Refusal::OrganizationMembershipRequired);
+        return Err(AuthError::OrganizationMembershipRequired);
     };
     if bound.is_some_and(|bound| bound != place) {
-        return Err(Refusal::OrganizationMembershipRequired);
+        return Err(AuthError::OrganizationMembershipRequired);
     }
     let membership = match place {
         Place::Here => facts.here,
@@ -128,15 +128,15 @@ fn oracle(facts: Facts, named: Option<Place>, permission: Permission) -> Result<
         Place::Nowhere => Member::No,
     };
     let role = match membership {
-        Member::No => return Err(Refusal::OrganizationMembershipRequired),
-        Member::WithoutRole => return Err(Refusal::RoleUnresolved),
+        Member::No => return Err(AuthError::OrganizationMembershipRequired),
+        Member::WithoutRole => return Err(AuthError::RoleUnresolved),
         Member::As(role) => role,
     };
-    if facts.impersonator != Impersonator::None && permission == Permission::Write {
-        return Err(Refusal::ImpersonationReadOnly);
+    if facts.impersonator != Impersonator::None && permission == Permission::AssetsWrite {
+        return Err(AuthError::ImpersonationReadOnly);
     }
     match (role, permission) {
-        ("viewer", Permission::Write) => Err(Refusal::PermissionDenied),
+        ("viewer", Permission::AssetsWrite) => Err(AuthError::PermissionDenied),
         _ => Ok(place),
     }
 }
@@ -210,13 +210,19 @@ impl Scene {
     }
 
     /// Whom the log names: nobody behind an unknown key, and the organization once all is well.
-    fn check_identity(&self, identity: Identity, facts: Facts, expected: Result<Place, Refusal>, case: &str) {
+    fn check_identity(
+        &self,
+        identity: Identity,
+        facts: Facts,
+        expected: Result<Place, AuthError>,
+        case: &str,
+    ) {
         let user_id = (facts.key != KeyState::Unknown).then_some(self.caller.user.id);
         assert_eq!(identity.user_id, user_id, "{case}");
         if let Ok(place) = expected {
             assert_eq!(identity.org_id, Some(self.org(place)), "{case}");
         }
-        if matches!(expected, Err(Refusal::OrganizationMembershipRequired)) {
+        if matches!(expected, Err(AuthError::OrganizationMembershipRequired)) {
             assert_eq!(identity.org_id, None, "{case}");
         }
     }
@@ -228,34 +234,14 @@ fn rights_alone_are_judged_as_the_contract_says() {
     for facts in all_facts() {
         let scene = Scene::set(&conn, facts);
         for named in NAMED {
-            for permission in [Permission::Read, Permission::Write] {
+            for permission in [Permission::AssetsRead, Permission::AssetsWrite] {
                 let case = format!("{facts:?}, named {named:?}, {permission:?}");
                 let expected = oracle(facts, named, permission);
-                let check =
-                    CheckRights { caller: scene.caller(named, permission), organization_readable: true };
+                let check = CheckRights { caller: scene.caller(named, permission) };
                 let (answer, identity) = sqlite::run_and_identify(&conn, &check);
-                assert_eq!(answer, expected.map(drop).map_err(ApiError::Refused), "{case}");
+                assert_eq!(answer, expected.map(drop).map_err(ApiError::Auth), "{case}");
                 scene.check_identity(identity, facts, expected, &case);
             }
-        }
-    }
-}
-
-/// Where the organization cannot be read, its rows cannot be judged: only the key and its user are.
-#[test]
-fn an_unreadable_organization_leaves_rows_3_and_4() {
-    let conn = sqlite::open();
-    for facts in all_facts() {
-        let scene = Scene::set(&conn, facts);
-        for permission in [Permission::Read, Permission::Write] {
-            let check = CheckRights { caller: scene.caller(None, permission), organization_readable: false };
-            let expected = match oracle(facts, None, permission) {
-                Err(refusal @ (Refusal::Unauthorized | Refusal::EmailNotVerified)) => {
-                    Err(ApiError::Refused(refusal))
-                }
-                _ => Ok(()),
-            };
-            assert_eq!(sqlite::run(&conn, &check), expected, "{facts:?}, {permission:?}");
         }
     }
 }
@@ -273,13 +259,13 @@ fn an_asset_is_written_exactly_when_the_caller_may() {
     for facts in all_facts() {
         let scene = Scene::set(&conn, facts);
         for named in NAMED {
-            let expected = oracle(facts, named, Permission::Write);
+            let expected = oracle(facts, named, Permission::AssetsWrite);
             // A session in either organization: the caller may reach at most one of them.
             for place in [Place::Here, Place::Elsewhere] {
                 let case = format!("{facts:?}, named {named:?}, session {place:?}");
                 let upload = sqlite::session(&conn, scene.org(place), &scene.caller, Timestamp(NOW.0 + 1));
                 let confirm = Confirm {
-                    caller: scene.caller(named, Permission::Write),
+                    caller: scene.caller(named, Permission::AssetsWrite),
                     asset_upload_id: upload,
                     folder_id: None,
                     idempotency_key: None,
@@ -295,7 +281,7 @@ fn an_asset_is_written_exactly_when_the_caller_may() {
                     (Ok(allowed), Ok(Confirmed::Asset { asset, created_by_user, replayed: false }))
                         if allowed == place =>
                     {
-                        assert_eq!((asset.id, asset.org_id), (upload, scene.org(place)), "{case}");
+                        assert_eq!((asset.id, asset.org_id), (upload.into(), scene.org(place)), "{case}");
                         assert_eq!(created_by_user, scene.caller.user, "{case}");
                         assert_eq!(grown, 1, "{case}");
                         written += 1;
@@ -307,7 +293,7 @@ fn an_asset_is_written_exactly_when_the_caller_may() {
                         refused += 1;
                     }
                     (Err(refusal), answer) => {
-                        assert_eq!(answer, Err(ApiError::Refused(refusal)), "{case}");
+                        assert_eq!(answer, Err(ApiError::Auth(refusal)), "{case}");
                         assert_eq!(grown, 0, "{case}");
                         refused += 1;
                     }

@@ -14,24 +14,26 @@ use std::task::{Context, Poll, Waker};
 
 use asset_uploads::config::{SweepOrphans, SweepSettings};
 use asset_uploads::domain::idempotency::IdempotencyKey;
-use asset_uploads::domain::ids::{AssetUploadId, OBJECT_PREFIX};
+use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::media::MimeType;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::{Filename, ObjectState, StoredObject};
 use asset_uploads::error::ApiError;
-use asset_uploads::store::Operation;
+use asset_uploads::platform::{ListedObject, ObjectPage, Platform, Usage};
+use asset_uploads::storage_error::{StorageError, StorageErrorKind};
 use asset_uploads::store::confirm::Confirm;
 use asset_uploads::store::rights::{Caller, Permission};
 use asset_uploads::store::sweep::{NoteOrphans, Retire};
 use asset_uploads::store::uploads::{Cancel, Create};
+use asset_uploads::store::{Operation, Rows, Statement};
 use asset_uploads::sweeper::{
-    GRACE_SECONDS, Listed, MAX_RUN_MS, ORPHAN_NOTICE_SECONDS, Page, Report, SET_ASIDE_SECONDS,
-    SETTLE_SECONDS, Storage, sweep,
+    GRACE_SECONDS, MAX_RUN_MS, ORPHAN_NOTICE_SECONDS, PageSize, Report, SET_ASIDE_SECONDS, SETTLE_SECONDS,
+    sweep,
 };
 use proptest::prelude::*;
 use rusqlite::Connection;
 use sqlite::studio::{RULES, confirm, studio};
-use sqlite::{NOW, Person, run, session};
+use sqlite::{NOW, Person, run, run_system, session};
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 86_400;
@@ -65,7 +67,7 @@ struct World<const PAGE: u32 = 2> {
     /// What R2 never does, and how long it takes not to do it, in milliseconds.
     broken: Cell<Option<(Call, u64)>>,
     /// Keys that R2 never removes.
-    stuck: RefCell<BTreeSet<String>>,
+    locked: RefCell<BTreeSet<String>>,
     etags: Cell<u32>,
     deletes: Cell<u32>,
     statements: Cell<u32>,
@@ -73,6 +75,8 @@ struct World<const PAGE: u32 = 2> {
 }
 
 impl<const PAGE: u32> World<PAGE> {
+    const PAGES: PageSize = PageSize { objects: PAGE, pages: 2 };
+
     fn new(conn: Connection) -> Self {
         Self {
             conn,
@@ -81,7 +85,7 @@ impl<const PAGE: u32> World<PAGE> {
             owner: Rc::default(),
             fault: Cell::default(),
             broken: Cell::default(),
-            stuck: RefCell::default(),
+            locked: RefCell::default(),
             etags: Cell::default(),
             deletes: Cell::default(),
             statements: Cell::default(),
@@ -124,8 +128,8 @@ impl<const PAGE: u32> World<PAGE> {
     }
 
     /// Others may act before a storage call is carried out, and between that and its answer.
-    async fn call<T>(&self, call: impl FnOnce() -> T) -> Result<T, ApiError> {
-        let lost = || Err(ApiError::unavailable("lost"));
+    async fn call<T>(&self, call: impl FnOnce() -> T) -> Result<T, StorageError> {
+        let lost = || Err(unavailable("lost"));
         pause().await;
         let fault = self.fault.take();
         if fault == Some((0, false)) {
@@ -138,11 +142,11 @@ impl<const PAGE: u32> World<PAGE> {
     }
 
     /// A call to R2, which may be broken.
-    async fn r2<T>(&self, which: Call, call: impl FnOnce() -> T) -> Result<T, ApiError> {
+    async fn r2<T>(&self, which: Call, call: impl FnOnce() -> T) -> Result<T, StorageError> {
         match self.broken.get() {
             Some((broken, ms)) if broken == which => {
                 self.elapsed_ms.set(self.elapsed_ms.get() + ms);
-                Err(ApiError::unavailable(format!("R2: {which:?} is broken")))
+                Err(unavailable(&format!("R2: {which:?} is broken")))
             }
             _ => self.call(call).await,
         }
@@ -151,7 +155,7 @@ impl<const PAGE: u32> World<PAGE> {
     fn sweep(&self, settings: SweepSettings) -> Report {
         self.statements.set(0);
         self.elapsed_ms.set(0);
-        let report = finish(Box::pin(sweep(self, self.now.get(), settings)));
+        let report = finish(Box::pin(sweep(self, self.now.get(), settings, Self::PAGES)));
         assert!(self.statements.get() <= settings.max_statements, "{} statements", self.statements.get());
         report
     }
@@ -169,53 +173,62 @@ impl<const PAGE: u32> World<PAGE> {
     }
 }
 
-impl<const PAGE: u32> Storage for World<PAGE> {
-    const PAGE: u32 = PAGE;
-    const PAGES: u32 = 2;
-
-    async fn run<O: Operation>(&self, operation: &O) -> Result<O::Output, ApiError> {
-        let statements = u32::try_from(operation.statements().len()).unwrap();
-        self.statements.set(self.statements.get() + statements);
-        self.call(|| run(&self.conn, operation)).await?
+impl<const PAGE: u32> Platform for World<PAGE> {
+    async fn transact(&self, statements: &[Statement]) -> Result<Rows, StorageError> {
+        self.statements.set(self.statements.get() + u32::try_from(statements.len()).unwrap());
+        let texts = self.call(|| sqlite::transact(&self.conn, statements)).await?;
+        Ok(Rows { texts: texts.unwrap() })
     }
 
-    async fn list(&self, after: &str, limit: u32) -> Result<Page, ApiError> {
+    async fn head_object(&self, _: &str) -> Result<Option<StoredObject>, StorageError> {
+        let kind = StorageErrorKind::Unexpected;
+        Err(StorageError { kind, message: "the sweeper asks for no object".to_owned() })
+    }
+
+    async fn list_objects(&self, prefix: &str, after: &str, limit: u32) -> Result<ObjectPage, StorageError> {
         self.r2(Call::List, || {
             let bucket = self.bucket.borrow();
-            let behind =
-                bucket.iter().filter(|(key, _)| key.starts_with(OBJECT_PREFIX) && key.as_str() > after);
-            let listed = |(key, (_, at)): (&String, &(String, Timestamp))| Listed {
+            let behind = bucket.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
+            let listed = |(key, (_, at)): (&String, &(String, Timestamp))| ListedObject {
                 key: key.clone(),
                 uploaded_at: *at,
             };
-            let objects: Vec<Listed> = behind.clone().take(limit as usize).map(listed).collect();
+            let objects: Vec<ListedObject> = behind.clone().take(limit as usize).map(listed).collect();
             let truncated = behind.count() > objects.len();
-            Page { objects, truncated }
+            ObjectPage { objects, truncated }
         })
         .await
     }
 
-    async fn delete(&self, keys: &[String]) -> Result<(), ApiError> {
+    async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError> {
         assert!(!keys.is_empty() && keys.len() <= PAGE as usize);
         self.deletes.set(self.deletes.get() + 1);
-        if keys.iter().any(|key| self.stuck.borrow().contains(key)) {
-            return Err(ApiError::unavailable("R2: delete: locked (10069)"));
+        if keys.iter().any(|key| self.locked.borrow().contains(key)) {
+            return Err(unavailable("R2: delete: locked (10069)"));
         }
         self.r2(Call::Delete, || self.bucket.borrow_mut().retain(|key, _| !keys.contains(key))).await
     }
 
-    async fn owner(&self, database_id: &str) -> Result<String, ApiError> {
+    async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError> {
         self.r2(Call::Owner, || self.owner.borrow_mut().get_or_insert_with(|| database_id.to_owned()).clone())
             .await
     }
 
-    fn statements(&self) -> u32 {
-        self.statements.get()
+    fn now(&self) -> Timestamp {
+        Timestamp(self.now.get().0 + i64::try_from(self.elapsed_ms.get()).unwrap())
     }
 
-    fn elapsed_ms(&self) -> u64 {
-        self.elapsed_ms.get()
+    fn fill_random(&self, _: &mut [u8]) -> Result<(), String> {
+        Err("the sweeper draws nothing".to_owned())
     }
+
+    fn usage(&self) -> Usage {
+        Usage { statements: self.statements.get(), ..Usage::default() }
+    }
+}
+
+fn unavailable(message: &str) -> StorageError {
+    StorageError { kind: StorageErrorKind::Transient, message: message.to_owned() }
 }
 
 /// Lets others act.
@@ -254,7 +267,7 @@ fn what_nobody_confirmed_goes_after_its_grace_and_what_was_confirmed_stays() {
     let object =
         RULES.verify(StoredObject { etag: "etag-2".to_owned(), ..sqlite::studio::stored(640, "image/png") });
     run(&world.conn, &Confirm { object, ..confirm(&editor, confirmed) }).unwrap();
-    run(&world.conn, &Cancel { caller: editor.asks_to(Permission::Write), asset_upload_id: cancelled })
+    run(&world.conn, &Cancel { caller: editor.asks_to(Permission::AssetsWrite), asset_upload_id: cancelled })
         .unwrap();
 
     // Within the grace nothing happens at all.
@@ -288,12 +301,12 @@ fn a_confirmation_and_the_sweeper_never_both_have_an_upload() {
         // It came in when it was still in time, and reaches the database only now.
         let late = confirm(&editor, upload);
         let retired = if sweeper_first {
-            let retired = run(&conn, &retire).unwrap().retired;
+            let retired = run_system(&conn, &retire).unwrap().retired;
             assert_eq!(run(&conn, &late), Err(ApiError::AssetUploadNotFound));
             retired
         } else {
             run(&conn, &late).unwrap();
-            run(&conn, &retire).unwrap().retired
+            run_system(&conn, &retire).unwrap().retired
         };
         assert_eq!((retired, sqlite::assets(&conn)), if sweeper_first { (1, 0) } else { (0, 1) });
     }
@@ -407,7 +420,7 @@ fn two_runs_at_once_count_a_page_once() {
     let ids = vec![sqlite::nobodys_session()];
     let note = |pass, from: &str, to: Option<&str>| {
         let (from, to) = (from.to_owned(), to.map(str::to_owned));
-        run(&conn, &NoteOrphans { pass, ids: ids.clone(), listed: 7, from, to, now: NOW }).unwrap()
+        run_system(&conn, &NoteOrphans { pass, ids: ids.clone(), listed: 7, from, to, now: NOW }).unwrap()
     };
     for _ in 0..2 {
         assert_eq!(note(1, "", Some("uploads/a")).len(), 1);
@@ -558,7 +571,7 @@ fn an_object_that_cannot_be_removed_is_set_aside_with_its_reason() {
     let world: World<100> = World::new(conn);
     let ids: Vec<AssetUploadId> = (0..300).map(|_| session(&world.conn, org, &editor, NOW)).collect();
     ids.iter().for_each(|id| world.put(id.object_key()));
-    world.stuck.replace([ids[17].object_key(), ids[250].object_key()].into());
+    world.locked.replace([ids[17].object_key(), ids[250].object_key()].into());
     world.now.set(LATER);
     let report = world.sweep(FEW);
     assert_eq!((report.objects_removed, report.objects_set_aside), (199, 1), "{:?}", report.problems);
@@ -588,7 +601,7 @@ fn an_object_that_cannot_be_removed_is_set_aside_with_its_reason() {
     assert_eq!(world.deletes.get(), deletes);
     world.wait(1);
     assert_eq!(world.sweep(FEW).objects_set_aside, 2);
-    world.stuck.take();
+    world.locked.take();
     world.wait(SET_ASIDE_SECONDS);
     assert_eq!(world.sweep_now().objects_removed, 2);
     assert_eq!(world.objects(), Vec::<String>::new());
@@ -601,7 +614,7 @@ fn objects_that_cannot_be_removed_do_not_stand_before_the_others() {
     let world: World = World::new(conn);
     let ids: Vec<AssetUploadId> = (0..300).map(|_| session(&world.conn, org, &editor, NOW)).collect();
     ids.iter().for_each(|id| world.put(id.object_key()));
-    world.stuck.replace(ids[..200].iter().map(AssetUploadId::object_key).collect());
+    world.locked.replace(ids[..200].iter().map(AssetUploadId::object_key).collect());
     world.now.set(LATER);
     for _ in 0..60 {
         world.sweep(FEW);
@@ -654,7 +667,7 @@ fn an_id_that_is_being_removed_cannot_be_started_again() {
     world.sweep_now();
     let again = Create { expires_at: LATER.plus_seconds(60), ..create };
     let refused = run(&world.conn, &again).unwrap_err();
-    assert_eq!(refused.status_and_code(), (422, "VALIDATION_ERROR"));
+    assert_eq!((refused.code().status(), refused.code().as_str()), (422, "VALIDATION_ERROR"));
     assert_eq!(world.count("asset_uploads"), 0);
     world.now.set(LATER.plus_seconds(SETTLE_SECONDS));
     world.sweep_now();
@@ -674,7 +687,7 @@ fn a_run_reads_no_more_than_its_pages() {
         }
         // Half-way: a run must neither begin anew nor read to the end.
         let due = Timestamp(NOW.0 + confirmed / 2);
-        run(&conn, &Retire { since: Timestamp(0), due, limit: 10_000 }).unwrap();
+        run_system(&conn, &Retire { since: Timestamp(0), due, limit: 10_000 }).unwrap();
         let retire = Retire { since: due, due: LATER, limit: 5 };
         let steps = retire.statements().into_iter().map(|statement| {
             let mut prepared = conn.prepare(statement.sql).unwrap();
@@ -688,9 +701,11 @@ fn a_run_reads_no_more_than_its_pages() {
 }
 
 fn create(by: &Person, intent: Option<u8>, now: Timestamp) -> Create {
-    let caller = Caller { now, ..by.asks_to(Permission::Write) };
+    let caller = Caller { now, ..by.asks_to(Permission::AssetsWrite) };
     let asset_upload_id = match intent {
-        Some(n) => AssetUploadId::for_intent(&by.key, None, &IdempotencyKey::parse(&n.to_string()).unwrap()),
+        Some(n) => {
+            AssetUploadId::for_intent(by.key.as_str(), None, &IdempotencyKey::parse(&n.to_string()).unwrap())
+        }
         None => sqlite::nobodys_session(),
     };
     Create {
@@ -756,7 +771,7 @@ type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// As the Worker does it: HEAD, then the transaction.
 async fn confirm_as_the_worker(world: &World, by: &Person, id: AssetUploadId) {
-    let caller = Caller { now: world.now.get(), ..by.asks_to(Permission::Write) };
+    let caller = Caller { now: world.now.get(), ..by.asks_to(Permission::AssetsWrite) };
     pause().await;
     let etag = world.bucket.borrow().get(&id.object_key()).map(|(etag, _)| etag.clone());
     let object = match etag {
@@ -769,7 +784,7 @@ async fn confirm_as_the_worker(world: &World, by: &Person, id: AssetUploadId) {
 }
 
 async fn cancel_as_the_worker(world: &World, by: &Person, id: AssetUploadId) {
-    let caller = Caller { now: world.now.get(), ..by.asks_to(Permission::Write) };
+    let caller = Caller { now: world.now.get(), ..by.asks_to(Permission::AssetsWrite) };
     pause().await;
     if run(&world.conn, &Cancel { caller, asset_upload_id: id }).is_ok() {
         pause().await;
@@ -813,7 +828,7 @@ proptest! {
                 }
                 Event::Sweep => {
                     let (world, now) = (&world, world.now.get());
-                    tasks.push(Box::pin(async move { drop(sweep(world, now, UNBOUNDED).await) }));
+                    tasks.push(Box::pin(async move { drop(sweep(world, now, UNBOUNDED, World::<2>::PAGES).await) }));
                 }
                 Event::Step { task } => {
                     if tasks.get_mut(task).and_then(step).is_some() {

@@ -20,7 +20,7 @@ use sqlite::{NOW, Person, contents, run, run_and_identify};
 /// A new upload of `beach.png`, 640 bytes of `image/png`.
 fn create(by: &Person) -> Create {
     Create {
-        caller: by.asks_to(Permission::Write),
+        caller: by.asks_to(Permission::AssetsWrite),
         asset_upload_id: sqlite::nobodys_session(),
         filename: Filename::parse("beach.png").unwrap(),
         mime_type: MimeType::parse("image/png").unwrap(),
@@ -36,15 +36,15 @@ fn again(create: &Create) -> Create {
 }
 
 fn read(by: &Person, asset_upload_id: AssetUploadId) -> Read {
-    Read { caller: by.asks_to(Permission::Read), asset_upload_id }
+    Read { caller: by.asks_to(Permission::AssetsRead), asset_upload_id }
 }
 
 fn cancel(by: &Person, asset_upload_id: AssetUploadId) -> Cancel {
-    Cancel { caller: by.asks_to(Permission::Write), asset_upload_id }
+    Cancel { caller: by.asks_to(Permission::AssetsWrite), asset_upload_id }
 }
 
 fn asks_at(by: &Person, now: Timestamp) -> Caller {
-    Caller { now, ..by.asks_to(Permission::Write) }
+    Caller { now, ..by.asks_to(Permission::AssetsWrite) }
 }
 
 fn beach() -> Session {
@@ -140,7 +140,7 @@ fn the_same_intent_finds_its_session_again() {
 
     // By a later request, with a deadline of its own that does not count, after a failure of D1 too.
     let later = Create {
-        caller: editor.asks_to(Permission::Write),
+        caller: editor.asks_to(Permission::AssetsWrite),
         expires_at: Timestamp(SOON.0 + 5_000),
         ..again(&first)
     };
@@ -149,7 +149,7 @@ fn the_same_intent_finds_its_session_again() {
     }
     // Where a colleague may act, the session is the organization's.
     let colleague = sqlite::editor(&conn, org);
-    let theirs = Create { caller: colleague.asks_to(Permission::Write), ..again(&first) };
+    let theirs = Create { caller: colleague.asks_to(Permission::AssetsWrite), ..again(&first) };
     for attempt in [run; 2] {
         assert_eq!(attempt(&conn, &theirs), created(true));
     }
@@ -200,7 +200,7 @@ fn an_id_of_another_organization_is_a_reused_key_and_tells_nothing() {
     let editor = sqlite::editor(&conn, org);
     let theirs = create(&outsider);
     run(&conn, &theirs).unwrap();
-    let mine = Create { caller: editor.asks_to(Permission::Write), ..theirs.clone() };
+    let mine = Create { caller: editor.asks_to(Permission::AssetsWrite), ..theirs.clone() };
     refuses_key(&conn, &mine);
     run(&conn, &confirm(&outsider, theirs.asset_upload_id)).unwrap();
     refuses_key(&conn, &mine);
@@ -220,7 +220,7 @@ fn a_repeat_after_the_end_of_a_session_is_a_conflict() {
 
     run(&conn, &confirm(&editor, first.asset_upload_id)).unwrap();
     let before = contents(&conn);
-    let confirmed = Err(ApiError::AssetUploadAlreadyConfirmed(first.asset_upload_id));
+    let confirmed = Err(ApiError::AssetUploadAlreadyConfirmed(first.asset_upload_id.to_string()));
     for attempt in [run; 2] {
         assert_eq!(attempt(&conn, &first), confirmed);
         // Row 12 comes before row 13.
@@ -281,7 +281,7 @@ fn a_confirmed_session_stays() {
     let (conn, _, editor, upload) = studio();
     run(&conn, &confirm(&editor, upload)).unwrap();
     let before = contents(&conn);
-    let confirmed = Err(ApiError::AssetUploadAlreadyConfirmed(upload));
+    let confirmed = Err(ApiError::AssetUploadAlreadyConfirmed(upload.to_string()));
     for attempt in [run; 2] {
         assert_eq!(attempt(&conn, &cancel(&editor, upload)), confirmed);
     }

@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{AssetUploadId, FolderId, OrganizationId, UserId};
+use super::ids::{AssetId, FolderId, OrganizationId, UserId};
 use super::percent::encode_value;
 use super::timestamp::Timestamp;
 
 /// An asset as stored.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Asset {
-    /// The upload's id.
-    pub id: AssetUploadId,
+    /// The asset's id.
+    pub id: AssetId,
     /// The organization it belongs to.
     pub org_id: OrganizationId,
     /// The folder it lies in, if any.

@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::idempotency::IdempotencyKey;
-use crate::token::TokenHash;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -63,8 +62,12 @@ id! {
     FolderId
 }
 id! {
-    /// An upload session, and, once confirmed, the asset made of it.
+    /// An upload session.
     AssetUploadId
+}
+id! {
+    /// An asset. One that was uploaded has its upload's id.
+    AssetId
 }
 id! {
     /// One HTTP request, for the log and `X-Request-Id`.
@@ -74,18 +77,20 @@ id! {
 /// What every object's key begins with.
 pub const OBJECT_PREFIX: &str = "uploads/";
 
+impl From<AssetUploadId> for AssetId {
+    fn from(upload: AssetUploadId) -> Self {
+        Self(upload.0)
+    }
+}
+
 impl AssetUploadId {
     /// The id of the upload that a client means by an Idempotency-Key: the same whenever it is asked for
     /// with the same API key and organization, so that the table's primary key makes it exist once. It
     /// is as hard to guess as the API key. Version 8, the one for ids of one's own making.
-    pub fn for_intent(
-        token: &TokenHash,
-        organization: Option<&OrganizationId>,
-        key: &IdempotencyKey,
-    ) -> Self {
+    pub fn for_intent(token_hash: &str, organization: Option<&OrganizationId>, key: &IdempotencyKey) -> Self {
         let organization = organization.map(OrganizationId::to_string).unwrap_or_default();
         // No part can hold a line break, so no two intents have the same text.
-        let intent = format!("{}\n{organization}\n{}", token.as_str(), key.as_str());
+        let intent = format!("{token_hash}\n{organization}\n{}", key.as_str());
         let mut bytes = [0; 16];
         bytes.iter_mut().zip(Sha256::digest(intent.as_bytes())).for_each(|(to, from)| *to = from);
         Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())

@@ -25,13 +25,13 @@ impl Timestamp {
         u64::try_from(then.0.saturating_sub(self.0) / 1000).unwrap_or_default()
     }
 
-    /// The moment so many seconds later.
+    /// The time so many seconds later.
     #[must_use]
     pub fn plus_seconds(self, seconds: u64) -> Self {
         Self(self.0.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000)))
     }
 
-    /// The moment so many seconds earlier.
+    /// The time so many seconds earlier.
     #[must_use]
     pub fn minus_seconds(self, seconds: u64) -> Self {
         Self(self.0.saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000)))

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::media::{AllowedTypes, AssetType, MimeType};
 use super::timestamp::Timestamp;
-use crate::error::{Detail, Fault, Measure};
+use crate::error::{DetailValue, ErrorDetails, FieldError};
 
 /// An upload session as stored: what the client said it would upload.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -15,7 +15,7 @@ pub struct Session {
     pub mime_type: String,
     /// Declared size in bytes.
     pub size_bytes: u64,
-    /// From this moment on it can no longer be confirmed; negative when it was cancelled.
+    /// From this time on it can no longer be confirmed; negative when it was cancelled.
     pub expires_at: Timestamp,
 }
 
@@ -135,7 +135,7 @@ pub enum Violation {
 }
 
 impl UploadRules {
-    /// Judges an object by what does not depend on its session.
+    /// Checks what does not depend on the object's session.
     pub fn verify(&self, object: StoredObject) -> ObjectState {
         match object.content_type.clone() {
             Some(content_type) if !content_type.trim().is_empty() => self.verify_as(object, &content_type),
@@ -143,7 +143,7 @@ impl UploadRules {
         }
     }
 
-    /// Judges an object whose media type is `content_type`.
+    /// The same for an object whose media type is `content_type`.
     pub fn verify_as(&self, object: StoredObject, content_type: &str) -> ObjectState {
         let mut violations = Vec::new();
         if object.size_bytes == 0 {
@@ -184,50 +184,50 @@ impl UploadRules {
     }
 
     /// The entry of `errors` that names what was declared, what is there and what is permitted.
-    pub fn explain(&self, violation: &Violation, session: &Session) -> Fault {
+    pub fn explain(&self, violation: &Violation, session: &Session) -> FieldError {
         let (kind, msg, actual) = match violation {
             Violation::CustomerKey => {
                 let none = || "none".to_owned();
                 let msg =
                     "The stored object is encrypted with a key of its sender's, so nobody else can read it.";
-                return Fault::new(&["object", "encryption"], "customer_key", msg).with(Detail {
-                    declared: Some(Measure::Text(none())),
-                    actual: Some(Measure::Text("SSE-C".to_owned())),
-                    limit: Some(Measure::List(vec![none()])),
+                return FieldError::new(&["object", "encryption"], "customer_key", msg).with(ErrorDetails {
+                    declared: Some(DetailValue::Text(none())),
+                    actual: Some(DetailValue::Text("SSE-C".to_owned())),
+                    limit: Some(DetailValue::List(vec![none()])),
                     asset_id: None,
                 });
             }
-            Violation::Empty => ("object_empty", "The stored object is empty.", Measure::Number(0)),
+            Violation::Empty => ("object_empty", "The stored object is empty.", DetailValue::Number(0)),
             Violation::TooLarge(actual) => {
-                ("object_too_large", "The stored object is too large.", Measure::Number(*actual))
+                ("object_too_large", "The stored object is too large.", DetailValue::Number(*actual))
             }
             Violation::TypeNotAllowed(actual) => (
                 "mime_type_not_allowed",
                 "The stored object's media type is not permitted.",
-                Measure::Text(actual.clone()),
+                DetailValue::Text(actual.clone()),
             ),
             Violation::OtherSize(actual) => (
                 "declared_mismatch",
                 "The stored object has another size than declared.",
-                Measure::Number(*actual),
+                DetailValue::Number(*actual),
             ),
             Violation::OtherType(actual) => (
                 "declared_mismatch",
                 "The stored object has another media type than declared.",
-                Measure::Text(actual.clone()),
+                DetailValue::Text(actual.clone()),
             ),
         };
         let (field, declared, limit) = match actual {
-            Measure::Number(_) => {
-                ("size_bytes", Measure::Number(session.size_bytes), Measure::Number(self.max_bytes))
+            DetailValue::Number(_) => {
+                ("size_bytes", DetailValue::Number(session.size_bytes), DetailValue::Number(self.max_bytes))
             }
-            Measure::Text(_) | Measure::List(_) => (
+            DetailValue::Text(_) | DetailValue::List(_) => (
                 "mime_type",
-                Measure::Text(session.mime_type.clone()),
-                Measure::List(self.allowed_types.patterns()),
+                DetailValue::Text(session.mime_type.clone()),
+                DetailValue::List(self.allowed_types.patterns()),
             ),
         };
-        Fault::new(&["object", field], kind, msg).with(Detail {
+        FieldError::new(&["object", field], kind, msg).with(ErrorDetails {
             declared: Some(declared),
             actual: Some(actual),
             limit: Some(limit),

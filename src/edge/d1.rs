@@ -1,4 +1,4 @@
-//! Runs operations on D1: one batch, which is one transaction, tried again where that is safe.
+//! Runs transactions on D1: each is one batch.
 
 use worker::js_sys::{Array, Promise};
 use worker::wasm_bindgen::{JsCast, JsValue};
@@ -6,41 +6,25 @@ use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::worker_sys::types::D1Result;
 
 use super::js::{Database, from_json, json_column};
-use super::storage::{Storage, text_of};
-use crate::error::ApiError;
-use crate::outage::Outage;
-use crate::store::rights::Identity;
-use crate::store::{Operation, Param, Rows, Statement};
+use super::storage::{Storage, error_text};
+use crate::storage_error::{StorageError, StorageErrorKind};
+use crate::store::{Param, Rows, Statement};
 
 /// The binding's name in wrangler.toml.
 const BINDING: &str = "DB";
 
 impl Storage {
-    /// Runs one transaction and decodes its rows.
-    ///
-    /// Every operation is safe to repeat, so one whose answer was lost is simply sent again.
-    ///
-    /// # Errors
-    /// What the operation decides; `StorageUnavailable` when D1 does not answer; `Internal` when it
-    /// refuses the statements.
-    pub(super) async fn run<O: Operation>(
-        &self,
-        operation: &O,
-        identity: &mut Identity,
-    ) -> Result<O::Output, ApiError> {
-        operation.decode(&self.transact(&operation.statements()).await?, identity)
-    }
-
-    async fn transact(&self, statements: &[Statement]) -> Result<Rows, ApiError> {
-        let answer = self.attempt(Outage::of_d1, &self.d1_ms, &|| self.batch(statements)).await;
-        let results = answer.map_err(|(outage, message)| match outage {
-            Outage::Unforeseen => ApiError::Internal(format!("D1: {message}")),
-            Outage::Transient | Outage::Shed => ApiError::unavailable(format!("D1: {message}")),
-        })?;
-        let results: Array = results.unchecked_into();
+    /// Runs one transaction. Every operation is safe to repeat, so one whose answer was lost is simply sent again.
+    pub(super) async fn run_batch(&self, statements: &[Statement]) -> Result<Rows, StorageError> {
+        let call = || self.batch(statements);
+        let results: Array =
+            self.call("D1", StorageErrorKind::of_d1, &self.d1_ms, &call).await?.unchecked_into();
         let texts = results.iter().map(|result| texts(result.unchecked_ref())).collect::<Result<_, _>>();
-        let texts = texts.map_err(|error| ApiError::Internal(format!("D1: {}", text_of(&error))))?;
-        Ok(Rows { texts })
+        let unexpected = |error: JsValue| StorageError {
+            kind: StorageErrorKind::Unexpected,
+            message: format!("D1: {}", error_text(&error)),
+        };
+        Ok(Rows { texts: texts.map_err(unexpected)? })
     }
 
     fn batch(&self, statements: &[Statement]) -> Result<Promise, JsValue> {

@@ -1,54 +1,88 @@
-//! The Worker: receives a request, finds its route, and sends every answer through one exit. `sweep` is
-//! what the clock starts.
+//! The Worker: what the platform calls, and the platform that handlers use, on D1 and R2.
 
-mod assets;
 mod d1;
-mod exchange;
-mod health;
 mod js;
 mod r2;
+mod request;
 mod storage;
-mod sweep;
 mod task;
-mod uploads;
 
 use worker::js_sys::Promise;
 use worker::wasm_bindgen::prelude::wasm_bindgen;
 use worker::wasm_bindgen::{self, JsCast, JsValue};
-use worker::worker_sys::types::Context;
+use worker::worker_sys::types::{Context, ScheduleContext, ScheduledEvent};
 use worker::{Env, console_error, console_log, web_sys};
 
-use crate::config::Config;
+use crate::api::answer::{Answer, answer};
+use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
-use crate::log;
-use crate::route::Route;
-use crate::wire::Reply;
-use exchange::Exchange;
+use crate::log::{self, SweepLine};
+use crate::platform::Platform;
+use crate::sweeper::{self, PageSize, Report};
 use js::{Request, from_json};
-use storage::since;
-
-/// Headers that a page on another origin may read.
-const EXPOSED_HEADERS: &str =
-    "Location, X-Request-Id, Idempotent-Replayed, Retry-After, Server-Timing, WWW-Authenticate";
-/// Headers that a page on another origin may send.
-const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, X-Organization-Id";
+use request::EdgeRequest;
+use storage::{Storage, now, timestamp};
 
 /// The fetch handler. Not `#[event(fetch)]`, which runs it with the executor that [`task`] is there to avoid.
 ///
 /// # Errors
-/// When the platform gives no random bytes, or refuses the answer.
+/// When the platform shows no request, or takes no answer.
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "only what is public is exported")]
 pub fn fetch(request: Request, env: Env, context: Context) -> Result<Promise, JsValue> {
-    let exchange = Exchange::open(request, env)?;
+    let request = EdgeRequest::new(request)?;
     let answer = task::run(async move {
-        let outcome = exchange.answer().await;
-        exchange.close(outcome).map(JsValue::from)
+        let storage = Storage::new(env, |config| config.storage_timeout_ms);
+        let config = storage.config();
+        let config = config.as_deref().map_err(ApiError::clone);
+        let Answer { reply, log } = answer(&request, &storage, config).await;
+        write_log(log.level == "error", &log);
+        let body = (!reply.body.is_empty()).then_some(reply.body.as_str());
+        let init = from_json(&reply.init())?;
+        web_sys::Response::new_with_opt_str_and_init(body, init.unchecked_ref()).map(JsValue::from)
     });
     // Carried to its end also where the client goes away: what D1 has committed is followed up in R2, and no
     // half-done request stays in memory, which the platform would neither poll again nor drop.
     context.wait_until(&answer)?;
     Ok(answer)
+}
+
+/// What the cron starts; see `fetch` for why it has no `#[event(scheduled)]`.
+#[wasm_bindgen]
+#[expect(unreachable_pub, reason = "only what is public is exported")]
+pub fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) -> Promise {
+    task::run(async move {
+        sweep(event.scheduled_time().ok(), env).await;
+        Ok(JsValue::UNDEFINED)
+    })
+}
+
+/// Runs the sweeper, and logs what it did.
+async fn sweep(scheduled_ms: Option<f64>, env: Env) {
+    let storage = Storage::new(env, |config| config.sweep_timeout_ms);
+    let started = storage.now();
+    // The clock. Only who tries it locally can name a later time, to see what will be removed then.
+    let as_of = started.max(scheduled_ms.map_or(started, timestamp));
+    let (report, detail) = match storage.config() {
+        Ok(config) => {
+            let report = sweeper::sweep(&storage, as_of, config.sweep, PageSize::default()).await;
+            let problems = report.problems.join("; ");
+            (report, Some(problems).filter(|problems| !problems.is_empty()))
+        }
+        Err(error) => (Report::default(), error.log_detail().map(str::to_owned)),
+    };
+    let usage = storage.usage();
+    let line = SweepLine {
+        level: if detail.is_some() { "error" } else { "info" },
+        event: "sweep",
+        report: &report,
+        r2_ms: usage.r2_ms,
+        d1_ms: usage.d1_ms,
+        retries: usage.retries,
+        duration_ms: elapsed_ms(started),
+        detail,
+    };
+    write_log(line.level == "error", &line);
 }
 
 /// Writes one line to the Worker's log.
@@ -61,97 +95,7 @@ fn write_log(is_error: bool, line: &impl serde::Serialize) {
     }
 }
 
-impl Exchange {
-    async fn answer(&self) -> Result<Reply, ApiError> {
-        let config = self.config()?;
-        if self.is_preflight(&config) {
-            return self.preflight();
-        }
-        match Route::find(&self.method, &self.path)? {
-            Route::Health => health::health(),
-            Route::Ready => health::ready(self).await,
-            Route::OpenApi => Ok(Reply {
-                status: 200,
-                body: include_str!(concat!(env!("OUT_DIR"), "/openapi.json")).to_owned(),
-                headers: Vec::new(),
-            }),
-            Route::CreateAssetUpload => uploads::create(self, &config).await,
-            Route::ReadAssetUpload(id) => uploads::read(self, id).await,
-            Route::CancelAssetUpload(id) => uploads::cancel(self, id).await,
-            Route::ReadAsset(id) => assets::read(self, &config, id).await,
-            Route::ConfirmAssetUpload(id) => uploads::confirm(self, &config, id).await,
-        }
-    }
-
-    /// The one exit: headers, log line, response.
-    fn close(&self, outcome: Result<Reply, ApiError>) -> Result<web_sys::Response, JsValue> {
-        let (mut reply, error) = match outcome {
-            Ok(reply) => (reply, None),
-            Err(error) => (Reply::from(&error), Some(error)),
-        };
-        reply.add("x-request-id", self.id.to_string());
-        reply.add("cache-control", "no-store");
-        reply.add("x-content-type-options", "nosniff");
-        if !reply.body.is_empty() {
-            reply.add("content-type", "application/json");
-        }
-        let timing = log::server_timing(self.storage.r2_ms.get(), self.storage.d1_ms.get());
-        if !timing.is_empty() {
-            reply.add("server-timing", timing);
-        }
-        self.add_cors_headers(&mut reply);
-        self.log(&reply, error.as_ref());
-
-        let body = (self.method != "HEAD" && !reply.body.is_empty()).then_some(reply.body.as_str());
-        web_sys::Response::new_with_opt_str_and_init(body, from_json(&reply.init())?.unchecked_ref())
-    }
-
-    fn log(&self, reply: &Reply, error: Option<&ApiError>) {
-        let identity = self.identity.get();
-        let failure = self.failure.borrow();
-        let line = log::Line {
-            level: if reply.status >= 500 { "error" } else { "info" },
-            request_id: self.id,
-            method: log::known_method(&self.method),
-            route: Route::pattern_at(&self.path),
-            status: reply.status,
-            code: error.map(|error| error.status_and_code().1),
-            org_id: identity.org_id,
-            user_id: identity.user_id,
-            r2_ms: self.storage.r2_ms.get(),
-            d1_ms: self.storage.d1_ms.get(),
-            retries: self.storage.retries.get(),
-            duration_ms: since(self.started),
-            detail: error.and_then(ApiError::log_detail).or(failure.as_deref()),
-        };
-        write_log(reply.status >= 500, &line);
-    }
-
-    fn is_preflight(&self, config: &Config) -> bool {
-        self.method == "OPTIONS"
-            && config.cors.is_on()
-            && matches!(self.header("access-control-request-method"), Ok(Some(_)))
-    }
-
-    fn preflight(&self) -> Result<Reply, ApiError> {
-        let methods = Route::allowed_methods(&self.path).ok_or(ApiError::NotFound)?;
-        Ok(Reply::empty(204)
-            .with_header("access-control-allow-methods", methods)
-            .with_header("access-control-allow-headers", ALLOWED_HEADERS)
-            .with_header("access-control-max-age", "86400"))
-    }
-
-    fn add_cors_headers(&self, reply: &mut Reply) {
-        // A wrong configuration has been answered already; its answer is for no page.
-        let Ok(config) = self.config() else { return };
-        if !config.cors.is_on() {
-            return;
-        }
-        // Caches must not give one origin's answer to another.
-        reply.add("vary", "Origin");
-        if let Some(allowed) = config.cors.allow_origin(self.header("origin").ok().flatten().as_deref()) {
-            reply.add("access-control-allow-origin", allowed);
-            reply.add("access-control-expose-headers", EXPOSED_HEADERS);
-        }
-    }
+/// Milliseconds since `start`.
+fn elapsed_ms(start: Timestamp) -> u64 {
+    u64::try_from(now().0 - start.0).unwrap_or_default()
 }

@@ -6,10 +6,10 @@ use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::worker_sys::types::{R2Bucket, R2Object, R2Objects};
 
 use super::js::{self, from_json};
-use super::storage::{Storage, moment, text_of};
+use super::storage::{Storage, error_text, timestamp};
 use crate::domain::upload::StoredObject;
-use crate::outage::Outage;
-use crate::sweeper::{Listed, OWNER_KEY, Page};
+use crate::platform::{ListedObject, OWNER_KEY, ObjectPage};
+use crate::storage_error::{StorageError, StorageErrorKind};
 
 /// The binding's name in wrangler.toml.
 const BINDING: &str = "BUCKET";
@@ -18,22 +18,16 @@ const OWNER_METADATA: &str = "database_id";
 
 impl Storage {
     /// HEADs an object; `None` when there is none.
-    ///
-    /// # Errors
-    /// Text for the log when R2 does not answer: the object's state is unknown then.
-    pub(super) async fn head_object(&self, key: &str) -> Result<Option<StoredObject>, String> {
+    pub(super) async fn head(&self, key: &str) -> Result<Option<StoredObject>, StorageError> {
         let answer = self.ask(&|bucket| bucket.head(key.to_owned())).await?;
         if answer.is_null() {
             return Ok(None);
         }
-        stored(answer.unchecked_ref()).map(Some).map_err(|error| failure(&text_of(&error)))
+        stored(answer.unchecked_ref()).map(Some).map_err(|error| unexpected(&error))
     }
 
     /// Deletes objects, at most 1000; one that does not exist is no error.
-    ///
-    /// # Errors
-    /// Text for the log when R2 does not answer: any of them may or may not be there then.
-    pub(super) async fn delete_objects(&self, keys: &[String]) -> Result<(), String> {
+    pub(super) async fn delete(&self, keys: &[String]) -> Result<(), StorageError> {
         let delete = |bucket: R2Bucket| {
             bucket.delete_multiple(keys.iter().map(|key| JsValue::from_str(key)).collect())
         };
@@ -41,10 +35,12 @@ impl Storage {
     }
 
     /// Lists at most so many objects (up to 1000) whose keys begin with `prefix` and sort behind `after`.
-    ///
-    /// # Errors
-    /// Text for the log when R2 does not answer.
-    pub(super) async fn list_objects(&self, prefix: &str, after: &str, limit: u32) -> Result<Page, String> {
+    pub(super) async fn list(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<ObjectPage, StorageError> {
         let list = |bucket: R2Bucket| {
             let options = Object::new();
             Reflect::set(&options, &"prefix".into(), &prefix.into())?;
@@ -53,15 +49,12 @@ impl Storage {
             bucket.list(options.into())
         };
         let answer = self.ask(&list).await?;
-        page(answer.unchecked_ref()).map_err(|error| failure(&text_of(&error)))
+        page(answer.unchecked_ref()).map_err(|error| unexpected(&error))
     }
 
     /// The id of the database that the bucket belongs to. It stands in the metadata of an object, so that a HEAD
     /// reads it; `database_id` is written there once, where there is no such object.
-    ///
-    /// # Errors
-    /// Text for the log when R2 does not answer.
-    pub(super) async fn bucket_owner(&self, database_id: &str) -> Result<String, String> {
+    pub(super) async fn owner(&self, database_id: &str) -> Result<String, StorageError> {
         let read = |bucket: R2Bucket| bucket.head(OWNER_KEY.to_owned());
         let mut object = self.ask(&read).await?;
         if object.is_null() {
@@ -78,17 +71,20 @@ impl Storage {
             // Another may have been the first.
             object = self.ask(&read).await?;
         }
-        owner(object.unchecked_ref()).map_err(|error| failure(&text_of(&error)))
+        owner(object.unchecked_ref()).map_err(|error| unexpected(&error))
     }
 
-    async fn ask(&self, call: &dyn Fn(R2Bucket) -> Result<Promise, JsValue>) -> Result<JsValue, String> {
-        let answer = self.attempt(Outage::of_r2, &self.r2_ms, &|| call(self.binding(BINDING)?)).await;
-        answer.map_err(|(_, message)| failure(&message))
+    async fn ask(
+        &self,
+        call: &dyn Fn(R2Bucket) -> Result<Promise, JsValue>,
+    ) -> Result<JsValue, StorageError> {
+        self.call("R2", StorageErrorKind::of_r2, &self.r2_ms, &|| call(self.binding(BINDING)?)).await
     }
 }
 
-fn failure(message: &str) -> String {
-    format!("R2: {message}")
+/// The error of an answer that is not as R2 documents it.
+fn unexpected(error: &JsValue) -> StorageError {
+    StorageError { kind: StorageErrorKind::Overloaded, message: format!("R2: {}", error_text(error)) }
 }
 
 fn stored(object: &R2Object) -> Result<StoredObject, JsValue> {
@@ -107,10 +103,10 @@ fn owner(object: &R2Object) -> Result<String, JsValue> {
     Ok(id.as_string().unwrap_or_else(|| "nothing".to_owned()))
 }
 
-fn page(page: &R2Objects) -> Result<Page, JsValue> {
+fn page(page: &R2Objects) -> Result<ObjectPage, JsValue> {
     let listed = |object: &R2Object| {
-        Ok(Listed { key: object.key()?, uploaded_at: moment(object.uploaded()?.get_time()) })
+        Ok(ListedObject { key: object.key()?, uploaded_at: timestamp(object.uploaded()?.get_time()) })
     };
     let objects = page.objects()?.iter().map(listed).collect::<Result<_, JsValue>>()?;
-    Ok(Page { objects, truncated: page.truncated()? })
+    Ok(ObjectPage { objects, truncated: page.truncated()? })
 }

@@ -7,12 +7,16 @@ use worker::Env;
 use worker::js_sys::{self, Date, JSON, Promise, Reflect};
 use worker::wasm_bindgen::{JsCast, JsValue};
 
+use super::elapsed_ms;
 use super::js::constant;
 use super::task::{Alarm, settled, sleep};
 use crate::config::{Config, DEFAULT_STORAGE_TIMEOUT_MS};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::upload::StoredObject;
 use crate::error::ApiError;
-use crate::outage::{MAX_ATTEMPTS, Outage, backoff_ms};
+use crate::platform::{ObjectPage, Platform, Usage};
+use crate::storage_error::{MAX_CALLS, StorageError, StorageErrorKind, backoff_ms};
+use crate::store::{Rows, Statement};
 
 thread_local! {
     /// Variables never change within an isolate, so they are read and validated once.
@@ -31,9 +35,6 @@ pub(super) struct Storage {
     timeout_ms: fn(&Config) -> u64,
 }
 
-/// Why a call came to nothing: what kind of failure it was, and text for the log.
-pub(super) type Failure = (Outage, String);
-
 impl Storage {
     /// `timeout_ms` says how long a call is waited for, its repeats included.
     pub(super) fn new(env: Env, timeout_ms: fn(&Config) -> u64) -> Self {
@@ -48,7 +49,7 @@ impl Storage {
         }
         let config = Config::parse(|name| variable(&self.env, name))
             .map(Rc::new)
-            .map_err(|faults| ApiError::Internal(format!("wrong configuration: {}", faults.join("; "))))?;
+            .map_err(|errors| ApiError::Internal(format!("wrong configuration: {}", errors.join("; "))))?;
         // A second set cannot happen (one thread, no await between), and would do no harm.
         let _ = CONFIG.with(|cell| cell.set(config.clone()));
         Ok(config)
@@ -65,30 +66,33 @@ impl Storage {
         }
     }
 
-    /// Makes a call that is safe to repeat: up to three times while its error passes by itself, and for
-    /// no longer than the time limit in all. `judge` says what an error's text means; the time goes
-    /// to `total`. Not generic, so that the Worker has this code once.
-    pub(super) async fn attempt(
+    /// Makes a call that is safe to repeat: up to three times while its error passes by itself, and for no longer
+    /// than the time limit in all. `name` is the storage's, `kind` says what an error's text means, and the time
+    /// goes to `total`. Not generic, so that the Worker has this code once.
+    pub(super) async fn call(
         &self,
-        judge: fn(&str) -> Outage,
+        name: &str,
+        kind: fn(&str) -> StorageErrorKind,
         total: &Cell<Option<u64>>,
         call: &dyn Fn() -> Result<Promise, JsValue>,
-    ) -> Result<JsValue, Failure> {
+    ) -> Result<JsValue, StorageError> {
         let started = now();
         // Nothing gets here without a configuration.
         let limit = self.config().map_or(DEFAULT_STORAGE_TIMEOUT_MS, |config| (self.timeout_ms)(&config));
-        let outcome = self.alarm.within(limit, self.tries(judge, call)).await;
-        total.set(Some(total.get().unwrap_or_default() + since(started)));
+        let outcome = self.alarm.within(limit, self.retry(kind, call)).await;
+        total.set(Some(total.get().unwrap_or_default() + elapsed_ms(started)));
         // A call that never answers may still have done its work, as one whose answer was lost.
-        outcome.unwrap_or_else(|| Err((Outage::Shed, format!("no answer within {limit} ms"))))
+        let outcome = outcome
+            .unwrap_or_else(|| Err((StorageErrorKind::Overloaded, format!("no answer within {limit} ms"))));
+        outcome.map_err(|(kind, message)| StorageError { kind, message: format!("{name}: {message}") })
     }
 
-    async fn tries(
+    async fn retry(
         &self,
-        judge: fn(&str) -> Outage,
+        kind: fn(&str) -> StorageErrorKind,
         call: &dyn Fn() -> Result<Promise, JsValue>,
-    ) -> Result<JsValue, Failure> {
-        let mut attempt = 1;
+    ) -> Result<JsValue, (StorageErrorKind, String)> {
+        let mut calls = 1;
         loop {
             let outcome = match call() {
                 Ok(promise) => settled(&promise).await,
@@ -96,16 +100,56 @@ impl Storage {
             };
             let message = match outcome {
                 Ok(value) => return Ok(value),
-                Err(error) => text_of(&error),
+                Err(error) => error_text(&error),
             };
-            let outage = judge(&message);
-            if outage != Outage::Transient || attempt == MAX_ATTEMPTS {
-                return Err((outage, message));
+            let kind = kind(&message);
+            if kind != StorageErrorKind::Transient || calls == MAX_CALLS {
+                return Err((kind, message));
             }
-            attempt += 1;
+            calls += 1;
             self.retries.set(self.retries.get() + 1);
-            let random = random().map_or(u16::MAX, u16::from_ne_bytes);
-            sleep(backoff_ms(attempt, random)).await;
+            let mut random = [0; 2];
+            let random = getrandom::fill(&mut random).map_or(u16::MAX, |()| u16::from_ne_bytes(random));
+            sleep(backoff_ms(calls, random)).await;
+        }
+    }
+}
+
+impl Platform for Storage {
+    async fn transact(&self, statements: &[Statement]) -> Result<Rows, StorageError> {
+        self.run_batch(statements).await
+    }
+
+    async fn head_object(&self, key: &str) -> Result<Option<StoredObject>, StorageError> {
+        self.head(key).await
+    }
+
+    async fn list_objects(&self, prefix: &str, after: &str, limit: u32) -> Result<ObjectPage, StorageError> {
+        self.list(prefix, after, limit).await
+    }
+
+    async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError> {
+        self.delete(keys).await
+    }
+
+    async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError> {
+        self.owner(database_id).await
+    }
+
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), String> {
+        getrandom::fill(bytes).map_err(|error| format!("no random bytes: {error}"))
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            r2_ms: self.r2_ms.get(),
+            d1_ms: self.d1_ms.get(),
+            retries: self.retries.get(),
+            statements: self.statements.get(),
         }
     }
 }
@@ -120,8 +164,8 @@ fn variable(env: &Env, name: &str) -> Option<String> {
     }
 }
 
-/// The text of a storage error, for the log and for judging it.
-pub(super) fn text_of(error: &JsValue) -> String {
+/// The text of a JavaScript error.
+pub(super) fn error_text(error: &JsValue) -> String {
     match error.dyn_ref::<js_sys::Error>() {
         Some(error) => error.message().into(),
         None => error.as_string().unwrap_or_else(|| "an error without text".to_owned()),
@@ -130,24 +174,12 @@ pub(super) fn text_of(error: &JsValue) -> String {
 
 /// The platform's clock, which stands still between storage calls.
 pub(super) fn now() -> Timestamp {
-    moment(Date::now())
+    timestamp(Date::now())
 }
 
-/// A moment as JavaScript has it, in milliseconds.
-pub(super) fn moment(ms: f64) -> Timestamp {
+/// A time as JavaScript has it, in milliseconds.
+pub(super) fn timestamp(ms: f64) -> Timestamp {
     // Milliseconds since 1970 fit far below 2^53.
     #[allow(clippy::cast_possible_truncation)]
     Timestamp(ms as i64)
-}
-
-/// Milliseconds since `start`.
-pub(super) fn since(start: Timestamp) -> u64 {
-    u64::try_from(now().0 - start.0).unwrap_or_default()
-}
-
-/// Random bytes of the platform.
-pub(super) fn random<const N: usize>() -> Result<[u8; N], String> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| format!("no random bytes: {error}"))?;
-    Ok(bytes)
 }

@@ -15,7 +15,8 @@ use worker::js_sys::{Function, Promise};
 use worker::wasm_bindgen::prelude::{Closure, wasm_bindgen};
 use worker::wasm_bindgen::{self, JsCast, JsValue};
 
-use super::storage::{now, since};
+use super::elapsed_ms;
+use super::storage::now;
 
 #[wasm_bindgen]
 extern "C" {
@@ -208,7 +209,7 @@ impl Alarm {
         let mut future = pin!(future);
         poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => self.poll(ms.saturating_sub(since(started))),
+            Poll::Pending => self.poll(ms.saturating_sub(elapsed_ms(started))),
         })
         .await
     }

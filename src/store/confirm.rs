@@ -2,10 +2,9 @@
 
 use serde::Deserialize;
 
-use super::assets::{asset_json, user_json};
-use super::rights::{Caller, CallerRow, Identity, caller_json, for_caller, judge};
-use super::uploads::{reused_key, session_json};
-use super::{Operation, Param, Rows, Statement};
+use super::rights::{AuthorizedCaller, Caller, CallerOperation};
+use super::uploads::reused_key;
+use super::{Param, Statement};
 use crate::domain::asset::{Asset, User};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{AssetUploadId, FolderId, RequestId, UserId};
@@ -48,11 +47,10 @@ pub enum Confirmed {
     NeedsDeclaredType(String),
 }
 
-/// The facts that decide, in one row.
+/// What [`Confirm`] finds.
 #[derive(Debug, Deserialize)]
-struct Facts {
-    caller: CallerRow,
-    session: Option<Session>,
+pub struct Found {
+    session: Session,
     asset: Option<Asset>,
     confirmation: Option<Confirmation>,
     created_by_user: Option<User>,
@@ -68,54 +66,51 @@ struct Confirmation {
     request_id: Option<RequestId>,
 }
 
-// Beside the caller's ?1 to ?4: ?5 upload, ?6 folder or NULL.
-const FACTS: &str = for_caller!(
-    "SELECT json_object(
-       'caller', ",
-    caller_json!(),
-    ", 'session', ",
-    session_json!(),
-    ", 'asset', ",
-    asset_json!(),
-    ", 'confirmation', json(CASE WHEN a.id IS NOT NULL THEN json_object('key', a.confirmation_key,
-         'folder_id', a.confirmed_folder_id, 'request_id', a.request_id) END)
-       , 'created_by_user', ",
-    user_json!(),
-    ", 'folder_found', f.id IS NOT NULL) AS json
-     FROM caller c
-     LEFT JOIN asset_uploads u ON u.id = ?5 AND u.org_id = c.org_id AND c.refusal IS NULL
-     LEFT JOIN assets a ON a.id = u.id
-     LEFT JOIN users w ON w.id = a.created_by
-     LEFT JOIN folders f ON f.id = ?6 AND f.org_id = u.org_id AND f.deleted_at IS NULL"
-);
-
-// The guard is in the INSERT itself: whatever changed since the request came in is seen here.
-// Beside those of FACTS: ?7 key of the object, ?8 MIME type, ?9 size, ?10 asset type, ?11 ETag,
-// ?12 Idempotency-Key or '', ?13 1 where declared and actual must agree, ?14 request id.
-const INSERT: &str = for_caller!(
-    "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type,
-       source_id, etag, confirmation_key, confirmed_folder_id, request_id, created_by, created_at, updated_at)
-     SELECT u.id, u.org_id, ?6, u.filename, ?7, ?8, ?9, ?10, 'upload', u.id, ?11, ?12, ?6, ?14, c.user_id, ?3, ?3
-     FROM caller c
-     JOIN asset_uploads u ON u.id = ?5 AND u.org_id = c.org_id
-     WHERE c.refusal IS NULL
-       AND u.expires_at > ?3
-       AND (?13 = 0 OR (u.size_bytes = ?9 AND u.mime_type = ?8))
-       AND (?6 IS NULL OR EXISTS (
-         SELECT 1 FROM folders f WHERE f.id = ?6 AND f.org_id = u.org_id AND f.deleted_at IS NULL))
-     ON CONFLICT (id) DO NOTHING"
-);
-
 impl Confirm<'_> {
-    fn facts(&self) -> Statement {
-        let mut params = self.caller.params();
-        params.push(Param::from(&self.asset_upload_id));
-        params.push(Param::from(self.folder_id.as_ref()));
-        Statement { sql: FACTS, params }
+    fn find(&self) -> Statement {
+        // ?1 caller, ?2 upload, ?3 folder or NULL.
+        const SQL: &str = "
+            SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
+              'found', json(CASE WHEN u.id IS NOT NULL THEN json_object(
+                'session', json(u.json),
+                'asset', json(a.json),
+                'confirmation', json(CASE WHEN a.id IS NOT NULL THEN json_object(
+                  'key', a.confirmation_key, 'folder_id', a.confirmed_folder_id, 'request_id', a.request_id) END),
+                'created_by_user', json(w.json),
+                'folder_found', f.id IS NOT NULL) END)) AS json
+            FROM caller_rights c
+            LEFT JOIN asset_uploads_json u ON u.id = ?2 AND u.org_id = c.org_id AND c.auth_error IS NULL
+            LEFT JOIN assets_json a ON a.id = u.id
+            LEFT JOIN users_json w ON w.id = a.created_by
+            LEFT JOIN folders f ON f.id = ?3 AND f.org_id = u.org_id AND f.deleted_at IS NULL
+            WHERE c.request = ?1";
+        let params = vec![
+            self.caller.param(),
+            Param::from(&self.asset_upload_id),
+            Param::from(self.folder_id.as_ref()),
+        ];
+        Statement { sql: SQL, params }
     }
 
     fn insert(&self, object: &VerifiedObject) -> Statement {
-        let mut params = self.facts().params;
+        // The guard is in the INSERT itself: whatever changed since the request came in is seen here.
+        // ?1 to ?3 as in `find`, ?4 key of the object, ?5 MIME type, ?6 size, ?7 asset type, ?8 ETag,
+        // ?9 Idempotency-Key or '', ?10 1 where declared and actual must agree, ?11 request id.
+        const SQL: &str = "
+            INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type,
+              source_id, etag, confirmation_key, confirmed_folder_id, request_id, created_by, created_at, updated_at)
+            SELECT u.id, u.org_id, ?3, u.filename, ?4, ?5, ?6, ?7, 'upload',
+              u.id, ?8, ?9, ?3, ?11, c.user_id, c.now, c.now
+            FROM caller_rights c
+            JOIN asset_uploads u ON u.id = ?2 AND u.org_id = c.org_id
+            WHERE c.request = ?1
+              AND c.auth_error IS NULL
+              AND u.expires_at > c.now
+              AND (?10 = 0 OR (u.size_bytes = ?6 AND u.mime_type = ?5))
+              AND (?3 IS NULL OR EXISTS (
+                SELECT 1 FROM folders f WHERE f.id = ?3 AND f.org_id = u.org_id AND f.deleted_at IS NULL))
+            ON CONFLICT (id) DO NOTHING";
+        let mut params = self.find().params;
         params.extend([
             Param::from(&self.asset_upload_id.object_key()),
             Param::from(&object.mime_type),
@@ -127,7 +122,7 @@ impl Confirm<'_> {
             Param::Int(i64::from(self.rules.reject_mismatch)),
             Param::from(&self.request_id),
         ]);
-        Statement { sql: INSERT, params }
+        Statement { sql: SQL, params }
     }
 
     /// What an existing asset means for this confirmation, sent by the user `user_id`.
@@ -138,12 +133,12 @@ impl Confirm<'_> {
         confirmation: &Confirmation,
         created_by_user: Option<User>,
     ) -> Result<Confirmed, ApiError> {
-        // Written by this very request: now, or by a try before it whose answer was lost.
+        // Written by this very request: now, or by a call before it whose answer was lost.
         let ours = confirmation.request_id == Some(self.request_id);
         if !ours {
             let key = self.idempotency_key.as_ref().map(IdempotencyKey::as_str);
             if key != Some(confirmation.key.as_str()) || user_id != asset.created_by {
-                return Err(ApiError::AssetUploadAlreadyConfirmed(asset.id));
+                return Err(ApiError::AssetUploadAlreadyConfirmed(asset.id.to_string()));
             }
             if confirmation.folder_id != self.folder_id {
                 return Err(reused_key());
@@ -157,8 +152,8 @@ impl Confirm<'_> {
         Ok(Confirmed::Asset { asset: Box::new(asset), created_by_user, replayed: !ours })
     }
 
-    /// What to do about an object that has become no asset, everything else being in order.
-    fn judge_object(&self, session: &Session) -> Result<Confirmed, ApiError> {
+    /// What to answer where no asset was written, though session and folder permit it: the object decides.
+    fn check_object(&self, session: &Session) -> Result<Confirmed, ApiError> {
         let violations = match &self.object {
             ObjectState::Unavailable(detail) => return Err(ApiError::unavailable(detail)),
             ObjectState::Missing => return Err(ApiError::ObjectNotUploaded),
@@ -176,35 +171,22 @@ impl Confirm<'_> {
     }
 }
 
-impl Operation for Confirm<'_> {
+impl CallerOperation for Confirm<'_> {
+    type Found = Found;
     type Output = Confirmed;
 
     fn statements(&self) -> Vec<Statement> {
         match &self.object {
-            ObjectState::Verified(object) => vec![self.insert(object), self.facts()],
-            _ => vec![self.facts()],
+            ObjectState::Verified(object) => vec![self.insert(object), self.find()],
+            _ => vec![self.find()],
         }
     }
 
-    fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<Confirmed, ApiError> {
-        // The insert's own row says nothing that the facts, read after it, do not say.
-        let facts: Option<Facts> =
-            rows.first(usize::from(matches!(self.object, ObjectState::Verified(_))))?;
-        judge(facts.as_ref().map(|facts| facts.caller), identity)?;
-        let Some(Facts {
-            caller,
-            session: Some(session),
-            asset,
-            confirmation,
-            created_by_user,
-            folder_found,
-        }) = facts
-        else {
+    fn decode(&self, caller: AuthorizedCaller, found: Option<Found>) -> Result<Confirmed, ApiError> {
+        let found = found.filter(|found| !found.session.is_cancelled());
+        let Some(Found { session, asset, confirmation, created_by_user, folder_found }) = found else {
             return Err(ApiError::AssetUploadNotFound);
         };
-        if session.is_cancelled() {
-            return Err(ApiError::AssetUploadNotFound);
-        }
         if let (Some(asset), Some(confirmation)) = (asset, confirmation) {
             return self.existing_asset(caller.user_id, asset, &confirmation, created_by_user);
         }
@@ -214,6 +196,6 @@ impl Operation for Confirm<'_> {
         if self.folder_id.is_some() && folder_found == 0 {
             return Err(ApiError::FolderNotFound);
         }
-        self.judge_object(&session)
+        self.check_object(&session)
     }
 }

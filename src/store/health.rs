@@ -1,6 +1,5 @@
 //! Does the database answer, and has it been set up?
 
-use super::rights::Identity;
 use super::{Operation, Rows, Statement};
 use crate::error::ApiError;
 
@@ -18,7 +17,7 @@ impl Operation for CheckDatabase {
         }]
     }
 
-    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<(), ApiError> {
+    fn decode(&self, rows: &Rows) -> Result<(), ApiError> {
         match rows.first::<bool>(0)? {
             Some(true) => Ok(()),
             _ => Err(ApiError::Internal(

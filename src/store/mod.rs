@@ -14,7 +14,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
-use rights::Identity;
 
 /// A value bound to a statement. It travels to D1 as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,6 +56,14 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// The first row of the last statement; `None` where it returned none.
+    ///
+    /// # Errors
+    /// `Internal` when there is no statement or the row is not a `T`.
+    pub fn last<T: DeserializeOwned>(&self) -> Result<Option<T>, ApiError> {
+        self.first(self.texts.len().saturating_sub(1))
+    }
+
     /// The first row of statement `n`; `None` where it returned none.
     ///
     /// # Errors
@@ -83,7 +90,8 @@ fn parse<T: DeserializeOwned>(n: usize, json: &str) -> Result<T, ApiError> {
     serde_json::from_str(json).map_err(|error| ApiError::Internal(format!("row of statement {n}: {error}")))
 }
 
-/// One transaction. It must be safe to run again when its answer was lost after the commit.
+/// One transaction that the system itself starts, without a caller; see [`rights::CallerOperation`] for the others.
+/// It must be safe to run again when its answer was lost after the commit.
 pub trait Operation {
     /// What it comes to.
     type Output;
@@ -91,9 +99,9 @@ pub trait Operation {
     /// The statements, at least one, in order.
     fn statements(&self) -> Vec<Statement>;
 
-    /// What the rows mean. Notes in `identity` who called, as far as the rows say.
+    /// What the rows mean.
     ///
     /// # Errors
-    /// Every refusal, in the order of the contract; `Internal` when rows are not as expected.
-    fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<Self::Output, ApiError>;
+    /// `Internal` when rows are not as expected.
+    fn decode(&self, rows: &Rows) -> Result<Self::Output, ApiError>;
 }

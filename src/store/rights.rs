@@ -1,46 +1,37 @@
-//! The caller's rights: the one rule that guards every write and explains every refusal.
+//! The caller's rights: one rule, the view `caller_rights`, which guards every write and explains every refusal.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use super::{Operation, Param, Rows, Statement};
+use super::{Param, Rows, Statement};
 use crate::domain::ids::{OrganizationId, UserId};
 use crate::domain::timestamp::Timestamp;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, AuthError};
 use crate::token::TokenHash;
-
-/// SQL of a statement that acts for a caller: the rule of rights.sql as the table `caller` (one row, or
-/// none for an unknown key; `refusal` is NULL exactly when the caller may), then the given texts.
-/// `?1` to `?4` are the caller's; see [`Caller::params`].
-macro_rules! for_caller {
-    ($($sql:expr),+) => {
-        concat!(include_str!("rights.sql"), $($sql),+)
-    };
-}
-pub(super) use for_caller;
-
-/// SQL of the caller `c` as JSON for [`CallerRow`].
-macro_rules! caller_json {
-    () => {
-        "json_object('user_id', c.user_id, 'org_id', c.org_id, 'refusal', c.refusal)"
-    };
-}
-pub(super) use caller_json;
 
 /// A permission of a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
     /// To see assets.
-    Read,
+    AssetsRead,
     /// To make and change them.
-    Write,
+    AssetsWrite,
 }
 
 impl Permission {
     /// As in `role_permissions.permission`.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Read => "assets:read",
-            Self::Write => "assets:write",
+            Self::AssetsRead => "assets:read",
+            Self::AssetsWrite => "assets:write",
+        }
+    }
+
+    /// Whether it is to change things, which an impersonation key may not.
+    pub const fn writes(self) -> bool {
+        match self {
+            Self::AssetsRead => false,
+            Self::AssetsWrite => true,
         }
     }
 }
@@ -52,21 +43,32 @@ pub struct Caller {
     pub token: TokenHash,
     /// The organization that the request names.
     pub organization: Option<OrganizationId>,
-    /// The moment of the request.
+    /// When the request was complete.
     pub now: Timestamp,
     /// What the operation needs.
     pub permission: Permission,
 }
 
 impl Caller {
-    /// `?1` to `?4`: key hash, named organization or NULL, now, permission.
-    pub(super) fn params(&self) -> Vec<Param> {
-        vec![
-            Param::from(&self.token.as_str()),
-            Param::from(self.organization.as_ref()),
-            Param::Int(self.now.0),
-            Param::from(&self.permission.as_str()),
-        ]
+    /// `?1` of every statement for a caller: what `caller_rights.request` is compared with.
+    pub fn param(&self) -> Param {
+        #[derive(Serialize)]
+        struct Request<'a> {
+            token_hash: &'a str,
+            org_id: Option<OrganizationId>,
+            now: i64,
+            permission: &'static str,
+            writes: bool,
+        }
+        let request = Request {
+            token_hash: self.token.as_str(),
+            org_id: self.organization,
+            now: self.now.0,
+            permission: self.permission.as_str(),
+            writes: self.permission.writes(),
+        };
+        // Texts and numbers cannot fail to serialize.
+        Param::Text(serde_json::to_string(&[request]).unwrap_or_default())
     }
 }
 
@@ -79,46 +81,81 @@ pub struct Identity {
     pub org_id: Option<OrganizationId>,
 }
 
-/// The columns of `caller` that every operation selects.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct CallerRow {
-    pub(super) user_id: UserId,
-    org_id: Option<OrganizationId>,
-    refusal: Option<Refusal>,
+/// A caller who may do what it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuthorizedCaller {
+    /// The key's user.
+    pub user_id: UserId,
 }
 
-/// Notes who called.
+/// One transaction for a caller. It must be safe to run again when its answer was lost after the commit.
+pub trait CallerOperation {
+    /// What the last statement finds beside the caller.
+    type Found: DeserializeOwned;
+    /// What it comes to.
+    type Output;
+
+    /// The statements, in order. `?1` of each is [`Caller::param`], and each reads `caller_rights`: a write only
+    /// where `auth_error` is NULL. The last one returns one row of JSON, or none where the key is unknown:
+    /// `{"user_id", "org_id", "auth_error", "found"}`, `found` being null where there is nothing.
+    fn statements(&self) -> Vec<Statement>;
+
+    /// What that means.
+    ///
+    /// # Errors
+    /// In the order of docs/behaviour.md, from row 11 on; `Internal` when rows are not as expected.
+    fn decode(&self, caller: AuthorizedCaller, found: Option<Self::Found>) -> Result<Self::Output, ApiError>;
+}
+
+#[derive(Deserialize)]
+struct CallerRow<F> {
+    user_id: UserId,
+    org_id: Option<OrganizationId>,
+    auth_error: Option<AuthError>,
+    // A caller that may not has nothing found for it.
+    found: Option<F>,
+}
+
+/// What the rows of an operation's statements mean, and who called.
 ///
 /// # Errors
-/// Why the caller may not: no row at all is an unknown key.
-pub(super) fn judge(row: Option<CallerRow>, identity: &mut Identity) -> Result<(), Refusal> {
-    let row = row.ok_or(Refusal::Unauthorized)?;
-    *identity = Identity { user_id: Some(row.user_id), org_id: row.org_id };
-    row.refusal.map_or(Ok(()), Err)
+/// Why the caller may not (rows 3 to 8 of docs/behaviour.md), else what the operation decides.
+pub fn decode<O: CallerOperation>(operation: &O, rows: &Rows) -> (Identity, Result<O::Output, ApiError>) {
+    let row: CallerRow<O::Found> = match rows.last() {
+        Ok(Some(row)) => row,
+        // The key is unknown.
+        Ok(None) => return (Identity::default(), Err(AuthError::Unauthorized.into())),
+        Err(error) => return (Identity::default(), Err(error)),
+    };
+    let identity = Identity { user_id: Some(row.user_id), org_id: row.org_id };
+    let output = match row.auth_error {
+        Some(error) => Err(error.into()),
+        None => operation.decode(AuthorizedCaller { user_id: row.user_id }, row.found),
+    };
+    (identity, output)
 }
 
-/// Asks for the rights alone: for a request that is faulty, since rights are judged before faults.
+/// Asks for the rights alone: for a request that has errors, since rights are checked before them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckRights {
     /// Who asks.
     pub caller: Caller,
-    /// False where the named organization cannot be read: then only the key and its user are judged.
-    pub organization_readable: bool,
 }
 
-impl Operation for CheckRights {
+impl CallerOperation for CheckRights {
+    type Found = ();
     type Output = ();
 
     fn statements(&self) -> Vec<Statement> {
-        const SQL: &str = for_caller!("SELECT ", caller_json!(), " AS json FROM caller c");
-        vec![Statement { sql: SQL, params: self.caller.params() }]
+        const SQL: &str = "
+            SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error, 'found', NULL)
+              AS json
+            FROM caller_rights c
+            WHERE c.request = ?1";
+        vec![Statement { sql: SQL, params: vec![self.caller.param()] }]
     }
 
-    fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<(), ApiError> {
-        match judge(rows.first(0)?, identity) {
-            Err(refusal @ (Refusal::Unauthorized | Refusal::EmailNotVerified)) => Err(refusal.into()),
-            Err(refusal) if self.organization_readable => Err(refusal.into()),
-            Ok(()) | Err(_) => Ok(()),
-        }
+    fn decode(&self, _: AuthorizedCaller, _: Option<()>) -> Result<(), ApiError> {
+        Ok(())
     }
 }

@@ -3,46 +3,10 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::rights::Identity;
 use super::{Operation, Param, Rows, Statement};
 use crate::domain::ids::AssetUploadId;
 use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
-
-/// SQL of the sessions behind the sweeper's mark with a deadline up to `?1`, the first `?2` of them.
-///
-/// Read along the index of deadlines, from the mark on: that takes the sessions as the outer table, and a
-/// bound without affinity, as the indexed expression has none.
-macro_rules! due {
-    () => {
-        "SELECT u.id, abs(u.expires_at) AS deadline
-         FROM asset_uploads u
-         CROSS JOIN sweeper s
-         WHERE abs(u.expires_at) BETWEEN (SELECT +deadline FROM sweeper) AND ?1
-           AND (abs(u.expires_at) > s.deadline OR u.id > s.upload_id)
-         ORDER BY abs(u.expires_at), u.id LIMIT ?2"
-    };
-}
-
-/// SQL that is true where no asset has the upload `$id` or its object.
-macro_rules! no_asset {
-    ($id:literal) => {
-        concat!(
-            "NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = ",
-            $id,
-            ") AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || ",
-            $id,
-            ")"
-        )
-    };
-}
-
-/// SQL that is true where neither a session nor an asset has the upload `$id` or its object.
-macro_rules! unused {
-    ($id:literal) => {
-        concat!("NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = ", $id, ") AND ", no_asset!($id))
-    };
-}
 
 fn json_array(ids: &[AssetUploadId]) -> Param {
     // Strings cannot fail to serialize.
@@ -107,7 +71,7 @@ impl Operation for Begin {
         statements
     }
 
-    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<Progress, ApiError> {
+    fn decode(&self, rows: &Rows) -> Result<Progress, ApiError> {
         row(rows, 0)
     }
 }
@@ -139,42 +103,42 @@ impl Operation for Retire {
     type Output = Retired;
 
     fn statements(&self) -> Vec<Statement> {
-        const COUNT: &str = concat!(
-            "SELECT json_object('checked', count(*), 'retired', COALESCE(sum(",
-            no_asset!("d.id"),
-            "), 0), 'deadline', max(d.deadline)) AS json FROM (",
-            due!(),
-            ") d"
-        );
-        const RETIRE: &str = concat!(
-            "INSERT INTO retired_uploads (id) SELECT d.id FROM (",
-            due!(),
-            ") d WHERE ",
-            no_asset!("d.id"),
-            " ON CONFLICT (id) DO NOTHING"
-        );
-        // The mark moves before the sessions go: it is found among them.
-        const ADVANCE: &str = concat!(
-            "UPDATE sweeper SET deadline = last.deadline, upload_id = last.id FROM (SELECT * FROM (",
-            due!(),
-            ") ORDER BY deadline DESC, id DESC LIMIT 1) last"
-        );
-        // However many are retired and wait to be removed: only what lies between the marks is read.
-        const DELETE: &str = concat!(
-            "DELETE FROM asset_uploads WHERE id IN (
-               SELECT u.id FROM asset_uploads u
-               JOIN retired_uploads r ON r.id = u.id AND r.object_deleted_at IS NULL
-               WHERE abs(u.expires_at) BETWEEN ?1 AND (SELECT +deadline FROM sweeper) AND ",
-            no_asset!("u.id"),
-            ")"
-        );
+        // ?1 deadline, ?2 limit. An asset may have the session's id, or the key of its object.
+        const COUNT: &str = "
+            SELECT json_object('checked', count(*), 'deadline', max(d.deadline), 'retired', COALESCE(sum(
+              NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = d.id)
+              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || d.id)), 0)) AS json
+            FROM (SELECT id, deadline FROM sessions_to_sweep WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2) d";
+        const RETIRE: &str = "
+            INSERT INTO retired_uploads (id)
+            SELECT d.id
+            FROM (SELECT id, deadline FROM sessions_to_sweep WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2) d
+            WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = d.id)
+              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || d.id)
+            ON CONFLICT (id) DO NOTHING";
+        // The sweeper's position moves before the sessions are deleted: it is found among them.
+        const ADVANCE: &str = "
+            UPDATE sweeper SET deadline = last.deadline, upload_id = last.id
+            FROM (
+              SELECT *
+              FROM (SELECT id, deadline FROM sessions_to_sweep WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2)
+              ORDER BY deadline DESC, id DESC LIMIT 1) last";
+        // However many are retired and wait to be removed: only what lies between the positions is read.
+        const DELETE: &str = "
+            DELETE FROM asset_uploads WHERE id IN (
+              SELECT u.id
+              FROM asset_uploads u
+              JOIN retired_uploads r ON r.id = u.id AND r.object_deleted_at IS NULL
+              WHERE abs(u.expires_at) BETWEEN ?1 AND (SELECT +deadline FROM sweeper)
+                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = u.id)
+                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || u.id))";
         let params = vec![Param::Int(self.due.0), Param::Int(self.limit.into())];
         let due = |sql| Statement { sql, params: params.clone() };
         let delete = Statement { sql: DELETE, params: vec![Param::Int(self.since.0)] };
         vec![due(COUNT), due(RETIRE), due(ADVANCE), delete]
     }
 
-    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<Retired, ApiError> {
+    fn decode(&self, rows: &Rows) -> Result<Retired, ApiError> {
         row(rows, 0)
     }
 }
@@ -211,14 +175,18 @@ impl Operation for NoteOrphans {
     type Output = Vec<Orphan>;
 
     fn statements(&self) -> Vec<Statement> {
-        const NOTE: &str = concat!(
-            "INSERT INTO orphans (id, noted_at, pass)
-             SELECT j.value, ?2, s.pass FROM json_each(?1) j JOIN sweeper s ON s.pass = ?3
-             WHERE NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = j.value) AND ",
-            unused!("j.value"),
-            " ON CONFLICT (id) DO UPDATE SET pass = excluded.pass
-             RETURNING json_object('id', id, 'noted_at', noted_at) AS json"
-        );
+        // ?1 ids, ?2 now, ?3 pass.
+        const NOTE: &str = "
+            INSERT INTO orphans (id, noted_at, pass)
+            SELECT j.value, ?2, s.pass
+            FROM json_each(?1) j
+            JOIN sweeper s ON s.pass = ?3
+            WHERE NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = j.value)
+              AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = j.value)
+              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = j.value)
+              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || j.value)
+            ON CONFLICT (id) DO UPDATE SET pass = excluded.pass
+            RETURNING json_object('id', id, 'noted_at', noted_at) AS json";
         // Another run may have gone on from the same page: each page counts once.
         const ADVANCE: &str = "UPDATE sweeper SET object_key = ?4, pass_objects = pass_objects + ?3
              WHERE pass = ?1 AND object_key = ?2";
@@ -242,7 +210,7 @@ impl Operation for NoteOrphans {
         vec![note, Statement { sql, params }]
     }
 
-    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<Vec<Orphan>, ApiError> {
+    fn decode(&self, rows: &Rows) -> Result<Vec<Orphan>, ApiError> {
         rows.all(0)
     }
 }
@@ -284,19 +252,22 @@ impl Operation for RetireOrphans {
     type Output = RetiredOrphans;
 
     fn statements(&self) -> Vec<Statement> {
-        const RETIRE: &str = concat!(
-            "INSERT INTO retired_uploads (id)
-             SELECT o.id FROM sweeper s CROSS JOIN orphans o ON o.pass = s.pass - 1
-             WHERE (?3 = 1 OR s.completed_orphans <= ?4 OR s.completed_orphans * 10 <= s.completed_objects)
-               AND o.noted_at <= ?1
-               AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = o.id)
-               AND ",
-            unused!("o.id"),
-            " LIMIT ?2 RETURNING 'true' AS json"
-        );
-        const READ: &str =
-            "SELECT json_object('objects', completed_objects, 'orphans', completed_orphans) AS json
-             FROM sweeper";
+        // ?1 noted up to, ?2 limit, ?3 1 where any share will do, ?4 how many are few.
+        const RETIRE: &str = "
+            INSERT INTO retired_uploads (id)
+            SELECT o.id
+            FROM sweeper s
+            CROSS JOIN orphans o ON o.pass = s.pass - 1
+            WHERE (?3 = 1 OR s.completed_orphans <= ?4 OR s.completed_orphans * 10 <= s.completed_objects)
+              AND o.noted_at <= ?1
+              AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = o.id)
+              AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = o.id)
+              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = o.id)
+              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || o.id)
+            LIMIT ?2
+            RETURNING 'true' AS json";
+        const READ: &str = "
+            SELECT json_object('objects', completed_objects, 'orphans', completed_orphans) AS json FROM sweeper";
         let params = vec![
             Param::Int(self.noted_before.0),
             Param::Int(self.limit.into()),
@@ -306,7 +277,7 @@ impl Operation for RetireOrphans {
         vec![Statement { sql: RETIRE, params }, Statement { sql: READ, params: Vec::new() }]
     }
 
-    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<RetiredOrphans, ApiError> {
+    fn decode(&self, rows: &Rows) -> Result<RetiredOrphans, ApiError> {
         let retired = u32::try_from(rows.all::<bool>(0)?.len()).unwrap_or(self.limit);
         let Pass { objects, orphans } = row(rows, 1)?;
         let too_many = !self.any_share && orphans > self.few && u64::from(orphans) * 10 > objects.into();
@@ -329,16 +300,21 @@ impl Operation for NextRemovals {
 
     fn statements(&self) -> Vec<Statement> {
         // What has come back, by a restored database or by hand, is in use, whatever was once said of it.
-        const NEXT: &str = concat!(
-            "SELECT json_group_array(id) AS json FROM (SELECT r.id FROM retired_uploads r
-             WHERE r.object_deleted_at IS NULL AND r.retry_at <= ?1 AND ",
-            unused!("r.id"),
-            " ORDER BY r.retry_at LIMIT ?2)"
-        );
+        const NEXT: &str = "
+            SELECT json_group_array(id) AS json
+            FROM (
+              SELECT r.id
+              FROM retired_uploads r
+              WHERE r.object_deleted_at IS NULL
+                AND r.retry_at <= ?1
+                AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = r.id)
+                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.id)
+                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || r.id)
+              ORDER BY r.retry_at LIMIT ?2)";
         vec![Statement { sql: NEXT, params: vec![Param::Int(self.now.0), Param::Int(self.limit.into())] }]
     }
 
-    fn decode(&self, rows: &Rows, _: &mut Identity) -> Result<Self::Output, ApiError> {
+    fn decode(&self, rows: &Rows) -> Result<Self::Output, ApiError> {
         row(rows, 0)
     }
 }
@@ -361,7 +337,7 @@ impl Operation for NoteRemovals {
         vec![Statement { sql: NOTE, params: vec![json_array(&self.ids), Param::Int(self.now.0)] }]
     }
 
-    fn decode(&self, _: &Rows, _: &mut Identity) -> Result<(), ApiError> {
+    fn decode(&self, _: &Rows) -> Result<(), ApiError> {
         Ok(())
     }
 }
@@ -387,7 +363,7 @@ impl Operation for PostponeRemovals {
         vec![Statement { sql: POSTPONE, params }]
     }
 
-    fn decode(&self, _: &Rows, _: &mut Identity) -> Result<(), ApiError> {
+    fn decode(&self, _: &Rows) -> Result<(), ApiError> {
         Ok(())
     }
 }

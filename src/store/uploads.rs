@@ -2,56 +2,40 @@
 
 use serde::Deserialize;
 
-use super::rights::{Caller, CallerRow, Identity, caller_json, for_caller, judge};
-use super::{Operation, Param, Rows, Statement};
+use super::rights::{AuthorizedCaller, Caller, CallerOperation};
+use super::{Param, Statement};
 use crate::domain::ids::{AssetUploadId, RequestId};
 use crate::domain::media::MimeType;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::{Filename, Session};
-use crate::error::{ApiError, Fault};
+use crate::error::{ApiError, FieldError};
 
-/// SQL of the session `u` as JSON for [`Session`], or NULL.
-macro_rules! session_json {
-    () => {
-        "json(CASE WHEN u.id IS NOT NULL THEN json_object(
-           'filename', u.filename, 'mime_type', u.mime_type, 'size_bytes', u.size_bytes,
-           'expires_at', u.expires_at) END)"
-    };
-}
-pub(super) use session_json;
-
-/// The caller, its session and whether that is confirmed, in one row. Beside the caller's ?1 to ?4:
-/// ?5 upload.
-const FACTS: &str = for_caller!(
-    "SELECT json_object(
-       'caller', ",
-    caller_json!(),
-    ", 'session', ",
-    session_json!(),
-    ", 'request_id', u.request_id, 'confirmed', a.id IS NOT NULL) AS json
-     FROM caller c
-     LEFT JOIN asset_uploads u ON u.id = ?5 AND u.org_id = c.org_id AND c.refusal IS NULL
-     LEFT JOIN assets a ON a.id = u.id"
-);
-
-#[derive(Deserialize)]
-struct Facts {
-    caller: CallerRow,
-    session: Option<Session>,
+/// A session as it is found.
+#[derive(Debug, Deserialize)]
+pub struct Found {
+    session: Session,
     request_id: Option<RequestId>,
     confirmed: u8,
 }
 
-fn facts_statement(caller: &Caller, id: AssetUploadId) -> Statement {
-    let mut params = caller.params();
-    params.push(Param::from(&id));
-    Statement { sql: FACTS, params }
+impl Found {
+    fn is_confirmed(&self) -> bool {
+        self.confirmed != 0
+    }
 }
 
-/// The session, and whether it is confirmed; `None` when the caller may, but there is no such session.
-fn judge_facts(facts: Option<Facts>, identity: &mut Identity) -> Result<Option<(Session, bool)>, ApiError> {
-    judge(facts.as_ref().map(|facts| facts.caller), identity)?;
-    Ok(facts.and_then(|facts| facts.session.map(|session| (session, facts.confirmed != 0))))
+/// Reads the caller, and the session with whether it is confirmed.
+fn find(caller: &Caller, id: AssetUploadId) -> Statement {
+    // ?1 caller, ?2 upload.
+    const SQL: &str = "
+        SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
+          'found', json(CASE WHEN u.id IS NOT NULL THEN json_object(
+            'session', json(u.json), 'request_id', u.request_id, 'confirmed', a.id IS NOT NULL) END)) AS json
+        FROM caller_rights c
+        LEFT JOIN asset_uploads_json u ON u.id = ?2 AND u.org_id = c.org_id AND c.auth_error IS NULL
+        LEFT JOIN assets a ON a.id = u.id
+        WHERE c.request = ?1";
+    Statement { sql: SQL, params: vec![caller.param(), Param::from(&id)] }
 }
 
 /// Starts an upload.
@@ -82,20 +66,23 @@ pub struct Created {
     pub existed: bool,
 }
 
-impl Operation for Create {
+impl CallerOperation for Create {
+    type Found = Found;
     type Output = Created;
 
     fn statements(&self) -> Vec<Statement> {
-        // Beside those of FACTS: ?6 filename, ?7 MIME type, ?8 size, ?9 deadline, ?10 request id.
-        const INSERT: &str = for_caller!(
-            "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at, request_id)
-             SELECT ?5, c.org_id, ?6, ?7, ?8, c.user_id, ?3, ?9, ?10 FROM caller c
-             WHERE c.refusal IS NULL
-               AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = ?5)
-             ON CONFLICT (id) DO NOTHING"
-        );
-        let facts = facts_statement(&self.caller, self.asset_upload_id);
-        let mut params = facts.params.clone();
+        // ?1 caller, ?2 upload, ?3 filename, ?4 MIME type, ?5 size, ?6 deadline, ?7 request id.
+        const INSERT: &str = "
+            INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at,
+              expires_at, request_id)
+            SELECT ?2, c.org_id, ?3, ?4, ?5, c.user_id, c.now, ?6, ?7
+            FROM caller_rights c
+            WHERE c.request = ?1
+              AND c.auth_error IS NULL
+              AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = ?2)
+            ON CONFLICT (id) DO NOTHING";
+        let find = find(&self.caller, self.asset_upload_id);
+        let mut params = find.params.clone();
         params.extend([
             Param::from(&self.filename.as_str()),
             Param::from(&self.mime_type),
@@ -104,21 +91,19 @@ impl Operation for Create {
             Param::Int(self.expires_at.0),
             Param::from(&self.request_id),
         ]);
-        vec![Statement { sql: INSERT, params }, facts]
+        vec![Statement { sql: INSERT, params }, find]
     }
 
-    fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<Created, ApiError> {
-        let facts: Option<Facts> = rows.first(1)?;
-        // Written by this very request: now, or by a try before it whose answer was lost.
-        let ours = facts.as_ref().is_some_and(|facts| facts.request_id == Some(self.request_id));
-        let facts = judge_facts(facts, identity)?;
-        let Some((session, confirmed)) = facts.filter(|(session, _)| !session.is_cancelled()) else {
+    fn decode(&self, _: AuthorizedCaller, found: Option<Found>) -> Result<Created, ApiError> {
+        let Some(found) = found.filter(|found| !found.session.is_cancelled()) else {
             // Only an Idempotency-Key leads to an id that is taken: by a cancelled or swept upload, or by
             // another organization's, where the one that the caller acts in by default has changed.
-            return Err(key_fault(
+            return Err(key_error(
                 "This key was used for an upload that is no longer there; use another key.",
             ));
         };
+        let confirmed = found.is_confirmed();
+        let Found { session, request_id, .. } = found;
         if session.filename != self.filename.as_str()
             || session.mime_type != self.mime_type.as_str()
             || session.size_bytes != self.size_bytes
@@ -126,22 +111,25 @@ impl Operation for Create {
             return Err(reused_key());
         }
         if confirmed {
-            return Err(ApiError::AssetUploadAlreadyConfirmed(self.asset_upload_id));
+            return Err(ApiError::AssetUploadAlreadyConfirmed(self.asset_upload_id.to_string()));
         }
         if session.expires_at <= self.caller.now {
             return Err(ApiError::AssetUploadExpired);
         }
+        // Written by this very request: now, or by a call before it whose answer was lost.
+        let ours = request_id == Some(self.request_id);
         Ok(Created { session, existed: !ours })
     }
 }
 
-/// The fault of an Idempotency-Key that comes with another request than before.
+/// The error of an Idempotency-Key that comes with another request than before.
 pub(super) fn reused_key() -> ApiError {
-    key_fault("This key was used with another body; send the first body again, or another key.")
+    key_error("This key was used with another body; send the first body again, or another key.")
 }
 
-fn key_fault(msg: &str) -> ApiError {
-    ApiError::Validation(vec![Fault::new(&["header", "Idempotency-Key"], "idempotency_key_reused", msg)])
+fn key_error(msg: &str) -> ApiError {
+    let loc = ["header", "Idempotency-Key"];
+    ApiError::Validation(vec![FieldError::new(&loc, "idempotency_key_reused", msg)])
 }
 
 /// Reads a session.
@@ -153,17 +141,20 @@ pub struct Read {
     pub asset_upload_id: AssetUploadId,
 }
 
-impl Operation for Read {
+impl CallerOperation for Read {
+    type Found = Found;
     /// The session, and whether it is confirmed.
     type Output = (Session, bool);
 
     fn statements(&self) -> Vec<Statement> {
-        vec![facts_statement(&self.caller, self.asset_upload_id)]
+        vec![find(&self.caller, self.asset_upload_id)]
     }
 
-    fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<Self::Output, ApiError> {
-        let facts = judge_facts(rows.first(0)?, identity)?;
-        facts.filter(|(session, _)| !session.is_cancelled()).ok_or(ApiError::AssetUploadNotFound)
+    fn decode(&self, _: AuthorizedCaller, found: Option<Found>) -> Result<Self::Output, ApiError> {
+        let found =
+            found.filter(|found| !found.session.is_cancelled()).ok_or(ApiError::AssetUploadNotFound)?;
+        let confirmed = found.is_confirmed();
+        Ok((found.session, confirmed))
     }
 }
 
@@ -176,28 +167,31 @@ pub struct Cancel {
     pub asset_upload_id: AssetUploadId,
 }
 
-impl Operation for Cancel {
+impl CallerOperation for Cancel {
+    type Found = Found;
     type Output = ();
 
     fn statements(&self) -> Vec<Statement> {
-        const UPDATE: &str = for_caller!(
-            "UPDATE asset_uploads SET expires_at = -expires_at
-             WHERE id = ?5
-               AND org_id = (SELECT org_id FROM caller WHERE refusal IS NULL)
-               AND expires_at > 0
-               AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = ?5)"
-        );
-        let facts = facts_statement(&self.caller, self.asset_upload_id);
-        let update = Statement { sql: UPDATE, params: facts.params.clone() };
-        vec![facts, update]
+        // ?1 caller, ?2 upload.
+        const UPDATE: &str = "
+            UPDATE asset_uploads SET expires_at = -expires_at
+            WHERE id = ?2
+              AND org_id = (SELECT c.org_id FROM caller_rights c WHERE c.request = ?1 AND c.auth_error IS NULL)
+              AND expires_at > 0
+              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = ?2)";
+        let find = find(&self.caller, self.asset_upload_id);
+        let update = Statement { sql: UPDATE, params: find.params.clone() };
+        vec![update, find]
     }
 
-    fn decode(&self, rows: &Rows, identity: &mut Identity) -> Result<(), ApiError> {
-        match judge_facts(rows.first(0)?, identity)? {
-            Some((_, true)) => Err(ApiError::AssetUploadAlreadyConfirmed(self.asset_upload_id)),
+    fn decode(&self, _: AuthorizedCaller, found: Option<Found>) -> Result<(), ApiError> {
+        match found {
+            Some(found) if found.is_confirmed() => {
+                Err(ApiError::AssetUploadAlreadyConfirmed(self.asset_upload_id.to_string()))
+            }
             // Cancelled before counts as well: a client whose answer was lost may repeat itself, and the
             // object, if its removal failed, is removed now.
-            Some((_, false)) => Ok(()),
+            Some(_) => Ok(()),
             None => Err(ApiError::AssetUploadNotFound),
         }
     }

@@ -11,7 +11,7 @@ use asset_uploads::domain::asset::User;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId, RequestId, UserId};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::ApiError;
-use asset_uploads::store::rights::{Caller, Identity, Permission};
+use asset_uploads::store::rights::{self, Caller, CallerOperation, Identity, Permission};
 use asset_uploads::store::{Operation, Param, Rows, Statement};
 use asset_uploads::token::{self, TokenHash};
 use rusqlite::config::DbConfig;
@@ -56,23 +56,36 @@ fn paths_of_migrations() -> Vec<std::path::PathBuf> {
 }
 
 /// Runs an operation as D1 does: all its statements in one transaction.
-pub(crate) fn run<O: Operation>(conn: &Connection, operation: &O) -> Result<O::Output, ApiError> {
+pub(crate) fn run<O: CallerOperation>(conn: &Connection, operation: &O) -> Result<O::Output, ApiError> {
     run_and_identify(conn, operation).0
 }
 
 /// Runs an operation, and says whom it found to be the caller.
-pub(crate) fn run_and_identify<O: Operation>(
+pub(crate) fn run_and_identify<O: CallerOperation>(
     conn: &Connection,
     operation: &O,
 ) -> (Result<O::Output, ApiError>, Identity) {
-    let mut identity = Identity::default();
-    let texts = transact(conn, &operation.statements())
-        .map_err(|error| ApiError::Internal(format!("SQLite: {error}")));
-    let output = texts.and_then(|texts| operation.decode(&Rows { texts }, &mut identity));
-    (output, identity)
+    match rows_of(conn, &operation.statements()) {
+        Ok(rows) => {
+            let (identity, output) = rights::decode(operation, &rows);
+            (output, identity)
+        }
+        Err(error) => (Err(error), Identity::default()),
+    }
 }
 
-fn transact(conn: &Connection, statements: &[Statement]) -> rusqlite::Result<Vec<Vec<String>>> {
+/// Runs an operation of the system's own.
+pub(crate) fn run_system<O: Operation>(conn: &Connection, operation: &O) -> Result<O::Output, ApiError> {
+    operation.decode(&rows_of(conn, &operation.statements())?)
+}
+
+fn rows_of(conn: &Connection, statements: &[Statement]) -> Result<Rows, ApiError> {
+    let texts = transact(conn, statements);
+    texts.map(|texts| Rows { texts }).map_err(|error| ApiError::Internal(format!("SQLite: {error}")))
+}
+
+/// Runs statements as D1 does: all in one transaction.
+pub(crate) fn transact(conn: &Connection, statements: &[Statement]) -> rusqlite::Result<Vec<Vec<String>>> {
     assert!(!statements.is_empty(), "D1 refuses an empty batch");
     // Dropped on an error, it rolls back.
     let transaction = conn.unchecked_transaction()?;

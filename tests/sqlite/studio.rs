@@ -40,7 +40,7 @@ pub(crate) fn stored(size_bytes: u64, content_type: &str) -> StoredObject {
 /// of its own.
 pub(crate) fn confirm(by: &Person, asset_upload_id: AssetUploadId) -> Confirm<'static> {
     Confirm {
-        caller: by.asks_to(Permission::Write),
+        caller: by.asks_to(Permission::AssetsWrite),
         asset_upload_id,
         folder_id: None,
         idempotency_key: None,
@@ -71,7 +71,7 @@ pub(crate) fn asset_of(
     folder_id: Option<FolderId>,
 ) -> Asset {
     Asset {
-        id: upload,
+        id: upload.into(),
         org_id: org,
         folder_id,
         name: "beach.png".to_owned(),

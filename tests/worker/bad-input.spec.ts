@@ -173,10 +173,10 @@ describe("a faulty object is 422", () => {
     const headers = { "x-organization-id": "mine", "idempotency-key": "a b" };
     const errors = [
       unknownField("x"), folderFault, unknownField("y"), unknownField("x"), folderTypeFault,
-      repeatedField("x"), repeatedField("folder_id"), pathFault, organizationFault, keyFault,
+      repeatedField("x"), repeatedField("folder_id"), pathFault, keyFault, organizationFault,
     ];
     await w.refuses(() => w.confirm("1", { as: editor, body, headers }), "VALIDATION_ERROR", errors);
-    const withoutBody = [missingFault, pathFault, organizationFault, keyFault];
+    const withoutBody = [missingFault, pathFault, keyFault, organizationFault];
     await w.refuses(() => w.confirm("1", { as: editor, body: "", headers }), "VALIDATION_ERROR", withoutBody);
   });
 

@@ -43,7 +43,6 @@ const REQUESTS: Record<string, [status: number, send: (scene: Scene) => Promise<
   "read asset": [200, ({ confirmed, editor }) => readAsset(w, confirmed, editor)],
   "health": [200, () => w.call("GET", "/v1/health")],
   "ready": [200, () => w.call("GET", "/v1/ready")],
-  "openapi": [200, () => w.call("GET", "/openapi.json")],
 };
 
 async function measure(): Promise<typeof budget.requests> {

@@ -1,11 +1,11 @@
-// What src/openapi.json promises, and whether an answer keeps it.
+// What openapi.json promises, and whether an answer keeps it.
 import { readFileSync } from "node:fs";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { expect } from "vitest";
 import type { Answer } from "./harness.ts";
 
-export const openapi = JSON.parse(readFileSync(new URL("../../src/openapi.json", import.meta.url), "utf8"));
+export const openapi = JSON.parse(readFileSync(new URL("../../openapi.json", import.meta.url), "utf8"));
 const ajv = new Ajv2020({ strict: false, allErrors: true });
 addFormats.default(ajv);
 ajv.addSchema(openapi, "openapi");

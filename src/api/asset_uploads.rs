@@ -1,0 +1,330 @@
+//! Upload sessions: starting, reading and cancelling one.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::context::RequestContext;
+use super::endpoint::{Doc, Endpoint, Parameter, Values};
+use crate::config::Config;
+use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::ids::{AssetId, AssetUploadId};
+use crate::domain::media::MimeType;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::upload::{Filename, Session, Status, UploadRules};
+use crate::error::{ApiError, DetailValue, ErrorCode, ErrorDetails, FieldError};
+use crate::http::fields::{FieldErrors, JsonBody, path_id, string};
+use crate::http::reply::{Reply, as_object};
+use crate::http::request::Input;
+use crate::http::route::Route;
+use crate::platform::Platform;
+use crate::presign::{Put, S3, SignedPut};
+use crate::store::rights::{Caller, Permission};
+use crate::store::uploads;
+
+/// The id in the path of what is one upload's.
+pub(super) const ID: Parameter = Parameter {
+    name: "asset_upload_id",
+    description: "The id of the upload: the `asset_id` that starting it answered.",
+    values: Values::Id,
+};
+
+/// `POST /v1/asset-uploads`: one D1 transaction, which writes the session; the URL is signed here.
+#[derive(Clone, PartialEq)]
+pub struct Create {
+    /// The client's name for this upload.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// The file's name.
+    pub filename: Filename,
+    /// Its media type, a permitted one.
+    pub mime_type: MimeType,
+    /// Its size in bytes, 1 to the limit.
+    pub size_bytes: u64,
+    signer: S3,
+}
+
+impl Endpoint for Create {
+    const ROUTE: Route = Route::post("/v1/asset-uploads");
+    const PERMISSION: Option<Permission> = Some(Permission::AssetsWrite);
+    const DOC: Doc = Doc {
+        operation_id: "createAssetUpload",
+        tag: "Media",
+        summary: "Start an upload",
+        description: "The first of three steps. Declare the file; the answer holds the signed request that sends it to storage. Send the file with exactly the headers in `upload.headers`, then confirm the upload under `asset_id`. A 412 from storage means that this upload's file is there already (an answer was lost): go on to the confirmation.",
+        path: &[],
+        query: &[],
+        idempotency_key: true,
+        success: (201, "The upload is started. Send the file as `upload` says."),
+        headers: &["Location", "Idempotent-Replayed"],
+        errors: &[ErrorCode::AssetUploadAlreadyConfirmed, ErrorCode::AssetUploadExpired],
+    };
+    type Caller = Caller;
+    type Body = CreateBody;
+    type Response = CreateResponse;
+
+    fn parse(input: &Input<'_>, config: &Config) -> Result<Self, ApiError> {
+        let mut errors = FieldErrors::default();
+        let mut body = JsonBody::parse(input)?;
+        let filename = body.required("filename", parse_filename);
+        let mime_type = body.required("mime_type", |value| parse_mime_type(value, &config.rules));
+        let size_bytes = body.required("size_bytes", |value| parse_size(value, &config.rules));
+        body.finish(&mut errors);
+        let idempotency_key = errors.check(input.headers.idempotency_key());
+        let fields = match (filename, mime_type, size_bytes, idempotency_key) {
+            (Some(filename), Some(mime_type), Some(size_bytes), Some(idempotency_key)) => {
+                Some((filename, mime_type, size_bytes, idempotency_key))
+            }
+            _ => None,
+        };
+        let (filename, mime_type, size_bytes, idempotency_key) = errors.finish(fields)?;
+        let signer = config.uploads.s3.clone().map_err(ApiError::unavailable)?;
+        Ok(Self { idempotency_key, filename, mime_type, size_bytes, signer })
+    }
+
+    async fn handle<P: Platform>(
+        self,
+        cx: &RequestContext<'_, P>,
+        caller: Caller,
+    ) -> Result<Reply, ApiError> {
+        let (settings, now) = (&cx.config.uploads, cx.now());
+        let id = match &self.idempotency_key {
+            Some(key) => AssetUploadId::for_intent(caller.token.as_str(), caller.organization.as_ref(), key),
+            None => AssetUploadId::v7(now.unix_ms(), &cx.random()?),
+        };
+        let create = uploads::Create {
+            caller,
+            asset_upload_id: id,
+            filename: self.filename,
+            mime_type: self.mime_type,
+            size_bytes: self.size_bytes,
+            expires_at: now.plus_seconds(settings.confirm_seconds),
+            request_id: cx.request_id,
+        };
+        let created = cx.run(&create).await?;
+
+        // No URL outlives its session. A signature counts in whole seconds.
+        let seconds = settings.upload_url_seconds.min(now.seconds_until(created.session.expires_at)).max(1);
+        let put = Put {
+            key: &id.object_key(),
+            mime_type: &create.mime_type,
+            filename: &create.filename,
+            size_bytes: create.size_bytes,
+            write_once: settings.write_once,
+        };
+        let signed = self.signer.put(put, cx.origin, now, seconds)?;
+        let expires_at = now.whole_second().plus_seconds(seconds);
+        let reply = Reply::json(201, &CreateResponse::new(id, signed, expires_at))?
+            .with_header("location", format!("/v1/asset-uploads/{id}"));
+        let replayed = created.existed && self.idempotency_key.is_some();
+        Ok(if replayed { reply.with_header("idempotent-replayed", "true") } else { reply })
+    }
+}
+
+fn parse_filename(value: &RawValue) -> Result<Filename, FieldError> {
+    const MSG: &str = "Must be a string of 1 to 500 characters, not . or .., without control and bidirectional-override characters, / and \\.";
+    let text = string("filename", value, MSG)?;
+    Filename::parse(&text).ok_or_else(|| FieldError::new(&["body", "filename"], "filename", MSG))
+}
+
+fn parse_mime_type(value: &RawValue, rules: &UploadRules) -> Result<MimeType, FieldError> {
+    const MSG: &str = "Must be a string holding a media type such as image/png.";
+    const LOC: [&str; 2] = ["body", "mime_type"];
+    let text = string("mime_type", value, MSG)?;
+    let mime_type = MimeType::parse(&text).ok_or_else(|| FieldError::new(&LOC, "mime_type_parsing", MSG))?;
+    if rules.allowed_types.permits(&mime_type) {
+        return Ok(mime_type);
+    }
+    let limit = Some(DetailValue::List(rules.allowed_types.patterns()));
+    Err(FieldError::new(&LOC, "mime_type_not_allowed", "This media type is not permitted.")
+        .with(ErrorDetails { limit, ..ErrorDetails::default() }))
+}
+
+fn parse_size(value: &RawValue, rules: &UploadRules) -> Result<u64, FieldError> {
+    const LOC: [&str; 2] = ["body", "size_bytes"];
+    let limit = Some(DetailValue::Number(rules.max_bytes));
+    // 5.0 is the whole number 5, to JSON Schema and to languages that write it so.
+    let whole = match value.get().split_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
+        _ => value.get(),
+    };
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(FieldError::new(&LOC, "int_type", "Must be a whole number of bytes."));
+    }
+    match whole.parse() {
+        Ok(size) if (1..=rules.max_bytes).contains(&size) => Ok(size),
+        _ => {
+            let msg = format!("Must be from 1 to {} bytes.", rules.max_bytes);
+            Err(FieldError::new(&LOC, "size_out_of_range", msg)
+                .with(ErrorDetails { limit, ..ErrorDetails::default() }))
+        }
+    }
+}
+
+/// Declares the file that is to be uploaded.
+#[derive(Debug)]
+pub struct CreateBody {
+    /// The file's name: 1 to 500 characters, not . or .., without control and bidirectional-override characters,
+    /// / and \\.
+    pub filename: String,
+    /// Its media type, a permitted one.
+    pub mime_type: String,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+}
+
+/// An upload that was started: where to send the file, and what to confirm then.
+#[derive(Debug, Serialize)]
+pub struct CreateResponse {
+    asset_id: AssetId,
+    upload_url: String,
+    upload: UploadRequest,
+}
+
+/// The request that the client sends to storage.
+#[derive(Debug, Serialize)]
+struct UploadRequest {
+    method: &'static str,
+    url: String,
+    #[serde(serialize_with = "as_object")]
+    headers: Vec<(&'static str, String)>,
+    expires_at: Timestamp,
+}
+
+impl CreateResponse {
+    /// Puts a signed request to an upload; `expires_at` is when the signature ends.
+    pub fn new(id: AssetUploadId, put: SignedPut, expires_at: Timestamp) -> Self {
+        let SignedPut { url, headers } = put;
+        let upload = UploadRequest { method: "PUT", url: url.clone(), headers, expires_at };
+        Self { asset_id: id.into(), upload_url: url, upload }
+    }
+}
+
+/// `GET /v1/asset-uploads/{asset_upload_id}`: one D1 transaction, and an R2 HEAD while it is pending.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// The upload.
+    pub asset_upload_id: AssetUploadId,
+}
+
+impl Endpoint for Read {
+    const ROUTE: Route = Route::get("/v1/asset-uploads/{asset_upload_id}");
+    const PERMISSION: Option<Permission> = Some(Permission::AssetsRead);
+    const DOC: Doc = Doc {
+        operation_id: "getAssetUpload",
+        tag: "Media",
+        summary: "See how an upload stands",
+        description: "A cancelled upload is answered like an unknown one. Storage is asked only while the upload is neither confirmed nor expired.",
+        path: &[ID],
+        query: &[],
+        idempotency_key: false,
+        success: (200, "The upload as it stands."),
+        headers: &[],
+        errors: &[ErrorCode::AssetUploadNotFound],
+    };
+    type Caller = Caller;
+    type Body = ();
+    type Response = AssetUploadResponse<'static>;
+
+    fn parse(input: &Input<'_>, _: &Config) -> Result<Self, ApiError> {
+        parse_id(input).map(|asset_upload_id| Self { asset_upload_id })
+    }
+
+    async fn handle<P: Platform>(
+        self,
+        cx: &RequestContext<'_, P>,
+        caller: Caller,
+    ) -> Result<Reply, ApiError> {
+        let id = self.asset_upload_id;
+        let (session, confirmed) = cx.run(&uploads::Read { caller, asset_upload_id: id }).await?;
+        let status = if confirmed {
+            Status::Confirmed
+        } else if session.expires_at <= cx.now() {
+            Status::Expired
+        } else if cx.platform.head_object(&id.object_key()).await?.is_some() {
+            Status::Received
+        } else {
+            Status::Waiting
+        };
+        Reply::json(200, &AssetUploadResponse::new(id, &session, status))
+    }
+}
+
+fn parse_id(input: &Input<'_>) -> Result<AssetUploadId, ApiError> {
+    let mut errors = FieldErrors::default();
+    let id = errors.check(path_id(ID.name, input.path.get(0), AssetUploadId::parse));
+    errors.finish(id)
+}
+
+/// How an upload stands.
+#[derive(Debug, Serialize)]
+pub struct AssetUploadResponse<'a> {
+    id: AssetUploadId,
+    status: Status,
+    filename: &'a str,
+    mime_type: &'a str,
+    size_bytes: u64,
+    expires_at: Timestamp,
+    asset_id: Option<AssetId>,
+}
+
+impl<'a> AssetUploadResponse<'a> {
+    /// Puts a status to a session. There is an asset exactly when it is confirmed.
+    pub fn new(id: AssetUploadId, session: &'a Session, status: Status) -> Self {
+        Self {
+            id,
+            status,
+            filename: &session.filename,
+            mime_type: &session.mime_type,
+            size_bytes: session.size_bytes,
+            expires_at: session.expires_at,
+            asset_id: (status == Status::Confirmed).then(|| id.into()),
+        }
+    }
+}
+
+/// `DELETE /v1/asset-uploads/{asset_upload_id}`: one D1 transaction, then the object's removal.
+///
+/// In this order, a confirmation that comes in between finds either its session and its object, or the
+/// session cancelled. What is left in R2 when the removal fails can never be confirmed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cancel {
+    /// The upload.
+    pub asset_upload_id: AssetUploadId,
+}
+
+impl Endpoint for Cancel {
+    const ROUTE: Route = Route::delete("/v1/asset-uploads/{asset_upload_id}");
+    const PERMISSION: Option<Permission> = Some(Permission::AssetsWrite);
+    const DOC: Doc = Doc {
+        operation_id: "cancelAssetUpload",
+        tag: "Media",
+        summary: "Cancel an upload",
+        description: "Gives up an upload that is not confirmed, expired or not, and deletes its file. A repeat is answered the same. What is sent to its signed URL later belongs to no upload. A confirmed upload cannot be cancelled.",
+        path: &[ID],
+        query: &[],
+        idempotency_key: false,
+        success: (204, "The upload is cancelled. No body."),
+        headers: &[],
+        errors: &[ErrorCode::AssetUploadNotFound, ErrorCode::AssetUploadAlreadyConfirmed],
+    };
+    type Caller = Caller;
+    type Body = ();
+    type Response = ();
+
+    fn parse(input: &Input<'_>, _: &Config) -> Result<Self, ApiError> {
+        parse_id(input).map(|asset_upload_id| Self { asset_upload_id })
+    }
+
+    async fn handle<P: Platform>(
+        self,
+        cx: &RequestContext<'_, P>,
+        caller: Caller,
+    ) -> Result<Reply, ApiError> {
+        let id = self.asset_upload_id;
+        cx.run(&uploads::Cancel { caller, asset_upload_id: id }).await?;
+        if let Err(error) = cx.platform.delete_objects(&[id.object_key()]).await {
+            cx.log_failure(error);
+        }
+        Ok(Reply::empty(204))
+    }
+}

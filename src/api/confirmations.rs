@@ -1,0 +1,130 @@
+//! Confirmations of uploads: the one way to an asset.
+
+use super::asset_uploads::ID;
+use super::assets::AssetResponse;
+use super::context::RequestContext;
+use super::endpoint::{Doc, Endpoint};
+use crate::config::Config;
+use crate::domain::idempotency::IdempotencyKey;
+use crate::domain::ids::{AssetUploadId, FolderId};
+use crate::domain::upload::ObjectState;
+use crate::error::{ApiError, ErrorCode};
+use crate::http::fields::{FieldErrors, JsonBody, optional_id, path_id};
+use crate::http::reply::Reply;
+use crate::http::request::Input;
+use crate::http::route::Route;
+use crate::platform::Platform;
+use crate::store::confirm;
+use crate::store::rights::{Caller, Permission};
+
+/// `POST /v1/asset-uploads/{asset_upload_id}/confirmations`
+///
+/// 1. R2 HEADs the object. A failure is kept: rights and session are checked before it.
+/// 2. One D1 transaction writes the asset, if the object may become one and nothing else forbids it,
+///    and reads what decides the answer.
+///
+/// An object stored without a content type takes the declared one, which only the session knows, so
+/// there step 2 is done twice. A signed PUT always stores a type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Confirm {
+    /// The upload.
+    pub asset_upload_id: AssetUploadId,
+    /// The client's name for this confirmation.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// The folder to put the asset in.
+    pub folder_id: Option<FolderId>,
+}
+
+/// Where the asset is to be filed.
+#[derive(Debug)]
+pub struct ConfirmBody {
+    /// A folder of the organization; null or left out for none.
+    pub folder_id: Option<FolderId>,
+}
+
+impl Endpoint for Confirm {
+    const ROUTE: Route = Route::post("/v1/asset-uploads/{asset_upload_id}/confirmations");
+    const PERMISSION: Option<Permission> = Some(Permission::AssetsWrite);
+    const DOC: Doc = Doc {
+        operation_id: "createAssetUploadConfirmation",
+        tag: "Media",
+        summary: "Confirm upload and create asset record",
+        description: "Call this once the file is in storage. The object is looked up there, its actual size and MIME type are verified, and the asset is created, exactly once however many requests race. After any 4xx or 5xx the session is as it was: repair what is wrong and confirm again.",
+        path: &[ID],
+        query: &[],
+        idempotency_key: true,
+        success: (201, "The asset exists and is this confirmation's."),
+        headers: &["Location", "Idempotent-Replayed"],
+        errors: &[
+            ErrorCode::AssetUploadNotFound,
+            ErrorCode::AssetUploadAlreadyConfirmed,
+            ErrorCode::AssetUploadExpired,
+            ErrorCode::FolderNotFound,
+            ErrorCode::AssetNotFound,
+            ErrorCode::ObjectNotUploaded,
+            ErrorCode::UploadRejected,
+        ],
+    };
+    type Caller = Caller;
+    type Body = ConfirmBody;
+    type Response = AssetResponse<'static>;
+
+    fn parse(input: &Input<'_>, _: &Config) -> Result<Self, ApiError> {
+        let mut errors = FieldErrors::default();
+        let mut body = JsonBody::parse(input)?;
+        let folder_id =
+            body.optional("folder_id", |value| optional_id("folder_id", value, FolderId::parse)).flatten();
+        body.finish(&mut errors);
+        let id = errors.check(path_id(ID.name, input.path.get(0), AssetUploadId::parse));
+        let idempotency_key = errors.check(input.headers.idempotency_key());
+        let fields = id.zip(idempotency_key);
+        errors.finish(fields.map(|(asset_upload_id, idempotency_key)| Self {
+            asset_upload_id,
+            idempotency_key,
+            folder_id,
+        }))
+    }
+
+    async fn handle<P: Platform>(
+        self,
+        cx: &RequestContext<'_, P>,
+        caller: Caller,
+    ) -> Result<Reply, ApiError> {
+        let rules = &cx.config.rules;
+        let object = match cx.platform.head_object(&self.asset_upload_id.object_key()).await {
+            Ok(Some(object)) => rules.verify(object),
+            Ok(None) => ObjectState::Missing,
+            Err(error) => ObjectState::Unavailable(error.message),
+        };
+        let mut confirm = confirm::Confirm {
+            caller,
+            asset_upload_id: self.asset_upload_id,
+            folder_id: self.folder_id,
+            idempotency_key: self.idempotency_key,
+            request_id: cx.request_id,
+            object,
+            rules,
+        };
+        loop {
+            match (cx.run(&confirm).await?, confirm.object) {
+                (confirm::Confirmed::Asset { asset, created_by_user, replayed }, _) => {
+                    let url = cx.config.asset_url(&asset.r2_key, cx.origin, cx.now())?;
+                    let body = AssetResponse::new(&asset, Some(&created_by_user), url, &cx.config.links);
+                    let reply =
+                        Reply::json(201, &body)?.with_header("location", format!("/v1/assets/{}", asset.id));
+                    return Ok(if replayed {
+                        reply.with_header("idempotent-replayed", "true")
+                    } else {
+                        reply
+                    });
+                }
+                (confirm::Confirmed::NeedsDeclaredType(declared), ObjectState::Untyped(object)) => {
+                    confirm.object = rules.verify_as(object, &declared);
+                }
+                (confirm::Confirmed::NeedsDeclaredType(_), _) => {
+                    return Err(ApiError::Internal("a typed object needs no declared type".to_owned()));
+                }
+            }
+        }
+    }
+}

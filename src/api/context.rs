@@ -1,0 +1,100 @@
+//! One request on its way to its answer: what handlers use, and what is learnt on the way for the log.
+
+use std::cell::{Cell, RefCell};
+
+use crate::config::Config;
+use crate::domain::ids::RequestId;
+use crate::domain::timestamp::Timestamp;
+use crate::error::ApiError;
+use crate::platform::Platform;
+use crate::store::Operation;
+use crate::store::rights::{self, CallerOperation, Identity};
+
+/// What handlers use.
+pub struct RequestContext<'a, P> {
+    /// Storage, clock and randomness.
+    pub platform: &'a P,
+    /// The operator's settings.
+    pub config: &'a Config,
+    /// As sent in `X-Request-Id`.
+    pub request_id: RequestId,
+    /// Scheme, host and port that the client used.
+    pub origin: &'a str,
+    /// What follows `?`, undecoded.
+    pub query: &'a str,
+    now: Cell<Timestamp>,
+    identity: Cell<Identity>,
+    failure: RefCell<Option<String>>,
+}
+
+impl<'a, P: Platform> RequestContext<'a, P> {
+    /// Of a request that has begun to arrive.
+    pub fn new(
+        platform: &'a P,
+        config: &'a Config,
+        request_id: RequestId,
+        origin: &'a str,
+        query: &'a str,
+    ) -> Self {
+        let now = Cell::new(platform.now());
+        let (identity, failure) = Default::default();
+        Self { platform, config, request_id, origin, query, now, identity, failure }
+    }
+
+    /// When all of the request had arrived, which every check of it goes by.
+    pub fn now(&self) -> Timestamp {
+        self.now.get()
+    }
+
+    /// Notes that all of the request has arrived.
+    pub(super) fn complete(&self) -> Timestamp {
+        self.now.set(self.platform.now());
+        self.now()
+    }
+
+    /// Runs one transaction for a caller.
+    ///
+    /// # Errors
+    /// Why the caller may not, else what the operation decides; `StorageUnavailable` when the database does not
+    /// answer; `Internal` when it refuses the statements.
+    pub async fn run<O: CallerOperation>(&self, operation: &O) -> Result<O::Output, ApiError> {
+        let rows = self.platform.transact(&operation.statements()).await?;
+        let (identity, output) = rights::decode(operation, &rows);
+        self.identity.set(identity);
+        output
+    }
+
+    /// Runs one transaction of the system's own.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_system<O: Operation>(&self, operation: &O) -> Result<O::Output, ApiError> {
+        operation.decode(&self.platform.transact(&operation.statements()).await?)
+    }
+
+    /// Random bytes that nobody can guess.
+    ///
+    /// # Errors
+    /// `Internal` when the platform gives none.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N], ApiError> {
+        let mut bytes = [0; N];
+        self.platform.fill_random(&mut bytes).map_err(ApiError::Internal)?;
+        Ok(bytes)
+    }
+
+    /// Puts a failure into the log line that the caller need not know of.
+    pub fn log_failure(&self, error: impl Into<ApiError>) {
+        let error = error.into();
+        self.failure.replace(error.log_detail().map(str::to_owned));
+    }
+
+    /// Who called, as far as it was found.
+    pub(super) fn identity(&self) -> Identity {
+        self.identity.get()
+    }
+
+    /// What failed without failing the request.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.take()
+    }
+}

@@ -1,0 +1,213 @@
+//! What an endpoint is, and the order in which its request is checked.
+
+use super::context::RequestContext;
+use crate::config::Config;
+use crate::domain::ids::OrganizationId;
+use crate::error::{ApiError, AuthError, ErrorCode};
+use crate::http::reply::Reply;
+use crate::http::request::{Body, IncomingRequest, Input, RequestHeaders};
+use crate::http::route::{PathParams, Route};
+use crate::http::schema::Schema;
+use crate::platform::Platform;
+use crate::store::rights::{Caller, CheckRights, Permission};
+use crate::token::TokenHash;
+
+/// One endpoint: everything that is said of it. It stands in the table of `api`, and routing, the order of checks,
+/// the log, openapi.json, the matrix of rights and the budget follow from it.
+#[allow(async_fn_in_trait, reason = "a Worker has one thread, so nobody needs the futures to be Send")]
+pub trait Endpoint: Sized {
+    /// Method and path.
+    const ROUTE: Route;
+    /// What the caller must be permitted; `None` where no key is needed.
+    const PERMISSION: Option<Permission>;
+    /// What openapi.json says of it.
+    const DOC: Doc;
+    /// Who calls: [`Caller`], where the table has `serve`; [`Anyone`], where it has `serve_public`.
+    type Caller;
+    /// The JSON body of a request; `()` for none.
+    type Body: Schema;
+    /// The JSON body of the answer; `()` for none.
+    type Response: Schema;
+
+    /// Reads the request.
+    ///
+    /// # Errors
+    /// `BadRequest` when the body cannot be read, else `Validation` with every error of the fields.
+    fn parse(input: &Input<'_>, config: &Config) -> Result<Self, ApiError>;
+
+    /// Does what the request asks for.
+    ///
+    /// # Errors
+    /// Those that `DOC` lists, those of the caller's rights, and of storage.
+    async fn handle<P: Platform>(
+        self,
+        cx: &RequestContext<'_, P>,
+        caller: Self::Caller,
+    ) -> Result<Reply, ApiError>;
+}
+
+/// Somebody who needs no key.
+#[derive(Debug, Clone, Copy)]
+pub struct Anyone;
+
+/// What openapi.json says of an endpoint beside its types.
+#[derive(Debug, Clone, Copy)]
+pub struct Doc {
+    /// The operation's name in generated clients.
+    pub operation_id: &'static str,
+    /// The group it stands in.
+    pub tag: &'static str,
+    /// A few words.
+    pub summary: &'static str,
+    /// Sentences, in Markdown.
+    pub description: &'static str,
+    /// Parameters of the path, in order, with what each is.
+    pub path: &'static [Parameter],
+    /// Parameters of the query.
+    pub query: &'static [Parameter],
+    /// Whether `Idempotency-Key` is read.
+    pub idempotency_key: bool,
+    /// The status of success, and what it means.
+    pub success: (u16, &'static str),
+    /// The headers that only this success has: names of components in openapi.json.
+    pub headers: &'static [&'static str],
+    /// Errors beside those that every endpoint has: in the order of the checks.
+    pub errors: &'static [ErrorCode],
+}
+
+/// A parameter of the path or of the query.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is.
+    pub description: &'static str,
+    /// What values it takes.
+    pub values: Values,
+}
+
+/// What values a parameter takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Values {
+    /// A UUID.
+    Id,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+}
+
+/// An endpoint as openapi.json and the tests see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Description {
+    /// Method and path.
+    pub route: Route,
+    /// What the caller must be permitted.
+    pub permission: Option<Permission>,
+    /// What is said of it.
+    pub doc: Doc,
+}
+
+impl Description {
+    /// Of one endpoint.
+    pub fn of<E: Endpoint>() -> Self {
+        Self { route: E::ROUTE, permission: E::PERMISSION, doc: E::DOC }
+    }
+}
+
+/// Serves an endpoint that needs no key.
+///
+/// # Errors
+/// Those of its handler.
+pub async fn serve_public<E: Endpoint<Caller = Anyone>, P: Platform>(
+    cx: &RequestContext<'_, P>,
+    request: &impl IncomingRequest,
+    path: PathParams<'_>,
+) -> Result<Reply, ApiError> {
+    let headers = RequestHeaders::of(request)?;
+    let input = Input { path, query: cx.query, headers: &headers, body: &Body::Bytes(Vec::new()) };
+    E::parse(&input, cx.config)?.handle(cx, Anyone).await
+}
+
+/// Serves an endpoint for a caller with a key. This function alone knows the order of the checks; the numbers are
+/// those of docs/behaviour.md.
+///
+/// # Errors
+/// The first that applies.
+pub async fn serve<E: Endpoint<Caller = Caller>, P: Platform>(
+    cx: &RequestContext<'_, P>,
+    request: &impl IncomingRequest,
+    path: PathParams<'_>,
+) -> Result<Reply, ApiError> {
+    // 3, as far as the key itself tells: storage is not asked.
+    let token = TokenHash::from_authorization(request.header("authorization")?.as_deref())
+        .ok_or(AuthError::Unauthorized)?;
+    let permission = const {
+        match E::PERMISSION {
+            Some(permission) => permission,
+            None => panic!("an endpoint with callers needs a permission"),
+        }
+    };
+
+    let headers = RequestHeaders::of(request)?;
+    let body = if E::ROUTE.method.has_body() { request.body().await } else { Body::Bytes(Vec::new()) };
+    // All of the request has arrived, and time goes by only now: a body that is sent slowly outlives no key and no
+    // deadline; storage that is slow makes nobody late.
+    let now = cx.complete();
+
+    // 9 and 10 are known now, but rights come first.
+    let input = Input { path, query: cx.query, headers: &headers, body: &body };
+    let Parsed { endpoint, organization, organization_readable } = parse::<E>(&input, cx.config);
+    let caller = Caller { token, organization, now, permission };
+    match endpoint {
+        // 3 to 8 are checked in the transaction that does the work, and so are those from 11 on.
+        Ok(endpoint) => endpoint.handle(cx, caller).await,
+        Err(error) => Err(match cx.run(&CheckRights { caller }).await {
+            Ok(()) => error,
+            // Without an organization, rights can be checked only as far as the key and its user.
+            Err(
+                denied @ ApiError::Auth(
+                    AuthError::OrganizationMembershipRequired
+                    | AuthError::RoleUnresolved
+                    | AuthError::ImpersonationReadOnly
+                    | AuthError::PermissionDenied,
+                ),
+            ) => {
+                if organization_readable {
+                    denied
+                } else {
+                    error
+                }
+            }
+            Err(denied) => denied,
+        }),
+    }
+}
+
+/// A request as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parsed<E> {
+    /// What the endpoint reads, or rows 9 and 10 with every error.
+    pub endpoint: Result<E, ApiError>,
+    /// The organization that the request names.
+    pub organization: Option<OrganizationId>,
+    /// False where it names one that cannot be read, which is among the errors.
+    pub organization_readable: bool,
+}
+
+/// Reads a request for an endpoint.
+pub fn parse<E: Endpoint>(input: &Input<'_>, config: &Config) -> Parsed<E> {
+    let endpoint = E::parse(input, config);
+    match input.headers.organization() {
+        Ok(organization) => Parsed { endpoint, organization, organization_readable: true },
+        Err(unreadable) => {
+            let error = match endpoint.err() {
+                Some(ApiError::Validation(mut errors)) => {
+                    errors.push(unreadable);
+                    ApiError::Validation(errors)
+                }
+                Some(error @ ApiError::BadRequest(_)) => error,
+                _ => ApiError::Validation(vec![unreadable]),
+            };
+            Parsed { endpoint: Err(error), organization: None, organization_readable: false }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The table of endpoints, and a request's way through it.
+
+pub mod answer;
+pub mod asset_uploads;
+pub mod assets;
+pub mod confirmations;
+pub mod context;
+pub mod endpoint;
+pub mod health;
+
+use crate::error::ApiError;
+use crate::http::reply::Reply;
+use crate::http::request::IncomingRequest;
+use crate::http::route::{PathParams, Route};
+use crate::platform::Platform;
+use context::RequestContext;
+use endpoint::{Description, Endpoint, serve, serve_public};
+
+/// From the table: the routes, what openapi.json says of them, and the way of a request to its endpoint.
+macro_rules! endpoints {
+    ($($serve:ident $endpoint:ty,)*) => {
+        /// The routes of all endpoints, in the order of the table.
+        pub const ROUTES: &[Route] = &[$(<$endpoint as Endpoint>::ROUTE),*];
+
+        /// What openapi.json says of all endpoints, in the same order.
+        pub fn descriptions() -> Vec<Description> {
+            vec![$(Description::of::<$endpoint>()),*]
+        }
+
+        async fn serve_endpoint<P: Platform>(
+            place: usize,
+            cx: &RequestContext<'_, P>,
+            request: &impl IncomingRequest,
+            path: PathParams<'_>,
+        ) -> Result<Reply, ApiError> {
+            let mut places = 0..;
+            $(if places.next() == Some(place) {
+                return $serve::<$endpoint, P>(cx, request, path).await;
+            })*
+            Err(ApiError::NotFound)
+        }
+    };
+}
+
+endpoints! {
+    serve_public health::Health,
+    serve_public health::Ready,
+    serve asset_uploads::Create,
+    serve asset_uploads::Read,
+    serve asset_uploads::Cancel,
+    serve confirmations::Confirm,
+    serve assets::Read,
+}

@@ -1,0 +1,202 @@
+//! The fields of a request: each is parsed by itself, so that every error is found at once.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::request::{Body, Input};
+use crate::error::{ApiError, FieldError};
+
+/// The errors of a request's fields, in the order in which they are to be told.
+#[derive(Debug, Default)]
+pub struct FieldErrors(Vec<FieldError>);
+
+impl FieldErrors {
+    /// The value, or `None` with its error put on the list.
+    pub fn check<T>(&mut self, result: Result<T, FieldError>) -> Option<T> {
+        result.map_err(|error| self.0.push(error)).ok()
+    }
+
+    /// Puts an error on the list.
+    pub fn push(&mut self, error: FieldError) {
+        self.0.push(error);
+    }
+
+    /// The request, where every field of it has a value and there are no errors.
+    ///
+    /// # Errors
+    /// `Validation` with every error.
+    pub fn finish<T>(self, request: Option<T>) -> Result<T, ApiError> {
+        request.filter(|_| self.0.is_empty()).ok_or(ApiError::Validation(self.0))
+    }
+}
+
+/// An id of the path. `name` is the parameter's.
+///
+/// # Errors
+/// When it is no UUID.
+pub fn path_id<T>(name: &str, value: &str, parse: fn(&str) -> Option<T>) -> Result<T, FieldError> {
+    parse(value).ok_or_else(|| uuid_error(&["path", name]))
+}
+
+/// The error of a value that is no UUID.
+pub fn uuid_error(loc: &[&str]) -> FieldError {
+    FieldError::new(loc, "uuid_parsing", "Must be a UUID such as 018f4d2e-7c4b-7a35-9c1f-0242ac120002.")
+}
+
+/// A JSON string.
+///
+/// # Errors
+/// Any other value, with this message.
+pub fn string(name: &str, value: &RawValue, msg: &str) -> Result<String, FieldError> {
+    let text = value.get().starts_with('"').then(|| serde_json::from_str(value.get()).ok()).flatten();
+    text.ok_or_else(|| FieldError::new(&["body", name], "string_type", msg))
+}
+
+/// A JSON string that holds a UUID, or null.
+///
+/// # Errors
+/// Any other value.
+pub fn optional_id<T>(
+    name: &str,
+    value: &RawValue,
+    parse: fn(&str) -> Option<T>,
+) -> Result<Option<T>, FieldError> {
+    if value.get() == "null" {
+        return Ok(None);
+    }
+    if !value.get().starts_with('"') {
+        let msg = "Must be a string holding a UUID, or null.";
+        return Err(FieldError::new(&["body", name], "string_type", msg));
+    }
+    let text: Option<String> = serde_json::from_str(value.get()).ok();
+    text.and_then(|text| parse(&text)).map(Some).ok_or_else(|| uuid_error(&["body", name]))
+}
+
+/// The members of a JSON body, in order and with duplicates, their values unread: nesting costs nothing.
+pub struct JsonBody<'a> {
+    members: Vec<(String, &'a RawValue)>,
+    known: Vec<&'static str>,
+    /// Whether there is no body at all.
+    absent: bool,
+    /// With the place of the member that each is about.
+    errors: Vec<(usize, FieldError)>,
+}
+
+impl<'a> JsonBody<'a> {
+    /// The members of a request's body; none, with an error on the list, when there is no body at all.
+    ///
+    /// # Errors
+    /// `BadRequest` when the body is no JSON object.
+    pub fn parse(input: &Input<'a>) -> Result<Self, ApiError> {
+        let bytes = match input.body {
+            Body::Bytes(bytes) => bytes,
+            Body::TooLarge => {
+                return Err(ApiError::BadRequest("The body is over 64 KiB; send a smaller one."));
+            }
+            Body::Broken => {
+                return Err(ApiError::BadRequest("The body did not arrive whole; send the request again."));
+            }
+        };
+        let (known, errors) = (Vec::new(), Vec::new());
+        if bytes.is_empty() {
+            let missing = FieldError::new(&["body"], "missing", "A JSON body is required; send at least {}.");
+            return Ok(Self { members: Vec::new(), known, absent: true, errors: vec![(0, missing)] });
+        }
+        if !input.headers.content_type.as_deref().is_some_and(is_json) {
+            return Err(ApiError::BadRequest("Send the body with Content-Type: application/json."));
+        }
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| ApiError::BadRequest("The body is not UTF-8; send JSON in UTF-8."))?;
+        let Members(members) = serde_json::from_str(text)
+            .map_err(|_| ApiError::BadRequest("The body is not a JSON object; send one such as {}."))?;
+        Ok(Self { members, known, absent: false, errors })
+    }
+
+    /// A field that may be left out.
+    pub fn optional<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&RawValue) -> Result<T, FieldError>,
+    ) -> Option<T> {
+        self.known.push(name);
+        let mut found = None;
+        for (place, (_, value)) in self.members.iter().enumerate().filter(|(_, (member, _))| member == name) {
+            match parse(value) {
+                Ok(value) => found = Some(value),
+                Err(error) => self.errors.push((place, error)),
+            }
+        }
+        found
+    }
+
+    /// A field that must be there.
+    pub fn required<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&RawValue) -> Result<T, FieldError>,
+    ) -> Option<T> {
+        if !self.absent && !self.members.iter().any(|(member, _)| member == name) {
+            let missing = FieldError::new(&["body", name], "missing", "This field is required.");
+            self.errors.push((usize::MAX, missing));
+        }
+        self.optional(name, parse)
+    }
+
+    /// Every error of the body, in the order of its members; then those of members that stand twice or are missing.
+    pub fn finish(mut self, errors: &mut FieldErrors) {
+        let (mut seen, mut reported) = (BTreeSet::new(), BTreeSet::new());
+        for (place, (name, _)) in self.members.iter().enumerate() {
+            if !self.known.contains(&name.as_str()) {
+                let loc = ["body", shortened(name)];
+                let msg = "There is no such field; leave it out.";
+                self.errors.push((place, FieldError::new(&loc, "extra_forbidden", msg)));
+            }
+            if !seen.insert(name) && reported.insert(name) {
+                let loc = ["body", shortened(name)];
+                let msg = "Stands more than once; send it once.";
+                self.errors.push((self.members.len(), FieldError::new(&loc, "duplicate_field", msg)));
+            }
+        }
+        self.errors.sort_by_key(|(place, _)| *place);
+        errors.0.extend(self.errors.into_iter().map(|(_, error)| error));
+    }
+}
+
+/// A name as repeated in an error: it may be as long as the body.
+fn shortened(name: &str) -> &str {
+    name.char_indices().nth(100).and_then(|(end, _)| name.get(..end)).unwrap_or(name)
+}
+
+fn is_json(content_type: &str) -> bool {
+    content_type
+        .split(';')
+        .next()
+        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Vec<(String, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Object).map(Members)
+    }
+}

@@ -1,0 +1,90 @@
+//! Everything outside that a handler or the sweeper uses: the database, the bucket, the clock and random bytes.
+//!
+//! The Worker's is in `edge`, on D1 and R2; the tests' runs on SQLite and a bucket in memory.
+
+use crate::domain::timestamp::Timestamp;
+use crate::domain::upload::StoredObject;
+use crate::storage_error::StorageError;
+use crate::store::{Rows, Statement};
+
+/// Where the code runs. Calls that fail for a moment are repeated by the platform itself, and each is bounded in
+/// time; so an error is final, and a call that failed may have been carried out nevertheless.
+#[allow(async_fn_in_trait, reason = "a Worker has one thread, so nobody needs the futures to be Send")]
+pub trait Platform {
+    /// Runs the statements, at least one, as one transaction.
+    ///
+    /// # Errors
+    /// The transaction may have been committed, unless the error is `Unexpected`.
+    async fn transact(&self, statements: &[Statement]) -> Result<Rows, StorageError>;
+
+    /// HEADs an object; `None` when there is none.
+    ///
+    /// # Errors
+    /// The object's state is unknown then.
+    async fn head_object(&self, key: &str) -> Result<Option<StoredObject>, StorageError>;
+
+    /// Lists at most `limit` objects (up to 1,000) whose keys begin with `prefix` and sort behind `after`.
+    ///
+    /// # Errors
+    /// When the bucket does not answer.
+    async fn list_objects(&self, prefix: &str, after: &str, limit: u32) -> Result<ObjectPage, StorageError>;
+
+    /// Deletes objects, at most 1,000; one that does not exist is no error.
+    ///
+    /// # Errors
+    /// Any of them may or may not be there then.
+    async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError>;
+
+    /// The id of the database that the bucket belongs to. It stands in the bucket, in the object
+    /// [`OWNER_KEY`]; `database_id` is written there where there is no such object.
+    ///
+    /// # Errors
+    /// When the bucket does not answer.
+    async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError>;
+
+    /// The clock.
+    fn now(&self) -> Timestamp;
+
+    /// Random bytes that nobody can guess.
+    ///
+    /// # Errors
+    /// Text for the log.
+    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), String>;
+
+    /// What storage has cost so far.
+    fn usage(&self) -> Usage;
+}
+
+/// The object that carries the id of the bucket's database; outside the prefix of uploads.
+pub const OWNER_KEY: &str = "asset-uploads-database-id";
+
+/// What the storage calls of a request, or of a run of the sweeper, have cost so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Milliseconds spent in R2; `None` where it was not asked.
+    pub r2_ms: Option<u64>,
+    /// Milliseconds spent in D1, repeats included; `None` where it was not asked.
+    pub d1_ms: Option<u64>,
+    /// Storage calls that failed and were repeated.
+    pub retries: u32,
+    /// Statements sent to D1, repeats included.
+    pub statements: u32,
+}
+
+/// A page of a list of objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectPage {
+    /// The objects, in the order of their keys.
+    pub objects: Vec<ListedObject>,
+    /// Whether there are more behind the last one.
+    pub truncated: bool,
+}
+
+/// A listed object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedObject {
+    /// Its key.
+    pub key: String,
+    /// When it was stored.
+    pub uploaded_at: Timestamp,
+}

@@ -1,0 +1,99 @@
+//! What an error of D1 or R2 means. The bindings give no codes that can be relied on (their variants differ from
+//! method to method), so the text decides.
+
+use crate::error::ApiError;
+
+/// What to do about a storage error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorageErrorKind {
+    /// It passes by itself: repeat the call.
+    Transient,
+    /// Storage is overloaded, too slow or not permitted: answer 503, a repeat would add to it.
+    Overloaded,
+    /// A mistake, such as SQL that D1 refuses.
+    Unexpected,
+}
+
+/// A storage call that failed, its repeats included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageError {
+    /// What to do about it.
+    pub kind: StorageErrorKind,
+    /// Text for the log, which begins with the storage's name: `D1: Network connection lost`.
+    pub message: String,
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        match error.kind {
+            StorageErrorKind::Transient | StorageErrorKind::Overloaded => Self::unavailable(error.message),
+            StorageErrorKind::Unexpected => Self::Internal(error.message),
+        }
+    }
+}
+
+/// From Cloudflare's list of D1 errors: those after which the same transaction may be sent again.
+const D1_TRANSIENT: [&str; 4] = [
+    "Network connection lost",
+    "storage caused object to be reset",
+    "reset because its code was updated",
+    "Cannot resolve D1 DB due to transient issue",
+];
+
+/// Overload, time-outs and exhausted limits.
+const D1_OVERLOADED: [&str; 7] = [
+    "overloaded",
+    "Too many requests queued",
+    "timed out",
+    "timeout",
+    "exceeded its memory limit",
+    "exceeded its CPU time limit",
+    "internal error",
+];
+
+/// R2's error codes that no repeat changes, of those that a HEAD, a list or a delete can meet: credentials
+/// (10002, 10003, 10042), a bucket or key that cannot be (10005, 10006, 10020), what R2 forbids (10031, 10037)
+/// and a locked object (10069), and a binding that is not there. From Cloudflare's list of R2's error codes.
+const R2_PERMANENT: [&str; 10] = [
+    "no binding",
+    "(10002)",
+    "(10003)",
+    "(10005)",
+    "(10006)",
+    "(10020)",
+    "(10031)",
+    "(10037)",
+    "(10042)",
+    "(10069)",
+];
+
+impl StorageErrorKind {
+    /// Of a D1 error with this text.
+    pub fn of_d1(message: &str) -> Self {
+        if D1_TRANSIENT.iter().any(|text| message.contains(text)) {
+            Self::Transient
+        } else if D1_OVERLOADED.iter().any(|text| message.contains(text)) {
+            Self::Overloaded
+        } else {
+            Self::Unexpected
+        }
+    }
+
+    /// Of an R2 error with this text. HEAD, list and delete are safe to repeat, and a lost connection has no code:
+    /// so whatever is not known to last is repeated. The object's state is unknown after any error, so there is no
+    /// `Unexpected`.
+    pub fn of_r2(message: &str) -> Self {
+        let permanent = R2_PERMANENT.iter().any(|code| message.contains(code));
+        if permanent { Self::Overloaded } else { Self::Transient }
+    }
+}
+
+/// How often a storage call is made at most.
+pub const MAX_CALLS: u32 = 3;
+
+/// Milliseconds to wait before call number `call` (2 is the first repeat): full jitter below a ceiling that doubles,
+/// 500 and 1000 ms, so at most about 1.5 s in all. `random` is uniform in 0..=u16::MAX.
+pub fn backoff_ms(call: u32, random: u16) -> u64 {
+    let ceiling = 250_u64 << call.clamp(1, 3).saturating_sub(1);
+    ceiling * u64::from(random) / u64::from(u16::MAX)
+}
