@@ -8,8 +8,8 @@ use worker::js_sys::{Reflect, Uint8Array};
 use worker::wasm_bindgen::JsValue;
 
 use super::js::{Headers, Request};
+use super::promise::settled;
 use super::storage::{Storage, now, random, text_of};
-use super::task::settled;
 use crate::config::Config;
 use crate::domain::ids::{OrganizationId, RequestId};
 use crate::domain::timestamp::Timestamp;

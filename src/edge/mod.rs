@@ -6,17 +6,15 @@ mod d1;
 mod exchange;
 mod health;
 mod js;
+mod promise;
 mod r2;
 mod storage;
 mod sweep;
-mod task;
+mod timer;
 mod uploads;
 
-use worker::js_sys::Promise;
-use worker::wasm_bindgen::prelude::wasm_bindgen;
-use worker::wasm_bindgen::{self, JsCast, JsValue};
-use worker::worker_sys::types::Context;
-use worker::{Env, console_error, console_log, web_sys};
+use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::{Context, Env, console_error, console_log, event, web_sys};
 
 use crate::config::Config;
 use crate::error::ApiError;
@@ -24,7 +22,7 @@ use crate::log;
 use crate::route::Route;
 use crate::wire::Reply;
 use exchange::Exchange;
-use js::{Request, from_json};
+use js::from_json;
 use storage::since;
 
 /// Headers that a page on another origin may read.
@@ -33,22 +31,15 @@ const EXPOSED_HEADERS: &str =
 /// Headers that a page on another origin may send.
 const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, X-Organization-Id";
 
-/// The fetch handler. Not `#[event(fetch)]`, which runs it with the executor that [`task`] is there to avoid.
+/// The fetch handler; an error (the platform gives no random bytes, or refuses the answer) is a 500 without our headers.
 ///
-/// # Errors
-/// When the platform gives no random bytes, or refuses the answer.
-#[wasm_bindgen]
-#[expect(unreachable_pub, reason = "only what is public is exported")]
-pub fn fetch(request: Request, env: Env, context: Context) -> Result<Promise, JsValue> {
-    let exchange = Exchange::open(request, env)?;
-    let answer = task::run(async move {
-        let outcome = exchange.answer().await;
-        exchange.close(outcome).map(JsValue::from)
-    });
-    // Carried to its end also where the client goes away: what D1 has committed is followed up in R2, and no
-    // half-done request stays in memory, which the platform would neither poll again nor drop.
-    context.wait_until(&answer)?;
-    Ok(answer)
+/// The Makefile builds with `RUN_TO_COMPLETION`: a request is carried to its end also where the client goes away. So
+/// what D1 has committed is followed up in R2, and no half-done request stays in memory.
+#[event(fetch)]
+async fn fetch(request: web_sys::Request, env: Env, _: Context) -> worker::Result<web_sys::Response> {
+    let exchange = Exchange::open(request.unchecked_into(), env)?;
+    let outcome = exchange.answer().await;
+    Ok(exchange.close(outcome)?)
 }
 
 /// Writes one line to the Worker's log.

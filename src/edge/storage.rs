@@ -8,7 +8,8 @@ use worker::js_sys::{self, Date, JSON, Promise, Reflect};
 use worker::wasm_bindgen::{JsCast, JsValue};
 
 use super::js::constant;
-use super::task::{Alarm, settled, sleep};
+use super::promise::settled;
+use super::timer::{TimeLimit, sleep};
 use crate::config::{Config, DEFAULT_STORAGE_TIMEOUT_MS};
 use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
@@ -27,7 +28,7 @@ pub(super) struct Storage {
     pub(super) retries: Cell<u32>,
     /// Statements sent to D1, repeats included.
     pub(super) statements: Cell<u32>,
-    alarm: Alarm,
+    time_limit: TimeLimit,
     timeout_ms: fn(&Config) -> u64,
 }
 
@@ -37,8 +38,8 @@ pub(super) type Failure = (Outage, String);
 impl Storage {
     /// `timeout_ms` says how long a call is waited for, its repeats included.
     pub(super) fn new(env: Env, timeout_ms: fn(&Config) -> u64) -> Self {
-        let (r2_ms, d1_ms, retries, statements, alarm) = Default::default();
-        Self { env, r2_ms, d1_ms, retries, statements, alarm, timeout_ms }
+        let (r2_ms, d1_ms, retries, statements, time_limit) = Default::default();
+        Self { env, r2_ms, d1_ms, retries, statements, time_limit, timeout_ms }
     }
 
     /// The configuration, validated at the first request of the isolate.
@@ -77,7 +78,7 @@ impl Storage {
         let started = now();
         // Nothing gets here without a configuration.
         let limit = self.config().map_or(DEFAULT_STORAGE_TIMEOUT_MS, |config| (self.timeout_ms)(&config));
-        let outcome = self.alarm.within(limit, self.tries(judge, call)).await;
+        let outcome = self.time_limit.within(limit, self.tries(judge, call)).await;
         total.set(Some(total.get().unwrap_or_default() + since(started)));
         // A call that never answers may still have done its work, as one whose answer was lost.
         outcome.unwrap_or_else(|| Err((Outage::Shed, format!("no answer within {limit} ms"))))

@@ -1,13 +1,8 @@
 //! The hourly cron: runs the sweeper and logs what it did.
 
-use worker::Env;
-use worker::js_sys::Promise;
-use worker::wasm_bindgen::prelude::wasm_bindgen;
-use worker::wasm_bindgen::{self, JsValue};
-use worker::worker_sys::types::{ScheduleContext, ScheduledEvent};
+use worker::{Env, ScheduleContext, ScheduledEvent, event};
 
 use super::storage::{self, moment, since};
-use super::task;
 use crate::domain::ids::OBJECT_PREFIX;
 use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
@@ -16,23 +11,15 @@ use crate::store::Operation;
 use crate::store::rights::Identity;
 use crate::sweeper::{self, Page, Report};
 
-/// What the clock starts; see `fetch` for why it has no `#[event(scheduled)]`.
-#[wasm_bindgen]
-#[expect(unreachable_pub, reason = "only what is public is exported")]
-pub fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) -> Promise {
-    task::run(async move {
-        sweep(&event, env).await;
-        Ok(JsValue::UNDEFINED)
-    })
-}
-
-async fn sweep(event: &ScheduledEvent, env: Env) {
+/// What the clock starts.
+#[event(scheduled)]
+async fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) {
     let run = Run {
         storage: storage::Storage::new(env, |config| config.sweep_timeout_ms),
         started: storage::now(),
     };
     // The clock. Only who tries it locally can name a later time, to see what will be removed then.
-    let now = run.started.max(event.scheduled_time().map_or(run.started, moment));
+    let now = run.started.max(moment(event.schedule()));
     let (report, detail) = match run.storage.config() {
         Ok(config) => {
             let report = sweeper::sweep(&run, now, config.sweep).await;
