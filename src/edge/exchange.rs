@@ -3,12 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use worker::Env;
 use worker::js_sys::{Reflect, Uint8Array};
-use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{Headers, ReadableStreamDefaultReader, Request};
+use worker::{Env, Error};
 
-use super::js::{Headers, Request};
-use super::promise::settled;
 use super::storage::{Storage, now, random, text_of};
 use crate::config::Config;
 use crate::domain::ids::{OrganizationId, RequestId};
@@ -41,14 +40,14 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn open(request: Request, env: Env) -> Result<Self, JsValue> {
+    pub(super) fn open(request: Request, env: Env) -> worker::Result<Self> {
         let started = now();
-        let url = request.url()?;
+        let url = request.url();
         let (origin, path, query) = parts_of(&url);
-        let id = RequestId::v7(started.unix_ms(), &random().map_err(|error| JsValue::from_str(&error))?);
+        let id = RequestId::v7(started.unix_ms(), &random().map_err(Error::RustError)?);
         Ok(Self {
-            headers: request.headers()?,
-            method: request.method()?,
+            headers: request.headers(),
+            method: request.method(),
             origin: origin.to_owned(),
             path: path.to_owned(),
             query: query.to_owned(),
@@ -67,7 +66,7 @@ impl Exchange {
     }
 
     pub(super) fn header(&self, name: &'static str) -> Result<Option<String>, ApiError> {
-        self.headers.value(name).map_err(|error| ApiError::Internal(text_of(&error)))
+        self.headers.get(name).map_err(|error| ApiError::Internal(text_of(&error)))
     }
 
     /// The hash of the caller's key, without asking the database.
@@ -97,7 +96,7 @@ impl Exchange {
         match length {
             Some(length) if length > MAX_BODY_BYTES => Body::TooLarge,
             Some(_) => match self.request.array_buffer() {
-                Ok(promise) => settled(&promise)
+                Ok(promise) => JsFuture::from(promise)
                     .await
                     .map_or(Body::Broken, |buffer| Body::Bytes(Uint8Array::new(&buffer).to_vec())),
                 Err(_) => Body::Broken,
@@ -108,20 +107,15 @@ impl Exchange {
 
     /// Reads a chunked body chunk by chunk and stops at the limit.
     async fn body_of_unknown_length(&self) -> Body {
-        let stream = match self.request.body() {
-            Ok(Some(stream)) => stream,
-            Ok(None) => return Body::Bytes(Vec::new()),
-            Err(_) => return Body::Broken,
+        let Some(stream) = self.request.body() else {
+            return Body::Bytes(Vec::new());
         };
-        let Ok(reader) = stream.reader() else {
+        let Ok(reader) = ReadableStreamDefaultReader::new(&stream) else {
             return Body::Broken;
         };
         let mut bytes = Vec::new();
         loop {
-            let Ok(next) = reader.read() else {
-                return Body::Broken;
-            };
-            let Ok(step) = settled(&next).await else {
+            let Ok(step) = JsFuture::from(reader.read()).await else {
                 return Body::Broken;
             };
             let done = Reflect::get(&step, &"done".into()).is_ok_and(|done| done.is_truthy());

@@ -5,15 +5,12 @@ mod assets;
 mod d1;
 mod exchange;
 mod health;
-mod js;
-mod promise;
 mod r2;
 mod storage;
 mod sweep;
 mod timer;
 mod uploads;
 
-use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::{Context, Env, console_error, console_log, event, web_sys};
 
 use crate::config::Config;
@@ -22,7 +19,6 @@ use crate::log;
 use crate::route::Route;
 use crate::wire::Reply;
 use exchange::Exchange;
-use js::from_json;
 use storage::since;
 
 /// Headers that a page on another origin may read.
@@ -37,9 +33,21 @@ const ALLOWED_HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, X-O
 /// what D1 has committed is followed up in R2, and no half-done request stays in memory.
 #[event(fetch)]
 async fn fetch(request: web_sys::Request, env: Env, _: Context) -> worker::Result<web_sys::Response> {
-    let exchange = Exchange::open(request.unchecked_into(), env)?;
+    let exchange = Exchange::open(request, env)?;
     let outcome = exchange.answer().await;
-    Ok(exchange.close(outcome)?)
+    exchange.close(outcome)
+}
+
+/// Status and headers as the platform takes them.
+fn init_of(reply: &Reply) -> worker::Result<web_sys::ResponseInit> {
+    let headers = web_sys::Headers::new()?;
+    for (name, value) in &reply.headers {
+        headers.append(name, value)?;
+    }
+    let init = web_sys::ResponseInit::new();
+    init.set_status(reply.status);
+    init.set_headers(&headers);
+    Ok(init)
 }
 
 /// Writes one line to the Worker's log.
@@ -75,7 +83,7 @@ impl Exchange {
     }
 
     /// The one exit: headers, log line, response.
-    fn close(&self, outcome: Result<Reply, ApiError>) -> Result<web_sys::Response, JsValue> {
+    fn close(&self, outcome: Result<Reply, ApiError>) -> worker::Result<web_sys::Response> {
         let (mut reply, error) = match outcome {
             Ok(reply) => (reply, None),
             Err(error) => (Reply::from(&error), Some(error)),
@@ -94,7 +102,7 @@ impl Exchange {
         self.log(&reply, error.as_ref());
 
         let body = (self.method != "HEAD" && !reply.body.is_empty()).then_some(reply.body.as_str());
-        web_sys::Response::new_with_opt_str_and_init(body, from_json(&reply.init())?.unchecked_ref())
+        Ok(web_sys::Response::new_with_opt_str_and_init(body, &init_of(&reply)?)?)
     }
 
     fn log(&self, reply: &Reply, error: Option<&ApiError>) {

@@ -6,9 +6,8 @@ use std::rc::Rc;
 use worker::Env;
 use worker::js_sys::{self, Date, JSON, Promise, Reflect};
 use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::wasm_bindgen_futures::JsFuture;
 
-use super::js::constant;
-use super::promise::settled;
 use super::timer::{TimeLimit, sleep};
 use crate::config::{Config, DEFAULT_STORAGE_TIMEOUT_MS};
 use crate::domain::timestamp::Timestamp;
@@ -57,7 +56,7 @@ impl Storage {
 
     /// A binding of wrangler.toml, as the thin type that the caller names.
     pub(super) fn binding<T: JsCast>(&self, name: &'static str) -> Result<T, JsValue> {
-        let value = Reflect::get(&self.env, constant(name))?;
+        let value = Reflect::get(&self.env, &JsValue::from_str(name))?;
         // Not checked further: a test may put a proxy in its place.
         if value.is_object() {
             Ok(value.unchecked_into())
@@ -92,7 +91,8 @@ impl Storage {
         let mut attempt = 1;
         loop {
             let outcome = match call() {
-                Ok(promise) => settled(&promise).await,
+                // What is no promise but has a `then` is made one: such a `then` may throw.
+                Ok(promise) => JsFuture::from(Promise::resolve(&promise)).await,
                 Err(error) => Err(error),
             };
             let message = match outcome {
