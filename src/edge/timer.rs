@@ -1,7 +1,7 @@
 //! Waits for time: a pause, and a time limit over storage calls.
 //!
-//! The SDK's `Delay` sets a timer for every call; [`TimeLimit`] sets one for a request, which is worth 3% of a confirm
-//! with canned storage. And `Delay` panics where the platform gives no timer, which would end the isolate's other requests.
+//! The SDK's `Delay` panics where the platform gives no timer, which would end the isolate's other requests. And it sets
+//! a timer for every call; [`TimeLimit`] sets one for a request, which saves 1% of a confirm with canned storage.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
