@@ -161,8 +161,7 @@ impl<P: Platform> Run<'_, P> {
 
     /// Whether something new may be begun. What has been done is always noted.
     fn has_time(&mut self) -> bool {
-        let elapsed_ms = u64::try_from(self.platform.now().0 - self.started.0).unwrap_or_default();
-        let has_time = elapsed_ms < MAX_RUN_MS;
+        let has_time = self.started.elapsed_ms(self.platform.now()) < MAX_RUN_MS;
         self.ended |= !has_time;
         has_time
     }
