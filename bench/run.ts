@@ -92,13 +92,13 @@ async function withSimulators({ modules }: Recordings): Promise<void> {
     ...sizes.map((size) => ({ name: `ours@${size}`, modules: modules.ours, database: size })),
   ]);
 
-  const one = await confirms(simulator, ORDER, { clients: 1, count: 16, warm: 40, rare: RARE, wanted: wanted("latency", "cpu"), seconds: 75, onProgress: progress.of("confirm") });
+  const one = await confirms(simulator, ORDER, { clients: 1, count: 16, warm: 40, rare: RARE, wanted: wanted("latency", "cpu"), seconds: 50, onProgress: progress.of("confirm") });
   keep(one, "latency", "confirm, 1 client", "ms", "lower", "confirm");
   keep(one, "cpu", "confirm, 1 client: CPU time, simulators included", "µs", "lower", "confirm-cpu");
 
-  for (const [clients, count, warm] of [[8, 48, 8], [64, 128, 4]] as const) {
+  for (const [clients, count, warm] of [[8, 32, 8], [64, 96, 4]] as const) {
     const key = `confirm-${clients}`;
-    const many = await confirms(simulator, ORDER, { clients, count, warm, rare: RARE, wanted: wanted("throughput"), seconds: 75, onProgress: progress.of(key) });
+    const many = await confirms(simulator, ORDER, { clients, count, warm, rare: RARE, wanted: wanted("throughput"), seconds: 100, onProgress: progress.of(key) });
     keep(many, "throughput", `confirm, ${clients} clients`, "requests/s", "higher", key);
   }
 
@@ -113,7 +113,7 @@ async function withSimulators({ modules }: Recordings): Promise<void> {
   keep(delayed, "latency", "confirm, 20 ms more a storage call", "ms", "lower", "delayed");
 
   const growth = await confirms(simulator, ["large", "small", "medium"], {
-    clients: 1, count: 16, warm: 15, seconds: 40, wanted: [["large", "small", "latency"]], onProgress: progress.of("growth"),
+    clients: 1, count: 16, warm: 15, seconds: 50, wanted: [["large", "small", "latency"]], onProgress: progress.of("growth"),
   }, (size) => `ours@${size}`, (size) => size as Size);
   for (const size of sizes) {
     const title = `confirm, 1 client, at ${SIZES[size].toLocaleString("en")} assets`;
@@ -136,7 +136,7 @@ async function withoutStorage({ modules, sql, storage }: Recordings): Promise<vo
     const one = await blockOf(clients.get(name)!, confirmed, 201, cpu);
     const two = await blockOf(clients.get(name)!, unauthorized, 401, cpu);
     return { canned: one.latency, "canned-cpu": one.cpu, unauthorized: two.latency, "unauthorized-cpu": two.cpu };
-  }, { wanted: wanted("canned", "canned-cpu", "unauthorized", "unauthorized-cpu"), warm: 40, rare: RARE, seconds: 70, onProgress: progress.of("canned") });
+  }, { wanted: wanted("canned", "canned-cpu", "unauthorized", "unauthorized-cpu"), warm: 40, rare: RARE, seconds: 50, onProgress: progress.of("canned") });
   keep(rounds, "canned", "confirm with canned storage", "ms");
   keep(rounds, "canned-cpu", "confirm with canned storage: CPU time", "µs");
   keep(rounds, "unauthorized", "401 without storage", "ms");

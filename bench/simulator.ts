@@ -15,7 +15,7 @@ const PERSIST = pathToFileURL(`${mkdtempSync(`${hasRoom("/dev/shm") ? "/dev/shm"
 process.on("exit", () => rmSync(PERSIST, { recursive: true, force: true }));
 
 /** Assets in each database. */
-export const SIZES = { small: 1_000, medium: 100_000, large: Number(process.env.LARGE ?? 1_000_000) };
+export const SIZES = { small: 1_000, medium: 100_000, large: 1_000_000 };
 export type Size = keyof typeof SIZES;
 
 /** Uploads that wait to be confirmed, again and again: as many in each database, with their objects. */
