@@ -25,7 +25,7 @@ export interface Measure {
   results: Record<string, Result>;
 }
 
-const ROUNDS = { least: 30, most: 2_000 };
+const ROUNDS = { least: 60, most: 2_000 };
 /** How wide the interval of a goal's ratio may be, as a part of it. */
 export const SPREAD = 0.05;
 /** A little better than that is enough to stop. */

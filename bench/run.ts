@@ -109,7 +109,7 @@ async function withSimulators({ modules }: Recordings): Promise<void> {
   keep(read, "latency", "read an asset, 1 client", "ms", "lower", "read");
   keep(read, "cpu", "read an asset, 1 client: CPU time, simulators included", "µs", "lower", "read-cpu");
 
-  const delayed = await confirms(simulator, ORDER, { clients: 1, count: 3, warm: 3, rare: RARE, wanted: wanted("latency"), seconds: 15, onProgress: progress.of("delayed") }, (name) => `${name}-delayed`);
+  const delayed = await confirms(simulator, ORDER, { clients: 1, count: 3, warm: 3, least: 30, rare: RARE, wanted: wanted("latency"), seconds: 15, onProgress: progress.of("delayed") }, (name) => `${name}-delayed`);
   keep(delayed, "latency", "confirm, 20 ms more a storage call", "ms", "lower", "delayed");
 
   const growth = await confirms(simulator, ["large", "small", "medium"], {
@@ -161,14 +161,13 @@ async function coldMeasure(workers: Map<string, ReturnType<typeof modulesOf>>): 
       left = 10 * names.length;
       for (const each of names) await load(each);
     }
-    // A new connection, as the request is handled on the loader's, not on one that the Worker keeps.
     const client = new Clients(process.port, 1);
     const request = confirmRequest(FIXTURES.pool[0]!, { "idempotency-key": "bench", "x-bench-worker": name });
     const { latency, cpu } = await blockOf(client, [request], name === "empty" ? 200 : 201, () => process!.usage().cpu);
     client.close();
     return { cold: latency, "cold-cpu": cpu / 1000 };
   };
-  const rounds = await takeRounds(names, load, { warm: 2, rare: RARE, seconds: 60, wanted: [["ours", "hono-tuned", "cold"]], onProgress: progress.of("cold") });
+  const rounds = await takeRounds(names, load, { warm: 2, least: 100, rare: RARE, seconds: 60, wanted: [["ours", "hono-tuned", "cold"]], onProgress: progress.of("cold") });
   await process!.stop();
   keep(rounds, "cold", "cold start: a fresh isolate to its first answer", "ms");
   keep(rounds, "cold-cpu", "cold start: CPU time", "ms");

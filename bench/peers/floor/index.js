@@ -191,15 +191,15 @@ async function confirm(context, caller, id, { folder_id = null }) {
   const row = JSON.parse(results[0].json);
   context.note(row);
   if (row.asset === null) return context.error("ASSET_UPLOAD_NOT_FOUND");
-  // Of another request; with storage that answers from a recording, all are.
-  const ours = row.confirmation.request_id === context.id || (confirmationKey !== "" && row.confirmation.key === confirmationKey);
+  const written = row.confirmation.request_id === context.id;
+  const ours = written || (confirmationKey !== "" && row.confirmation.key === confirmationKey);
   if (!ours) {
     return context.error("ASSET_UPLOAD_ALREADY_CONFIRMED", [
       { loc: ["path", "asset_upload_id"], msg: "This upload was confirmed before.", type: "already_confirmed", asset_id: id },
     ]);
   }
   const headers = { location: `/v1/assets/${id}` };
-  if (row.confirmation.request_id !== context.id) headers["idempotent-replayed"] = "true";
+  if (!written) headers["idempotent-replayed"] = "true";
   return context.answer(201, asset(context.env, row.asset, row.created_by_user), headers);
 }
 
