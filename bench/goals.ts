@@ -46,7 +46,10 @@ for (const { what, key, against, relation, goal, unit = "x" } of GOALS) {
   const result = measures[key]?.results["ours"];
   const ratio = against === undefined ? undefined : result?.ratios?.[against];
   const value = against === undefined ? result?.median : ratio?.median;
-  if (value === undefined) throw new Error(`${file.pathname} has no ${key}; run \`make bench\` again.`);
+  if (value === undefined) {
+    console.error(`${file.pathname} is of another version of the benchmark: it has no ${key}. Run \`make bench\` again.`);
+    process.exit(1);
+  }
   const met = relation === "at least" ? value >= goal : value <= goal;
   if (!met) short++;
   const notes: string[] = [];

@@ -26,7 +26,7 @@ const STATUS = {
 const D1_TRANSIENT = /Network connection lost|storage caused object to be reset|reset because its code was updated|Cannot resolve D1 DB/;
 const D1_UNAVAILABLE = /overloaded|Too many requests queued|timed out|timeout|exceeded its (memory|CPU time) limit|internal error/;
 const R2_PERMANENT = /\((10002|10003|10005|10006|10020|10031|10037|10042|10069)\)/;
-const TRIES = 3;
+const MAX_CALLS = 3;
 
 class StorageUnavailable extends Error {}
 
@@ -95,13 +95,13 @@ class RequestContext {
   }
 
   async repeated(call, isTransient) {
-    for (let tries = 1; ; tries++) {
+    for (let calls = 1; ; calls++) {
       try {
         return await call();
       } catch (error) {
-        if (tries === TRIES || !isTransient(error.message)) throw error;
+        if (calls === MAX_CALLS || !isTransient(error.message)) throw error;
         this.retries++;
-        await scheduler.wait(Math.random() * 250 * 2 ** tries);
+        await scheduler.wait(Math.random() * 250 * 2 ** calls);
       }
     }
   }

@@ -6,7 +6,7 @@ import { ApiError } from "./errors.ts";
 const D1_TRANSIENT = /Network connection lost|storage caused object to be reset|reset because its code was updated|Cannot resolve D1 DB/;
 const D1_UNAVAILABLE = /overloaded|Too many requests queued|timed out|timeout|exceeded its (memory|CPU time) limit|internal error/;
 const R2_PERMANENT = /\((10002|10003|10005|10006|10020|10031|10037|10042|10069)\)/;
-const TRIES = 3;
+const MAX_CALLS = 3;
 
 class Timeout extends Error {}
 
@@ -90,13 +90,13 @@ export class RequestContext {
   }
 
   private async repeated<T>(call: () => PromiseLike<T>, isTransient: (message: string) => boolean): Promise<T> {
-    for (let tries = 1; ; tries++) {
+    for (let calls = 1; ; calls++) {
       try {
         return await call();
       } catch (error) {
-        if (tries === TRIES || !isTransient(textOf(error))) throw error;
+        if (calls === MAX_CALLS || !isTransient(textOf(error))) throw error;
         this.retries++;
-        await new Promise((resolve) => setTimeout(resolve, Math.random() * 250 * 2 ** tries));
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 250 * 2 ** calls));
       }
     }
   }
