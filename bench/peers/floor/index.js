@@ -107,9 +107,9 @@ class RequestContext {
   }
 
   /** Notes who called; of a row of our statements. */
-  note({ caller }) {
-    this.orgId = caller.org_id;
-    this.userId = caller.user_id;
+  note({ org_id, user_id }) {
+    this.orgId = org_id;
+    this.userId = user_id;
   }
 
   /** The one way out: headers, log line, response. */
@@ -163,11 +163,14 @@ async function handle(context) {
   context.route = kind === "assets" ? "/v1/assets/{asset_id}" : id === undefined ? "/v1/asset-uploads" : "/v1/asset-uploads/{asset_upload_id}/confirmations";
   const authorization = headers.get("authorization");
   if (authorization === null) return context.error("UNAUTHORIZED");
-  const caller = [hex(await crypto.subtle.digest("SHA-256", encoder.encode(authorization.slice(7)))), headers.get("x-organization-id")];
-  if (kind === "assets") return read(context, [...caller, context.now, "assets:read"], id);
+  const caller = { token_hash: hex(await crypto.subtle.digest("SHA-256", encoder.encode(authorization.slice(7)))), org_id: headers.get("x-organization-id") };
+  if (kind === "assets") return read(context, JSON.stringify([{ ...caller, now: context.now, permission: "assets:read", writes: false }]), id);
   const body = await context.request.json();
   context.now = Date.now();
-  caller.push(context.now, "assets:write");
+  return write(context, JSON.stringify([{ ...caller, now: context.now, permission: "assets:write", writes: true }]), id, body);
+}
+
+function write(context, caller, id, body) {
   return id === undefined ? create(context, caller, body) : confirm(context, caller, id, body);
 }
 
@@ -175,7 +178,7 @@ async function confirm(context, caller, id, { folder_id = null }) {
   const { DB } = context.env;
   const key = `uploads/${id}`;
   const object = await context.head(key);
-  const question = [...caller, id, folder_id];
+  const question = [caller, id, folder_id];
   const found = DB.prepare(SQL.confirm[1]).bind(...question);
   if (object === null) {
     const [{ results }] = await context.batch([found]);
@@ -190,9 +193,10 @@ async function confirm(context, caller, id, { folder_id = null }) {
   const [, { results }] = await context.batch([insert, found]);
   const row = JSON.parse(results[0].json);
   context.note(row);
-  if (row.asset === null) return context.error("ASSET_UPLOAD_NOT_FOUND");
-  const written = row.confirmation.request_id === context.id;
-  const ours = written || (confirmationKey !== "" && row.confirmation.key === confirmationKey);
+  if (!row.found?.asset) return context.error("ASSET_UPLOAD_NOT_FOUND");
+  const { confirmation } = row.found;
+  const written = confirmation.request_id === context.id;
+  const ours = written || (confirmationKey !== "" && confirmation.key === confirmationKey);
   if (!ours) {
     return context.error("ASSET_UPLOAD_ALREADY_CONFIRMED", [
       { loc: ["path", "asset_upload_id"], msg: "This upload was confirmed before.", type: "already_confirmed", asset_id: id },
@@ -200,20 +204,20 @@ async function confirm(context, caller, id, { folder_id = null }) {
   }
   const headers = { location: `/v1/assets/${id}` };
   if (!written) headers["idempotent-replayed"] = "true";
-  return context.answer(201, asset(context.env, row.asset, row.created_by_user), headers);
+  return context.answer(201, asset(context.env, row.found.asset, row.found.created_by_user), headers);
 }
 
 async function read(context, caller, id) {
-  const [{ results }] = await context.batch([context.env.DB.prepare(SQL.read[0]).bind(...caller, id)]);
+  const [{ results }] = await context.batch([context.env.DB.prepare(SQL.read[0]).bind(caller, id)]);
   const row = JSON.parse(results[0].json);
   context.note(row);
-  return row.asset === null ? context.error("ASSET_NOT_FOUND") : context.answer(200, asset(context.env, row.asset, null));
+  return row.found === null ? context.error("ASSET_NOT_FOUND") : context.answer(200, asset(context.env, row.found.asset, null));
 }
 
 async function create(context, caller, { filename, mime_type, size_bytes }) {
   const { env, now } = context;
   const id = uuidV7(now);
-  const question = [...caller, id];
+  const question = [caller, id];
   const [, { results }] = await context.batch([
     env.DB.prepare(SQL.create[0]).bind(...question, filename, mime_type, size_bytes, now + env.CONFIRM_TTL_SECONDS * 1000, context.id),
     env.DB.prepare(SQL.create[1]).bind(...question),
