@@ -1,7 +1,7 @@
-//! The order in which a confirmation is judged: every combination of findings about caller, session,
-//! earlier confirmation, folder and object, against an oracle that reads like the contract's table.
+//! The order of a confirmation's checks: every combination of findings about caller, session,
+//! earlier confirmation, folder and object, against an oracle that reads like the table of docs/behaviour.md.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code may panic")]
 
 mod sqlite;
 
@@ -14,7 +14,7 @@ use asset_uploads::error::ApiError;
 use asset_uploads::store::confirm::{Confirm, Confirmed};
 use asset_uploads::store::rights::Permission;
 use rusqlite::{Connection, params};
-use sqlite::studio::stored;
+use sqlite::fixtures::stored_object;
 use sqlite::{NOW, Person, contents, run};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,7 +32,7 @@ enum Earlier {
     Others,
     /// Of this very Idempotency-Key, in no folder.
     Ours,
-    /// Of this very Idempotency-Key, in the folder that has been deleted since.
+    /// Of this very Idempotency-Key, in the folder that has been deleted meanwhile.
     OursInDeleted,
 }
 
@@ -96,7 +96,7 @@ fn all_cases() -> Vec<Case> {
     all
 }
 
-/// Rows 8 to 17 of the contract, in its order; where there is an answer, its code.
+/// Rules 8 to 17 of docs/behaviour.md, in their order: the code of an error, else what was done.
 fn oracle(case: Case) -> &'static str {
     if !case.may_write {
         return "PERMISSION_DENIED";
@@ -136,7 +136,7 @@ fn confirmed_before(conn: &Connection, upload: AssetUploadId, folder: Option<Str
 }
 
 /// Who and what is there in every case.
-struct Stage {
+struct Fixtures {
     conn: Connection,
     org: OrganizationId,
     editor: Person,
@@ -148,7 +148,7 @@ struct Stage {
     foreign: FolderId,
 }
 
-fn stage() -> Stage {
+fn fixtures() -> Fixtures {
     let conn = sqlite::open();
     let org = sqlite::organization(&conn);
     let editor = sqlite::editor(&conn, org);
@@ -157,17 +157,17 @@ fn stage() -> Stage {
     let own = sqlite::folder(&conn, org, &editor, None);
     let deleted = sqlite::folder(&conn, org, &editor, Some(Timestamp(NOW.0 - 1)));
     let foreign = sqlite::folder(&conn, elsewhere, &outsider, None);
-    Stage { conn, org, editor, viewer, elsewhere, outsider, own, deleted, foreign }
+    Fixtures { conn, org, editor, viewer, elsewhere, outsider, own, deleted, foreign }
 }
 
-/// Plays a case and clears up; the answer in a word, and how many assets it made.
-fn play(stage: &Stage, case: Case) -> (&'static str, i64) {
-    let Stage { conn, org, editor, viewer, elsewhere, outsider, own, deleted, foreign } = stage;
+/// Runs a case and removes what it made; the result in a word, and how many assets it made.
+fn run_case(fixtures: &Fixtures, case: Case) -> (&'static str, i64) {
+    let Fixtures { conn, org, editor, viewer, elsewhere, outsider, own, deleted, foreign } = fixtures;
     let upload = match case.session {
         Session::Pending => sqlite::session(conn, *org, editor, Timestamp(NOW.0 + 1)),
         Session::Expired => sqlite::session(conn, *org, editor, NOW),
         Session::Foreign => sqlite::session(conn, *elsewhere, outsider, Timestamp(NOW.0 + 1)),
-        Session::Unknown => sqlite::nobodys_session(),
+        Session::Unknown => sqlite::unused_upload_id(),
     };
     match case.earlier {
         Earlier::Nobodys => {}
@@ -181,22 +181,22 @@ fn play(stage: &Stage, case: Case) -> (&'static str, i64) {
         reject_mismatch: case.reject_mismatch,
     };
     let operation = Confirm {
-        caller: if case.may_write { editor } else { viewer }.asks_to(Permission::AssetsWrite),
+        caller: if case.may_write { editor } else { viewer }.caller(Permission::AssetsWrite),
         asset_upload_id: upload,
         folder_id: match case.folder {
             Folder::None => None,
             Folder::Own => Some(*own),
             Folder::Deleted => Some(*deleted),
             Folder::Foreign => Some(*foreign),
-            Folder::Unknown => Some(sqlite::nobodys_folder()),
+            Folder::Unknown => Some(sqlite::unused_folder_id()),
         },
         idempotency_key: IdempotencyKey::parse("k1"),
-        request_id: sqlite::next_request(),
+        request_id: sqlite::new_request_id(),
         object: match case.object {
-            Object::AsDeclared => rules.verify(stored(640, "image/png")),
-            Object::Other => rules.verify(stored(641, "image/gif")),
-            Object::Unfit => rules.verify(stored(1_001, "text/html")),
-            Object::Untyped => rules.verify(StoredObject { content_type: None, ..stored(640, "") }),
+            Object::AsDeclared => rules.verify(stored_object(640, "image/png")),
+            Object::Other => rules.verify(stored_object(641, "image/gif")),
+            Object::Unfit => rules.verify(stored_object(1_001, "text/html")),
+            Object::Untyped => rules.verify(StoredObject { content_type: None, ..stored_object(640, "") }),
             Object::Missing => ObjectState::Missing,
             Object::Unavailable => ObjectState::Unavailable("R2 is down".to_owned()),
         },
@@ -206,8 +206,8 @@ fn play(stage: &Stage, case: Case) -> (&'static str, i64) {
     let before = contents(conn);
     let [assets, ..] = &before;
     let answer = run(conn, &operation);
-    let grown = sqlite::assets(conn) - i64::try_from(assets.len()).unwrap();
-    if grown == 0 {
+    let written = sqlite::count_assets(conn) - i64::try_from(assets.len()).unwrap();
+    if written == 0 {
         assert_eq!(contents(conn), before, "{case:?} changed something");
     }
     let word = match answer {
@@ -221,16 +221,16 @@ fn play(stage: &Stage, case: Case) -> (&'static str, i64) {
         Err(error) => error.code().as_str(),
     };
     conn.execute_batch("DELETE FROM assets; DELETE FROM asset_uploads").unwrap();
-    (word, grown)
+    (word, written)
 }
 
 #[test]
 fn the_first_row_that_applies_is_the_answer() {
     let cases = all_cases();
     assert_eq!(cases.len(), 2 * (4 + 4 + 3 + 1) * 5 * 6 * 2);
-    let stage = stage();
+    let fixtures = fixtures();
     for case in cases {
         let expected = oracle(case);
-        assert_eq!(play(&stage, case), (expected, i64::from(expected == "written")), "{case:?}");
+        assert_eq!(run_case(&fixtures, case), (expected, i64::from(expected == "written")), "{case:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Reading a confirmation's path, headers and body: what is accepted, what is 400, and what is 422
 //! with every error at once.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
 mod requests;
 
@@ -270,7 +270,7 @@ fn every_error_is_listed_at_once() {
     ];
     let expected: Vec<Value> = in_body.into_iter().chain(rest.clone()).collect();
     assert_eq!(errors(parse_all("7", &headers, body)), json!(expected));
-    // Without a body the others are still told.
+    // Without a body the others are still listed.
     let empty = Body::Bytes(Vec::new());
     let mut expected = missing().as_array().unwrap().clone();
     expected.extend(rest);
@@ -312,7 +312,7 @@ fn the_first_hundred_errors_are_listed() {
 }
 
 #[test]
-fn repeated_names_are_told_once_and_long_ones_cut() {
+fn repeated_names_are_listed_once_and_long_ones_cut() {
     let twice = format!(r#"{{"folder_id":null,"folder\u005fid":"{FOLDER}","folder_id":null}}"#);
     assert_eq!(errors(parse(twice)), json!([duplicate("folder_id")]));
     let long = "é".repeat(5_000);

@@ -1,6 +1,6 @@
-//! Every refusal as the client and the log see it, and what the text of a storage error means.
+//! Every error as the client and the log see it, and what the text of a storage error means.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test code may panic")]
 
 use std::collections::BTreeSet;
 
@@ -43,7 +43,7 @@ fn number(error: &ApiError) -> usize {
 type Row = (ApiError, u16, &'static str, Option<(&'static str, &'static str)>, Value);
 
 fn table() -> Vec<Row> {
-    let fault = FieldError::new(&["body", "folder_id"], "uuid_parsing", "Must be a UUID.");
+    let field_error = FieldError::new(&["body", "folder_id"], "uuid_parsing", "Must be a UUID.");
     let shown = json!([{"loc": ["body", "folder_id"], "msg": "Must be a UUID.", "type": "uuid_parsing"}]);
     let confirmed = json!([{"loc": ["path", "asset_upload_id"], "msg": "This upload was confirmed before.",
         "type": "already_confirmed", "asset_id": ID}]);
@@ -51,21 +51,20 @@ fn table() -> Vec<Row> {
     let bearer = ("www-authenticate", "Bearer");
     let later = ("retry-after", "2");
     let id = ID.to_owned();
-    let ready = ApiError::StorageUnavailable { detail: SECRET.to_owned(), parts: vec![fault.clone()] };
-    let refused =
-        |refusal, status, code, header| (ApiError::Auth(refusal), status, code, header, Value::Null);
+    let ready = ApiError::StorageUnavailable { detail: SECRET.to_owned(), parts: vec![field_error.clone()] };
+    let denied = |error, status, code, header| (ApiError::Auth(error), status, code, header, Value::Null);
     let plain = |error, status, code| (error, status, code, None, Value::Null);
     vec![
         plain(ApiError::NotFound, 404, "NOT_FOUND"),
         (ApiError::MethodNotAllowed("GET, HEAD".into()), 405, "METHOD_NOT_ALLOWED", Some(allow), Value::Null),
-        refused(AuthError::Unauthorized, 401, "UNAUTHORIZED", Some(bearer)),
-        refused(AuthError::EmailNotVerified, 403, "EMAIL_NOT_VERIFIED", None),
-        refused(AuthError::OrganizationMembershipRequired, 403, "ORGANIZATION_MEMBERSHIP_REQUIRED", None),
-        refused(AuthError::RoleUnresolved, 403, "ROLE_UNRESOLVED", None),
-        refused(AuthError::ImpersonationReadOnly, 403, "IMPERSONATION_READ_ONLY", None),
-        refused(AuthError::PermissionDenied, 403, "PERMISSION_DENIED", None),
+        denied(AuthError::Unauthorized, 401, "UNAUTHORIZED", Some(bearer)),
+        denied(AuthError::EmailNotVerified, 403, "EMAIL_NOT_VERIFIED", None),
+        denied(AuthError::OrganizationMembershipRequired, 403, "ORGANIZATION_MEMBERSHIP_REQUIRED", None),
+        denied(AuthError::RoleUnresolved, 403, "ROLE_UNRESOLVED", None),
+        denied(AuthError::ImpersonationReadOnly, 403, "IMPERSONATION_READ_ONLY", None),
+        denied(AuthError::PermissionDenied, 403, "PERMISSION_DENIED", None),
         plain(ApiError::BadRequest("Send JSON."), 400, "BAD_REQUEST"),
-        (ApiError::Validation(vec![fault.clone()]), 422, "VALIDATION_ERROR", None, shown.clone()),
+        (ApiError::Validation(vec![field_error.clone()]), 422, "VALIDATION_ERROR", None, shown.clone()),
         (ApiError::Validation(Vec::new()), 422, "VALIDATION_ERROR", None, json!([])),
         plain(ApiError::AssetUploadNotFound, 404, "ASSET_UPLOAD_NOT_FOUND"),
         (ApiError::AssetUploadAlreadyConfirmed(id), 409, "ASSET_UPLOAD_ALREADY_CONFIRMED", None, confirmed),
@@ -75,7 +74,7 @@ fn table() -> Vec<Row> {
         (ApiError::unavailable(SECRET), 503, "STORAGE_UNAVAILABLE", Some(later), Value::Null),
         (ready, 503, "STORAGE_UNAVAILABLE", Some(later), shown.clone()),
         plain(ApiError::ObjectNotUploaded, 409, "OBJECT_NOT_UPLOADED"),
-        (ApiError::UploadRejected(vec![fault]), 422, "UPLOAD_REJECTED", None, shown),
+        (ApiError::UploadRejected(vec![field_error]), 422, "UPLOAD_REJECTED", None, shown),
         plain(ApiError::Internal(SECRET.to_owned()), 500, "INTERNAL_ERROR"),
     ]
 }
@@ -87,7 +86,7 @@ fn every_error_has_its_status_code_header_and_body() {
     assert!(covered.into_iter().eq(0..=18), "an error is not in the table");
     let codes: Vec<&str> = table.iter().map(|row| row.2).collect();
     assert!(ErrorCode::ALL.iter().all(|code| codes.contains(&code.as_str())), "a code is not in the table");
-    for (error, status, code, header, faults) in table {
+    for (error, status, code, header, errors) in table {
         assert_eq!((error.code().status(), error.code().as_str()), (status, code));
         assert_eq!(error.header(), header, "{code}");
         let message = error.message();
@@ -95,11 +94,11 @@ fn every_error_has_its_status_code_header_and_body() {
         let body = format!(
             r#"{{"code":"{code}","message":{},"errors":{}}}"#,
             serde_json::to_string(message).unwrap(),
-            error.field_errors().map_or("null".to_owned(), |faults| serde_json::to_string(&faults).unwrap()),
+            error.field_errors().map_or("null".to_owned(), |errors| serde_json::to_string(&errors).unwrap()),
         );
         assert_eq!(error.body(), body);
         let read: Value = serde_json::from_str(&error.body()).unwrap();
-        assert_eq!(read, json!({"code": code, "message": message, "errors": faults}));
+        assert_eq!(read, json!({"code": code, "message": message, "errors": errors}));
         assert!(message.len() >= 10 && message.ends_with('.') && message.is_ascii(), "{code}: {message:?}");
         let reply = Reply::from(&error);
         assert_eq!((reply.status, &reply.body), (status, &body));
@@ -115,7 +114,7 @@ fn what_is_for_the_log_stays_there() {
         assert_eq!(error.log_detail(), secret.then_some(SECRET), "{error:?}");
         for text in [error.body(), error.message().to_owned()] {
             for hidden in ["D1", "SELECT", "binding", "au_"] {
-                assert!(!text.contains(hidden), "{text} tells of {hidden}");
+                assert!(!text.contains(hidden), "{text} shows {hidden}");
             }
         }
     }
@@ -146,7 +145,7 @@ fn d1_errors_are_told_apart() {
         "D1_ERROR: D1 DB reset because its code was updated.",
         "D1_ERROR: Cannot resolve D1 DB due to transient issue on remote node.",
     ];
-    let shed = [
+    let overloaded = [
         "D1_ERROR: D1 DB is overloaded. Requests queued for too long.",
         "D1_ERROR: D1 DB is overloaded. Too many requests queued.",
         "D1_ERROR: D1 DB storage operation exceeded timeout which caused object to be reset.",
@@ -154,7 +153,7 @@ fn d1_errors_are_told_apart() {
         "D1_ERROR: D1 DB exceeded its CPU time limit and was reset.",
         "The request timed out",
     ];
-    let unforeseen = [
+    let unexpected = [
         "D1_ERROR: UNIQUE constraint failed: t.id: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_PRIMARYKEY)",
         "D1_ERROR: FOREIGN KEY constraint failed: SQLITE_CONSTRAINT",
         "D1_ERROR: no such table: assets at offset 12: SQLITE_ERROR",
@@ -164,8 +163,8 @@ fn d1_errors_are_told_apart() {
     ];
     for (texts, expected) in [
         (&transient[..], StorageErrorKind::Transient),
-        (&shed[..], StorageErrorKind::Overloaded),
-        (&unforeseen[..], StorageErrorKind::Unexpected),
+        (&overloaded[..], StorageErrorKind::Overloaded),
+        (&unexpected[..], StorageErrorKind::Unexpected),
     ] {
         for text in texts {
             assert_eq!(StorageErrorKind::of_d1(text), expected, "{text:?}");
@@ -197,8 +196,8 @@ fn r2_errors_are_told_apart() {
 #[test]
 fn retries_wait_no_longer_than_a_second_and_a_half() {
     assert_eq!(MAX_CALLS, 3);
-    let total = |random| (2..=MAX_CALLS).map(|attempt| backoff_ms(attempt, random)).sum::<u64>();
-    assert_eq!([2, 3].map(|attempt| backoff_ms(attempt, u16::MAX)), [500, 1_000]);
+    let total = |random| (2..=MAX_CALLS).map(|call| backoff_ms(call, random)).sum::<u64>();
+    assert_eq!([2, 3].map(|call| backoff_ms(call, u16::MAX)), [500, 1_000]);
     assert_eq!((total(0), total(u16::MAX)), (0, 1_500));
     // Full jitter: proportional to the random number, and so never above the ceiling.
     for random in 0..u16::MAX {
@@ -207,8 +206,8 @@ fn retries_wait_no_longer_than_a_second_and_a_half() {
     }
     let half = backoff_ms(2, u16::MAX / 2);
     assert!((249..=250).contains(&half), "{half}");
-    for attempt in [0, 1, 4, 63, 64, u32::MAX] {
-        assert!(backoff_ms(attempt, u16::MAX) <= 1_000, "{attempt}");
+    for call in [0, 1, 4, 63, 64, u32::MAX] {
+        assert!(backoff_ms(call, u16::MAX) <= 1_000, "{call}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! File names, the header that keeps them for downloads, and thumbnails' URLs.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test code may panic")]
 
 mod sqlite;
 
@@ -9,7 +9,7 @@ use asset_uploads::domain::disposition::content_disposition;
 use asset_uploads::domain::media::MimeType;
 use asset_uploads::domain::upload::Filename;
 use proptest::prelude::*;
-use sqlite::studio::{asset_of, studio};
+use sqlite::fixtures::{asset_of, pending_upload};
 
 #[test]
 fn names_that_no_file_should_have_are_none() {
@@ -100,7 +100,7 @@ proptest! {
 
 #[test]
 fn a_url_in_the_query_of_a_thumbnail_is_encoded() {
-    let (_, org, editor, upload) = studio();
+    let (_, org, editor, upload) = pending_upload();
     let asset = asset_of(org, upload, &editor, None);
     let url = "https://b.example/uploads/x?a=1&b=c d#e";
     let encoded = "https%3A%2F%2Fb.example%2Fuploads%2Fx%3Fa%3D1%26b%3Dc%20d%23e";

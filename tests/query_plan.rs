@@ -1,7 +1,7 @@
 //! How SQLite finds the rows of each operation: by key, never by reading a table through. D1 bills the
 //! rows read, and one slow statement holds up the whole database.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test code may panic")]
 
 mod sqlite;
 
@@ -80,30 +80,30 @@ fn statements(by: &Person) -> Vec<(&'static str, Statement)> {
         customer_key: false,
     };
     let verified = Confirm {
-        caller: by.asks_to(Permission::AssetsWrite),
-        asset_upload_id: sqlite::nobodys_session(),
-        folder_id: Some(sqlite::nobodys_folder()),
+        caller: by.caller(Permission::AssetsWrite),
+        asset_upload_id: sqlite::unused_upload_id(),
+        folder_id: Some(sqlite::unused_folder_id()),
         idempotency_key: IdempotencyKey::parse("k1"),
-        request_id: sqlite::next_request(),
+        request_id: sqlite::new_request_id(),
         object: rules.verify(object),
         rules: &rules,
     };
     let missing = Confirm { object: ObjectState::Missing, ..verified.clone() };
-    let check = CheckRights { caller: by.asks_to(Permission::AssetsRead) };
-    let asset_upload_id = sqlite::nobodys_session();
+    let check = CheckRights { caller: by.caller(Permission::AssetsRead) };
+    let asset_upload_id = sqlite::unused_upload_id();
     let create = Create {
-        caller: by.asks_to(Permission::AssetsWrite),
+        caller: by.caller(Permission::AssetsWrite),
         asset_upload_id,
         filename: Filename::parse("beach.png").unwrap(),
         mime_type: MimeType::parse("image/png").unwrap(),
         size_bytes: 640,
         expires_at: sqlite::NOW,
-        request_id: sqlite::next_request(),
+        request_id: sqlite::new_request_id(),
     };
-    let read = uploads::Read { caller: by.asks_to(Permission::AssetsRead), asset_upload_id };
-    let cancel = Cancel { caller: by.asks_to(Permission::AssetsWrite), asset_upload_id };
+    let read = uploads::Read { caller: by.caller(Permission::AssetsRead), asset_upload_id };
+    let cancel = Cancel { caller: by.caller(Permission::AssetsWrite), asset_upload_id };
     let read_asset =
-        assets::Read { caller: by.asks_to(Permission::AssetsRead), asset_id: asset_upload_id.into() };
+        assets::Read { caller: by.caller(Permission::AssetsRead), asset_id: asset_upload_id.into() };
     let all = [
         ("confirm", verified.statements()),
         ("confirm without an object", missing.statements()),
@@ -133,7 +133,7 @@ fn every_row_is_found_by_its_key() {
     }
 }
 
-/// What the test above relies on: that a plan which reads too much is told from one which does not.
+/// The test above relies on this: `costly` finds the plans that read too much, and no others.
 #[test]
 fn costly_plans_are_recognized() {
     let conn = sqlite::open();
@@ -160,7 +160,7 @@ fn many_memberships_cost_no_more_than_two() {
         let org = sqlite::organization(&conn);
         let editor = sqlite::editor(&conn, org);
         for _ in 1..memberships {
-            sqlite::join(&conn, &editor.user, sqlite::organization(&conn), Some("editor"));
+            sqlite::add_member(&conn, &editor.user, sqlite::organization(&conn), Some("editor"));
         }
         let steps = statements(&editor).into_iter().map(|(_, statement)| {
             let mut prepared = conn.prepare(statement.sql).unwrap();

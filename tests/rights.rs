@@ -1,7 +1,7 @@
 //! The rights matrix: every combination of facts about a caller, against an oracle that reads like the
 //! contract; and that a row is written exactly when the answer is a success.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test code may panic")]
 
 mod sqlite;
 
@@ -157,8 +157,8 @@ impl Scene {
         for (org, member) in [(here, facts.here), (elsewhere, facts.elsewhere)] {
             match member {
                 Member::No => {}
-                Member::WithoutRole => sqlite::join(conn, &user, org, None),
-                Member::As(role) => sqlite::join(conn, &user, org, Some(role)),
+                Member::WithoutRole => sqlite::add_member(conn, &user, org, None),
+                Member::As(role) => sqlite::add_member(conn, &user, org, Some(role)),
             }
         }
         let set = |user: &User, column: &str, value: Option<i64>| {
@@ -191,8 +191,8 @@ impl Scene {
         }
         // The user has a key in any case; with an unknown one it just is another than the one sent.
         let hash = sqlite::key(conn, &user, key);
-        let hash = if facts.key == KeyState::Unknown { sqlite::nobodys_key() } else { hash };
-        let nowhere = sqlite::nobodys_organization();
+        let hash = if facts.key == KeyState::Unknown { sqlite::unused_key() } else { hash };
+        let nowhere = sqlite::unused_organization_id();
         Self { caller: Person { user, key: hash }, here, elsewhere, nowhere }
     }
 
@@ -206,7 +206,7 @@ impl Scene {
 
     fn caller(&self, named: Option<Place>, permission: Permission) -> Caller {
         let organization = named.map(|place| self.org(place));
-        Caller { organization, ..self.caller.asks_to(permission) }
+        Caller { organization, ..self.caller.caller(permission) }
     }
 
     /// Whom the log names: nobody behind an unknown key, and the organization once all is well.
@@ -238,7 +238,7 @@ fn rights_alone_are_judged_as_the_contract_says() {
                 let case = format!("{facts:?}, named {named:?}, {permission:?}");
                 let expected = oracle(facts, named, permission);
                 let check = CheckRights { caller: scene.caller(named, permission) };
-                let (answer, identity) = sqlite::run_and_identify(&conn, &check);
+                let (answer, identity) = sqlite::run_with_identity(&conn, &check);
                 assert_eq!(answer, expected.map(drop).map_err(ApiError::Auth), "{case}");
                 scene.check_identity(identity, facts, expected, &case);
             }
@@ -253,7 +253,7 @@ fn an_asset_is_written_exactly_when_the_caller_may() {
         allowed_types: AllowedTypes::parse(["image/*"]).unwrap(),
         reject_mismatch: false,
     };
-    let png = sqlite::studio::stored(640, "image/png");
+    let png = sqlite::fixtures::stored_object(640, "image/png");
     let (mut written, mut refused) = (0, 0);
     let conn = sqlite::open();
     for facts in all_facts() {
@@ -269,13 +269,13 @@ fn an_asset_is_written_exactly_when_the_caller_may() {
                     asset_upload_id: upload,
                     folder_id: None,
                     idempotency_key: None,
-                    request_id: sqlite::next_request(),
+                    request_id: sqlite::new_request_id(),
                     object: rules.verify(png.clone()),
                     rules: &rules,
                 };
-                let before = sqlite::assets(&conn);
-                let (answer, identity) = sqlite::run_and_identify(&conn, &confirm);
-                let grown = sqlite::assets(&conn) - before;
+                let before = sqlite::count_assets(&conn);
+                let (answer, identity) = sqlite::run_with_identity(&conn, &confirm);
+                let grown = sqlite::count_assets(&conn) - before;
                 scene.check_identity(identity, facts, expected, &case);
                 match (expected, answer) {
                     (Ok(allowed), Ok(Confirmed::Asset { asset, created_by_user, replayed: false }))

@@ -1,6 +1,6 @@
 //! Which route a request takes, and the line that is logged for it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
 use asset_uploads::api::ROUTES;
 use asset_uploads::domain::ids::{OrganizationId, RequestId, UserId};

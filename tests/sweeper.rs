@@ -1,7 +1,7 @@
 //! The sweeper on the real schema: what it removes and what it leaves, in any order of events, cut off
 //! anywhere and with any number of runs at once.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
 mod sqlite;
 
@@ -32,7 +32,7 @@ use asset_uploads::sweeper::{
 };
 use proptest::prelude::*;
 use rusqlite::Connection;
-use sqlite::studio::{RULES, confirm, studio};
+use sqlite::fixtures::{RULES, confirm, pending_upload};
 use sqlite::{NOW, Person, run, run_system, session};
 
 const HOUR: u64 = 3_600;
@@ -55,7 +55,7 @@ enum Call {
 /// Key, ETag and when it was stored.
 type Bucket = BTreeMap<String, (String, Timestamp)>;
 
-/// A database, a bucket, and faults in reaching them. A page is `PAGE` objects: a handful of uploads fills several.
+/// A database, a bucket, and failures of the calls to them. A page is `PAGE` objects: a handful of uploads fills several.
 struct World<const PAGE: u32 = 2> {
     conn: Connection,
     bucket: Rc<RefCell<Bucket>>,
@@ -63,8 +63,8 @@ struct World<const PAGE: u32 = 2> {
     owner: Rc<RefCell<Option<String>>>,
     now: Cell<Timestamp>,
     /// After so many more storage calls of a sweeper one fails; `true`: after it was carried out.
-    fault: Cell<Option<(u32, bool)>>,
-    /// What R2 never does, and how long it takes not to do it, in milliseconds.
+    failure: Cell<Option<(u32, bool)>>,
+    /// A call that always fails, and after how many milliseconds.
     broken: Cell<Option<(Call, u64)>>,
     /// Keys that R2 never removes.
     locked: RefCell<BTreeSet<String>>,
@@ -83,7 +83,7 @@ impl<const PAGE: u32> World<PAGE> {
             now: Cell::new(NOW),
             bucket: Rc::default(),
             owner: Rc::default(),
-            fault: Cell::default(),
+            failure: Cell::default(),
             broken: Cell::default(),
             locked: RefCell::default(),
             etags: Cell::default(),
@@ -131,14 +131,14 @@ impl<const PAGE: u32> World<PAGE> {
     async fn call<T>(&self, call: impl FnOnce() -> T) -> Result<T, StorageError> {
         let lost = || Err(unavailable("lost"));
         pause().await;
-        let fault = self.fault.take();
-        if fault == Some((0, false)) {
+        let failure = self.failure.take();
+        if failure == Some((0, false)) {
             return lost();
         }
         let answer = call();
-        self.fault.set(fault.and_then(|(calls, after)| Some((calls.checked_sub(1)?, after))));
+        self.failure.set(failure.and_then(|(calls, after)| Some((calls.checked_sub(1)?, after))));
         pause().await;
-        if fault == Some((0, true)) { lost() } else { Ok(answer) }
+        if failure == Some((0, true)) { lost() } else { Ok(answer) }
     }
 
     /// A call to R2, which may be broken.
@@ -160,7 +160,7 @@ impl<const PAGE: u32> World<PAGE> {
         report
     }
 
-    /// A run that finds nothing to complain of, but orphans.
+    /// A run that reports no problems but orphans.
     fn sweep_now(&self) -> Report {
         let report = self.sweep(FEW);
         assert_eq!(report.problems.len(), usize::from(report.orphans_noted > 0), "{:?}", report.problems);
@@ -255,7 +255,7 @@ fn finish<T>(mut future: Pin<Box<dyn Future<Output = T> + '_>>) -> T {
 
 #[test]
 fn what_nobody_confirmed_goes_after_its_grace_and_what_was_confirmed_stays() {
-    let (conn, org, editor, expired) = studio();
+    let (conn, org, editor, expired) = pending_upload();
     let confirmed = session(&conn, org, &editor, Timestamp(NOW.0 + 1));
     let cancelled = session(&conn, org, &editor, Timestamp(NOW.0 + 1));
     session(&conn, org, &editor, Timestamp(NOW.0 + 1)); // nothing is ever sent to this one
@@ -264,10 +264,12 @@ fn what_nobody_confirmed_goes_after_its_grace_and_what_was_confirmed_stays() {
     for id in [expired, confirmed, cancelled, pending] {
         world.put(id.object_key());
     }
-    let object =
-        RULES.verify(StoredObject { etag: "etag-2".to_owned(), ..sqlite::studio::stored(640, "image/png") });
+    let object = RULES.verify(StoredObject {
+        etag: "etag-2".to_owned(),
+        ..sqlite::fixtures::stored_object(640, "image/png")
+    });
     run(&world.conn, &Confirm { object, ..confirm(&editor, confirmed) }).unwrap();
-    run(&world.conn, &Cancel { caller: editor.asks_to(Permission::AssetsWrite), asset_upload_id: cancelled })
+    run(&world.conn, &Cancel { caller: editor.caller(Permission::AssetsWrite), asset_upload_id: cancelled })
         .unwrap();
 
     // Within the grace nothing happens at all.
@@ -296,7 +298,7 @@ fn what_nobody_confirmed_goes_after_its_grace_and_what_was_confirmed_stays() {
 #[test]
 fn a_confirmation_and_the_sweeper_never_both_have_an_upload() {
     for sweeper_first in [true, false] {
-        let (conn, _, editor, upload) = studio();
+        let (conn, _, editor, upload) = pending_upload();
         let retire = Retire { since: Timestamp(0), due: LATER, limit: 10 };
         // It came in when it was still in time, and reaches the database only now.
         let late = confirm(&editor, upload);
@@ -308,15 +310,15 @@ fn a_confirmation_and_the_sweeper_never_both_have_an_upload() {
             run(&conn, &late).unwrap();
             run_system(&conn, &retire).unwrap().retired
         };
-        assert_eq!((retired, sqlite::assets(&conn)), if sweeper_first { (1, 0) } else { (0, 1) });
+        assert_eq!((retired, sqlite::count_assets(&conn)), if sweeper_first { (1, 0) } else { (0, 1) });
     }
 }
 
 #[test]
 fn an_orphan_is_noted_and_removed_a_week_later_if_it_still_is_one() {
-    let (conn, org, editor, _) = studio();
+    let (conn, org, editor, _) = pending_upload();
     let world: World = World::new(conn);
-    let [gone, adopted, imported, by_hand] = [(); 4].map(|()| sqlite::nobodys_session());
+    let [gone, adopted, imported, by_hand] = [(); 4].map(|()| sqlite::unused_upload_id());
     for id in [gone, adopted, imported, by_hand] {
         world.put(id.object_key());
     }
@@ -334,7 +336,7 @@ fn an_orphan_is_noted_and_removed_a_week_later_if_it_still_is_one() {
     let [problem] = report.problems.as_slice() else { panic!("{:?}", report.problems) };
     assert!(problem.starts_with("4 objects belong to nothing, noted to be removed in 7 days"), "{problem}");
     assert!(problem.contains(&gone.object_key()), "{problem}");
-    // Told once.
+    // Reported once.
     world.wait(HOUR);
     assert_eq!(world.sweep_now().orphans_noted, 0);
 
@@ -348,7 +350,7 @@ fn an_orphan_is_noted_and_removed_a_week_later_if_it_still_is_one() {
            etag, confirmation_key, created_by, created_at, updated_at)
          VALUES (?1, ?2, 'x', ?3, 'image/png', 1, 'image', 'import', 'x', ?4, '', ?5, 0, 0)";
     let etag = world.bucket.borrow()[&imported.object_key()].0.clone();
-    let id = sqlite::nobodys_session().to_string();
+    let id = sqlite::unused_upload_id().to_string();
     world.conn.execute(sql, rusqlite::params![id, org, imported.object_key(), etag, editor]).unwrap();
     world.bucket.borrow_mut().remove(&by_hand.object_key());
 
@@ -379,10 +381,10 @@ fn many_orphans_are_left_alone_until_the_operator_says_so() {
         (0, 98, 11, false),
     ] {
         let case = format!("{orphans} orphans among {used} used and {young} young");
-        let (conn, org, editor, _) = studio();
+        let (conn, org, editor, _) = pending_upload();
         let world: World = World::new(conn);
         world.now.set(LATER);
-        (0..orphans).for_each(|_| world.put(sqlite::nobodys_session().object_key()));
+        (0..orphans).for_each(|_| world.put(sqlite::unused_upload_id().object_key()));
         let far = LATER.plus_seconds(1_000 * DAY);
         (0..used).for_each(|_| world.put(session(&world.conn, org, &editor, far).object_key()));
         world.wait(GRACE_SECONDS);
@@ -390,16 +392,16 @@ fn many_orphans_are_left_alone_until_the_operator_says_so() {
         whole_pass();
         assert_eq!(world.count("orphans"), orphans, "{case}");
         world.wait(ORPHAN_NOTICE_SECONDS);
-        (0..young).for_each(|_| world.put(sqlite::nobodys_session().object_key()));
+        (0..young).for_each(|_| world.put(sqlite::unused_upload_id().object_key()));
         // No share of an earlier pass counts, whatever it was.
         let reports = whole_pass();
         let total = used + young + orphans;
         let expected = if removed { total - orphans } else { total };
         assert_eq!(world.objects().len(), usize::try_from(expected).unwrap(), "{case}");
         let held_back = format!("{orphans} of {total} objects belong to nothing");
-        let told =
+        let reported =
             reports.iter().filter(|report| report.problems.iter().any(|text| text.starts_with(&held_back)));
-        assert_eq!(told.count() > 0, !removed, "{case}: {:?}", reports.last());
+        assert_eq!(reported.count() > 0, !removed, "{case}: {:?}", reports.last());
 
         if !removed {
             // SWEEP_ORPHANS=none removes nothing, and forgets, so that the week begins anew.
@@ -416,8 +418,8 @@ fn many_orphans_are_left_alone_until_the_operator_says_so() {
 
 #[test]
 fn two_runs_at_once_count_a_page_once() {
-    let (conn, ..) = studio();
-    let ids = vec![sqlite::nobodys_session()];
+    let (conn, ..) = pending_upload();
+    let ids = vec![sqlite::unused_upload_id()];
     let note = |pass, from: &str, to: Option<&str>| {
         let (from, to) = (from.to_owned(), to.map(str::to_owned));
         run_system(&conn, &NoteOrphans { pass, ids: ids.clone(), listed: 7, from, to, now: NOW }).unwrap()
@@ -442,8 +444,8 @@ fn two_runs_at_once_count_a_page_once() {
 /// A staging database that is pointed at production's bucket.
 #[test]
 fn a_database_never_touches_another_ones_bucket() {
-    let production: World = World::new(studio().0);
-    let (conn, org, editor, own) = studio();
+    let production: World = World::new(pending_upload().0);
+    let (conn, org, editor, own) = pending_upload();
     let mut staging: World = World::new(conn);
     (staging.bucket, staging.owner) = (production.bucket.clone(), production.owner.clone());
     for n in 0..3 {
@@ -474,7 +476,7 @@ fn a_database_never_touches_another_ones_bucket() {
         }
     }
     assert!(foreign.iter().all(|id| production.has(*id)));
-    // Nor what it takes for given up: in a copy of production's database, that may have been confirmed since.
+    // Nor what it takes for given up: in a copy of production's database, that may have been confirmed meanwhile.
     assert!(staging.has(own));
     assert_eq!(["orphans", "retired_uploads"].map(|table| staging.count(table)), [0, 0]);
 
@@ -490,11 +492,11 @@ fn editor_of(world: &World) -> Person {
 
 #[test]
 fn a_run_that_is_cut_off_anywhere_is_made_up_for_by_the_next() {
-    let outcome = |fault: Option<(u32, bool)>| {
-        let (conn, org, editor, upload) = studio();
+    let outcome = |failure: Option<(u32, bool)>| {
+        let (conn, org, editor, upload) = pending_upload();
         let kept = session(&conn, org, &editor, LATER.plus_seconds(100 * DAY));
         let world: World = World::new(conn);
-        for id in [upload, kept, sqlite::nobodys_session()] {
+        for id in [upload, kept, sqlite::unused_upload_id()] {
             world.put(id.object_key());
         }
         world.now.set(LATER);
@@ -502,9 +504,9 @@ fn a_run_that_is_cut_off_anywhere_is_made_up_for_by_the_next() {
         let late = session(&world.conn, org, &editor, LATER);
         world.put(late.object_key());
         world.wait(GRACE_SECONDS);
-        world.fault.set(fault);
+        world.failure.set(failure);
         let failed = !world.sweep(FEW).problems.is_empty();
-        world.fault.set(None);
+        world.failure.set(None);
         world.sweep_now();
         let retired = "SELECT object_deleted_at IS NOT NULL AS gone FROM retired_uploads";
         let counts = (world.count("asset_uploads"), world.objects().len());
@@ -524,9 +526,9 @@ fn a_run_that_is_cut_off_anywhere_is_made_up_for_by_the_next() {
 fn no_call_to_r2_holds_up_the_other_duties() {
     for broken in [Call::Owner, Call::List, Call::Delete] {
         for ms in [0, 30_000] {
-            let (conn, org, editor, expired) = studio();
+            let (conn, org, editor, expired) = pending_upload();
             let world: World = World::new(conn);
-            let orphan = sqlite::nobodys_session();
+            let orphan = sqlite::unused_upload_id();
             for id in [expired, orphan] {
                 world.put(id.object_key());
             }
@@ -541,9 +543,9 @@ fn no_call_to_r2_holds_up_the_other_duties() {
             for run in 0..20 {
                 world.wait(HOUR);
                 let report = world.sweep(FEW);
-                let told = report.problems.iter().any(|text| text.contains("is broken"));
+                let reported = report.problems.iter().any(|text| text.contains("is broken"));
                 // Objects that are set aside are not tried each hour.
-                assert!(told || (broken == Call::Delete && run > 0), "{broken:?}: {report:?}");
+                assert!(reported || (broken == Call::Delete && run > 0), "{broken:?}: {report:?}");
                 // No call begins after the run's time, and the last one ends.
                 assert!(world.elapsed_ms.get() <= MAX_RUN_MS + 30_000);
                 world.check();
@@ -567,7 +569,7 @@ fn no_call_to_r2_holds_up_the_other_duties() {
 /// R2 does not remove one object, such as one that a bucket lock protects.
 #[test]
 fn an_object_that_cannot_be_removed_is_set_aside_with_its_reason() {
-    let (conn, org, editor, _) = studio();
+    let (conn, org, editor, _) = pending_upload();
     let world: World<100> = World::new(conn);
     let ids: Vec<AssetUploadId> = (0..300).map(|_| session(&world.conn, org, &editor, NOW)).collect();
     ids.iter().for_each(|id| world.put(id.object_key()));
@@ -610,7 +612,7 @@ fn an_object_that_cannot_be_removed_is_set_aside_with_its_reason() {
 /// Far more of them than a run may try: what can be removed still is.
 #[test]
 fn objects_that_cannot_be_removed_do_not_stand_before_the_others() {
-    let (conn, org, editor, _) = studio();
+    let (conn, org, editor, _) = pending_upload();
     let world: World = World::new(conn);
     let ids: Vec<AssetUploadId> = (0..300).map(|_| session(&world.conn, org, &editor, NOW)).collect();
     ids.iter().for_each(|id| world.put(id.object_key()));
@@ -625,7 +627,7 @@ fn objects_that_cannot_be_removed_do_not_stand_before_the_others() {
 /// A database was restored, or somebody was at it by hand.
 #[test]
 fn what_is_in_use_is_not_removed_whatever_was_said_of_it_before() {
-    let (conn, org, editor, confirmed) = studio();
+    let (conn, org, editor, confirmed) = pending_upload();
     let pending = session(&conn, org, &editor, LATER);
     let world: World = World::new(conn);
     for id in [confirmed, pending] {
@@ -643,11 +645,11 @@ fn what_is_in_use_is_not_removed_whatever_was_said_of_it_before() {
 /// As many statements as D1 permits on the Free plan, however much there is to do; more where a variable says so.
 #[test]
 fn a_run_stays_within_its_statements() {
-    let (conn, org, editor, _) = studio();
+    let (conn, org, editor, _) = pending_upload();
     let world: World<20> = World::new(conn);
     let ids: Vec<AssetUploadId> = (0..500).map(|_| session(&world.conn, org, &editor, NOW)).collect();
     ids.iter().for_each(|id| world.put(id.object_key()));
-    (0..10).for_each(|_| world.put(sqlite::nobodys_session().object_key()));
+    (0..10).for_each(|_| world.put(sqlite::unused_upload_id().object_key()));
     world.now.set(LATER);
     // `sweep` checks how many statements were sent.
     let report = world.sweep(FEW);
@@ -659,15 +661,15 @@ fn a_run_stays_within_its_statements() {
 
 #[test]
 fn an_id_that_is_being_removed_cannot_be_started_again() {
-    let (conn, _, editor, _) = studio();
+    let (conn, _, editor, _) = pending_upload();
     let world: World = World::new(conn);
     let create = create(&editor, Some(1), NOW);
     run(&world.conn, &create).unwrap();
     world.now.set(LATER);
     world.sweep_now();
     let again = Create { expires_at: LATER.plus_seconds(60), ..create };
-    let refused = run(&world.conn, &again).unwrap_err();
-    assert_eq!((refused.code().status(), refused.code().as_str()), (422, "VALIDATION_ERROR"));
+    let error = run(&world.conn, &again).unwrap_err();
+    assert_eq!((error.code().status(), error.code().as_str()), (422, "VALIDATION_ERROR"));
     assert_eq!(world.count("asset_uploads"), 0);
     world.now.set(LATER.plus_seconds(SETTLE_SECONDS));
     world.sweep_now();
@@ -680,7 +682,7 @@ fn an_id_that_is_being_removed_cannot_be_started_again() {
 #[test]
 fn a_run_reads_no_more_than_its_pages() {
     let costs = [20, 1_000].map(|confirmed| {
-        let (conn, org, editor, _) = studio();
+        let (conn, org, editor, _) = pending_upload();
         for n in 1..=confirmed {
             let upload = session(&conn, org, &editor, Timestamp(NOW.0 + n));
             run(&conn, &confirm(&editor, upload)).unwrap();
@@ -700,13 +702,13 @@ fn a_run_reads_no_more_than_its_pages() {
     assert!(costs[1] <= costs[0] + 50, "{costs:?}");
 }
 
-fn create(by: &Person, intent: Option<u8>, now: Timestamp) -> Create {
-    let caller = Caller { now, ..by.asks_to(Permission::AssetsWrite) };
-    let asset_upload_id = match intent {
+fn create(by: &Person, key: Option<u8>, now: Timestamp) -> Create {
+    let caller = Caller { now, ..by.caller(Permission::AssetsWrite) };
+    let asset_upload_id = match key {
         Some(n) => {
             AssetUploadId::for_intent(by.key.as_str(), None, &IdempotencyKey::parse(&n.to_string()).unwrap())
         }
-        None => sqlite::nobodys_session(),
+        None => sqlite::unused_upload_id(),
     };
     Create {
         caller,
@@ -715,7 +717,7 @@ fn create(by: &Person, intent: Option<u8>, now: Timestamp) -> Create {
         mime_type: MimeType::parse("image/png").unwrap(),
         size_bytes: 640,
         expires_at: now.plus_seconds(HOUR),
-        request_id: sqlite::next_request(),
+        request_id: sqlite::new_request_id(),
     }
 }
 
@@ -723,7 +725,7 @@ fn create(by: &Person, intent: Option<u8>, now: Timestamp) -> Create {
 #[derive(Debug, Clone)]
 enum Event {
     Create {
-        intent: Option<u8>,
+        key: Option<u8>,
     },
     /// Begins to send a file while its URL is valid.
     Send {
@@ -744,7 +746,7 @@ enum Event {
     CutOff {
         task: usize,
     },
-    Fault {
+    Failure {
         calls: u32,
         after: bool,
     },
@@ -755,14 +757,14 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        3 => prop::option::weighted(0.8, 0..2_u8).prop_map(|intent| Event::Create { intent }),
+        3 => prop::option::weighted(0.8, 0..2_u8).prop_map(|key| Event::Create { key }),
         3 => (0..8_usize).prop_map(|upload| Event::Send { upload }),
         3 => (0..8_usize).prop_map(|upload| Event::Confirm { upload }),
         1 => (0..8_usize).prop_map(|upload| Event::Cancel { upload }),
         4 => Just(Event::Sweep),
         30 => (0..6_usize).prop_map(|task| Event::Step { task }),
         1 => (0..6_usize).prop_map(|task| Event::CutOff { task }),
-        1 => (0..9_u32, any::<bool>()).prop_map(|(calls, after)| Event::Fault { calls, after }),
+        1 => (0..9_u32, any::<bool>()).prop_map(|(calls, after)| Event::Failure { calls, after }),
         3 => prop_oneof![Just(0), Just(2), Just(12), Just(24), Just(200)].prop_map(|hours| Event::Wait { hours }),
     ]
 }
@@ -771,11 +773,13 @@ type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// As the Worker does it: HEAD, then the transaction.
 async fn confirm_as_the_worker(world: &World, by: &Person, id: AssetUploadId) {
-    let caller = Caller { now: world.now.get(), ..by.asks_to(Permission::AssetsWrite) };
+    let caller = Caller { now: world.now.get(), ..by.caller(Permission::AssetsWrite) };
     pause().await;
     let etag = world.bucket.borrow().get(&id.object_key()).map(|(etag, _)| etag.clone());
     let object = match etag {
-        Some(etag) => RULES.verify(StoredObject { etag, ..sqlite::studio::stored(640, "image/png") }),
+        Some(etag) => {
+            RULES.verify(StoredObject { etag, ..sqlite::fixtures::stored_object(640, "image/png") })
+        }
         None => ObjectState::Missing,
     };
     pause().await;
@@ -784,7 +788,7 @@ async fn confirm_as_the_worker(world: &World, by: &Person, id: AssetUploadId) {
 }
 
 async fn cancel_as_the_worker(world: &World, by: &Person, id: AssetUploadId) {
-    let caller = Caller { now: world.now.get(), ..by.asks_to(Permission::AssetsWrite) };
+    let caller = Caller { now: world.now.get(), ..by.caller(Permission::AssetsWrite) };
     pause().await;
     if run(&world.conn, &Cancel { caller, asset_upload_id: id }).is_ok() {
         pause().await;
@@ -797,14 +801,14 @@ proptest! {
 
     #[test]
     fn in_any_order_of_events_every_asset_keeps_its_object(events in prop::collection::vec(event(), 1..120)) {
-        let (conn, _, editor, _) = studio();
+        let (conn, _, editor, _) = pending_upload();
         let world: World = World::new(conn);
         let mut uploads: Vec<Create> = Vec::new();
         let mut tasks: Vec<Task<'_>> = Vec::new();
         for event in events {
             match event {
-                Event::Create { intent } => {
-                    let create = create(&editor, intent, world.now.get());
+                Event::Create { key } => {
+                    let create = create(&editor, key, world.now.get());
                     if run(&world.conn, &create).is_ok() {
                         uploads.insert(0, create);
                     }
@@ -836,7 +840,7 @@ proptest! {
                     }
                 }
                 Event::CutOff { task } => if task < tasks.len() { drop(tasks.remove(task)) },
-                Event::Fault { calls, after } => world.fault.set(Some((calls, after))),
+                Event::Failure { calls, after } => world.failure.set(Some((calls, after))),
                 // The platform lets nothing run for hours: what is under way ends, here or elsewhere.
                 Event::Wait { hours } => {
                     tasks.iter_mut().for_each(|task| while step(task).is_none() {});
@@ -848,7 +852,7 @@ proptest! {
         }
         tasks.iter_mut().for_each(|task| while step(task).is_none() { world.check() });
         drop(tasks);
-        world.fault.set(None);
+        world.failure.set(None);
         let assets = world.count("assets");
 
         // Left alone, it comes to rest: every object has its asset, and nothing else is kept. Every run gets on by

@@ -1,6 +1,6 @@
 //! Who may start, read and cancel uploads and read assets, and how the database finds what they ask for.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test code may panic")]
 
 mod sqlite;
 
@@ -12,8 +12,8 @@ use asset_uploads::error::{ApiError, AuthError};
 use asset_uploads::store::rights::{Caller, CallerOperation, Identity, Permission};
 use asset_uploads::store::{assets, uploads};
 use rusqlite::{Connection, params};
-use sqlite::studio::{SOON, asset_of, confirm, studio};
-use sqlite::{Key, NOW, Person, contents, run, run_and_identify};
+use sqlite::fixtures::{DEADLINE, asset_of, confirm, pending_upload};
+use sqlite::{Key, NOW, Person, contents, run, run_with_identity};
 
 /// The operations by what they need: only the caller and the id differ.
 fn create(caller: Caller, asset_upload_id: AssetUploadId) -> uploads::Create {
@@ -23,8 +23,8 @@ fn create(caller: Caller, asset_upload_id: AssetUploadId) -> uploads::Create {
         filename: Filename::parse("beach.png").unwrap(),
         mime_type: MimeType::parse("image/png").unwrap(),
         size_bytes: 640,
-        expires_at: SOON,
-        request_id: sqlite::next_request(),
+        expires_at: DEADLINE,
+        request_id: sqlite::new_request_id(),
     }
 }
 
@@ -58,7 +58,7 @@ fn people(conn: &Connection, org: OrganizationId) -> Vec<Case> {
     let elsewhere = sqlite::organization(conn);
     let person = |orgs: &[(OrganizationId, Option<&str>)], key: Key| {
         let user = sqlite::user(conn, "Carla");
-        orgs.iter().for_each(|(org, role)| sqlite::join(conn, &user, *org, *role));
+        orgs.iter().for_each(|(org, role)| sqlite::add_member(conn, &user, *org, *role));
         Person { key: sqlite::key(conn, &user, key), user }
     };
     let here = [(org, Some("editor"))];
@@ -70,7 +70,7 @@ fn people(conn: &Connection, org: OrganizationId) -> Vec<Case> {
         conn.execute(&sql, params![value, person.user.id.to_string()]).unwrap();
         person
     };
-    let unknown = Person { key: sqlite::nobodys_key(), ..person(&here, free) };
+    let unknown = Person { key: sqlite::unused_key(), ..person(&here, free) };
     let revoked = Key { revoked_at: Some(Timestamp(1)), ..free };
     let expired = Key { expires_at: Some(NOW), ..free };
     let lent = Key { impersonator: Some(sqlite::user(conn, "Sue").id), ..free };
@@ -103,7 +103,7 @@ fn people(conn: &Connection, org: OrganizationId) -> Vec<Case> {
 /// What came of an operation, and that it wrote exactly when it may.
 fn outcome<O: CallerOperation>(conn: &Connection, operation: &O, case: &Case) -> Result<O::Output, ApiError> {
     let before = contents(conn);
-    let (answer, identity) = run_and_identify(conn, operation);
+    let (answer, identity) = run_with_identity(conn, operation);
     if let Err(ApiError::Auth(_)) = answer {
         assert_eq!(contents(conn), before, "{}", case.who);
     }
@@ -114,13 +114,13 @@ fn outcome<O: CallerOperation>(conn: &Connection, operation: &O, case: &Case) ->
 
 #[test]
 fn rights_are_judged_first_in_every_operation() {
-    let (conn, org, editor, confirmed) = studio();
+    let (conn, org, editor, confirmed) = pending_upload();
     run(&conn, &confirm(&editor, confirmed)).unwrap();
     let mut written = 0;
     for case in people(&conn, org) {
-        let asks = |permission| Caller { organization: case.named, ..case.key.asks_to(permission) };
-        let pending = sqlite::session(&conn, org, &editor, SOON);
-        let unknown = sqlite::nobodys_session();
+        let asks = |permission| Caller { organization: case.named, ..case.key.caller(permission) };
+        let pending = sqlite::session(&conn, org, &editor, DEADLINE);
+        let unknown = sqlite::unused_upload_id();
         let refused = |refusal: Option<AuthError>| refusal.map(ApiError::Auth);
 
         let new = create(asks(Permission::AssetsWrite), unknown);
@@ -132,7 +132,7 @@ fn rights_are_judged_first_in_every_operation() {
         written += grown;
 
         for (id, expected) in
-            [(pending, Ok(false)), (confirmed, Ok(true)), (sqlite::nobodys_session(), Err(()))]
+            [(pending, Ok(false)), (confirmed, Ok(true)), (sqlite::unused_upload_id(), Err(()))]
         {
             let answer = outcome(&conn, &read(asks(Permission::AssetsRead), id), &case)
                 .map(|(_, confirmed)| confirmed);
@@ -151,12 +151,12 @@ fn rights_are_judged_first_in_every_operation() {
         for (id, expected) in [
             (pending, Ok(())),
             (confirmed, Err(ApiError::AssetUploadAlreadyConfirmed(confirmed.to_string()))),
-            (sqlite::nobodys_session(), Err(ApiError::AssetUploadNotFound)),
+            (sqlite::unused_upload_id(), Err(ApiError::AssetUploadNotFound)),
         ] {
             let answer = outcome(&conn, &cancel(asks(Permission::AssetsWrite), id), &case);
             assert_eq!(answer, refused(case.write).map_or(expected, Err), "{} cancels", case.who);
         }
-        let left = run(&conn, &read(editor.asks_to(Permission::AssetsRead), pending)).is_ok();
+        let left = run(&conn, &read(editor.caller(Permission::AssetsRead), pending)).is_ok();
         assert_eq!(left, case.write.is_some(), "{}", case.who);
     }
     assert_eq!(written, 5);
@@ -165,9 +165,9 @@ fn rights_are_judged_first_in_every_operation() {
 /// Rights that go while a request is on its way: a repeat after a lost answer is judged anew.
 #[test]
 fn a_repeat_is_judged_by_the_rights_of_its_own_moment() {
-    let (conn, org, editor, _) = studio();
-    let caller = editor.asks_to(Permission::AssetsWrite);
-    let id = sqlite::nobodys_session();
+    let (conn, org, editor, _) = pending_upload();
+    let caller = editor.caller(Permission::AssetsWrite);
+    let id = sqlite::unused_upload_id();
     run(&conn, &create(caller.clone(), id)).unwrap();
     conn.execute("UPDATE memberships SET role = 'viewer' WHERE org_id = ?1", [org.to_string()]).unwrap();
     let before = contents(&conn);
@@ -179,11 +179,11 @@ fn a_repeat_is_judged_by_the_rights_of_its_own_moment() {
 
 #[test]
 fn an_asset_is_read_with_whoever_made_it() {
-    let (conn, org, editor, upload) = studio();
+    let (conn, org, editor, upload) = pending_upload();
     let viewer = sqlite::viewer(&conn, org);
     run(&conn, &confirm(&editor, upload)).unwrap();
-    let by_viewer = read_asset(viewer.asks_to(Permission::AssetsRead), upload);
-    let (answer, identity) = run_and_identify(&conn, &by_viewer);
+    let by_viewer = read_asset(viewer.caller(Permission::AssetsRead), upload);
+    let (answer, identity) = run_with_identity(&conn, &by_viewer);
     assert_eq!(answer, Ok((asset_of(org, upload, &editor, None), editor.user.clone())));
     assert_eq!(identity, Identity { user_id: Some(viewer.user.id), org_id: Some(org) });
 
@@ -195,9 +195,9 @@ fn an_asset_is_read_with_whoever_made_it() {
 
 #[test]
 fn an_asset_that_is_unknown_deleted_or_foreign_is_not_found() {
-    let (conn, org, editor, upload) = studio();
-    let deleted = sqlite::session(&conn, org, &editor, SOON);
-    let pending = sqlite::session(&conn, org, &editor, SOON);
+    let (conn, org, editor, upload) = pending_upload();
+    let deleted = sqlite::session(&conn, org, &editor, DEADLINE);
+    let pending = sqlite::session(&conn, org, &editor, DEADLINE);
     for id in [upload, deleted] {
         run(&conn, &confirm(&editor, id)).unwrap();
     }
@@ -205,12 +205,12 @@ fn an_asset_that_is_unknown_deleted_or_foreign_is_not_found() {
         .unwrap();
     let (outsider, _) = sqlite::outsider(&conn);
     let asks =
-        |person: &Person, id| run(&conn, &read_asset(person.asks_to(Permission::AssetsRead), id)).map(drop);
+        |person: &Person, id| run(&conn, &read_asset(person.caller(Permission::AssetsRead), id)).map(drop);
     assert_eq!(asks(&editor, upload), Ok(()));
     for (person, id) in [
         (&editor, deleted),
         (&editor, pending),
-        (&editor, sqlite::nobodys_session()),
+        (&editor, sqlite::unused_upload_id()),
         (&outsider, upload),
         (&outsider, deleted),
         (&outsider, pending),
