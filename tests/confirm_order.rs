@@ -6,14 +6,14 @@
 mod sqlite;
 
 use asset_uploads::domain::idempotency::IdempotencyKey;
-use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
+use asset_uploads::domain::ids::{FolderId, OrganizationId};
 use asset_uploads::domain::media::AllowedTypes;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::{ObjectState, StoredObject, UploadRules};
 use asset_uploads::error::ApiError;
 use asset_uploads::store::confirm::{Confirm, Confirmed};
 use asset_uploads::store::rights::Permission;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use sqlite::fixtures::stored_object;
 use sqlite::{NOW, Person, contents, run};
 
@@ -126,15 +126,6 @@ fn oracle(case: Case) -> &'static str {
     }
 }
 
-/// Puts an asset there as an earlier confirmation would have left it.
-fn confirmed_before(conn: &Connection, upload: AssetUploadId, folder: Option<String>, key: &str) {
-    let sql = "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type,
-                 source_type, source_id, etag, confirmation_key, confirmed_folder_id, created_by, created_at, updated_at)
-               SELECT id, org_id, ?2, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload',
-                 id, 'etag-0', ?3, ?2, created_by, 5, 5 FROM asset_uploads WHERE id = ?1";
-    assert_eq!(conn.execute(sql, params![upload.to_string(), folder, key]), Ok(1));
-}
-
 /// Who and what is there in every case.
 struct Fixtures {
     conn: Connection,
@@ -171,9 +162,9 @@ fn run_case(fixtures: &Fixtures, case: Case) -> (&'static str, i64) {
     };
     match case.earlier {
         Earlier::Nobodys => {}
-        Earlier::Others => confirmed_before(conn, upload, None, "k0"),
-        Earlier::Ours => confirmed_before(conn, upload, None, "k1"),
-        Earlier::OursInDeleted => confirmed_before(conn, upload, Some(deleted.to_string()), "k1"),
+        Earlier::Others => sqlite::asset(conn, upload, None, "k0"),
+        Earlier::Ours => sqlite::asset(conn, upload, None, "k1"),
+        Earlier::OursInDeleted => sqlite::asset(conn, upload, Some(*deleted), "k1"),
     }
     let rules = UploadRules {
         max_bytes: 1_000,

@@ -14,20 +14,12 @@ use asset_uploads::store::uploads::{Cancel, Create, Created, Read};
 use rusqlite::Connection;
 use rusqlite::types::Value::{Integer, Text};
 use serde_json::json;
-use sqlite::fixtures::{DEADLINE, confirm, pending_upload};
+use sqlite::fixtures::{DEADLINE, confirm, create_for, pending_upload};
 use sqlite::{NOW, Person, contents, run, run_with_identity};
 
 /// A new upload of `beach.png`, 640 bytes of `image/png`.
 fn create(by: &Person) -> Create {
-    Create {
-        caller: by.caller(Permission::AssetsWrite),
-        asset_upload_id: sqlite::unused_upload_id(),
-        filename: Filename::parse("beach.png").unwrap(),
-        mime_type: MimeType::parse("image/png").unwrap(),
-        size_bytes: 640,
-        expires_at: DEADLINE,
-        request_id: sqlite::new_request_id(),
-    }
+    create_for(by.caller(Permission::AssetsWrite), sqlite::unused_upload_id())
 }
 
 /// The same upload, started by a request of its own.

@@ -5,12 +5,13 @@ use std::sync::LazyLock;
 use asset_uploads::domain::asset::Asset;
 use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
-use asset_uploads::domain::media::AllowedTypes;
+use asset_uploads::domain::media::{AllowedTypes, MimeType};
 use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::domain::upload::{StoredObject, UploadRules};
+use asset_uploads::domain::upload::{Filename, StoredObject, UploadRules};
 use asset_uploads::error::ApiError;
 use asset_uploads::store::confirm::{Confirm, Confirmed};
-use asset_uploads::store::rights::Permission;
+use asset_uploads::store::rights::{Caller, Permission};
+use asset_uploads::store::uploads::Create;
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -36,11 +37,24 @@ pub(crate) fn stored_object(size_bytes: u64, content_type: &str) -> StoredObject
     }
 }
 
+/// The start of an upload of `beach.png`, 640 bytes of `image/png`. Each is a request of its own.
+pub(crate) fn create_for(caller: Caller, asset_upload_id: AssetUploadId) -> Create {
+    Create {
+        caller,
+        asset_upload_id,
+        filename: Filename::parse("beach.png").unwrap(),
+        mime_type: MimeType::parse("image/png").unwrap(),
+        size_bytes: 640,
+        expires_at: DEADLINE,
+        request_id: super::new_request_id(),
+    }
+}
+
 /// A confirmation without Idempotency-Key or folder, of an object that is as it was declared. Each is a request
 /// of its own.
-pub(crate) fn confirm(by: &Person, asset_upload_id: AssetUploadId) -> Confirm<'static> {
+pub(crate) fn confirm_for(caller: Caller, asset_upload_id: AssetUploadId) -> Confirm<'static> {
     Confirm {
-        caller: by.caller(Permission::AssetsWrite),
+        caller,
         asset_upload_id,
         folder_id: None,
         idempotency_key: None,
@@ -48,6 +62,11 @@ pub(crate) fn confirm(by: &Person, asset_upload_id: AssetUploadId) -> Confirm<'s
         object: RULES.verify(stored_object(640, "image/png")),
         rules: &RULES,
     }
+}
+
+/// The same by somebody who names no organization.
+pub(crate) fn confirm(by: &Person, asset_upload_id: AssetUploadId) -> Confirm<'static> {
+    confirm_for(by.caller(Permission::AssetsWrite), asset_upload_id)
 }
 
 /// The same with an Idempotency-Key.

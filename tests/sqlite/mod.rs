@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
 pub(crate) mod fixtures;
+pub(crate) mod operations;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -311,4 +312,15 @@ pub(crate) fn session(
     )
     .unwrap();
     id
+}
+
+/// Makes the asset of a session, in the session's organization, as an earlier confirmation left it; `key` is its
+/// Idempotency-Key, empty for none.
+pub(crate) fn asset(conn: &Connection, upload: AssetUploadId, folder: Option<FolderId>, key: &str) {
+    let folder = folder.map(|id| id.to_string());
+    let sql = "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type,
+                 source_type, source_id, etag, confirmation_key, confirmed_folder_id, created_by, created_at, updated_at)
+               SELECT id, org_id, ?2, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload',
+                 id, 'etag-0', ?3, ?2, created_by, ?4, ?4 FROM asset_uploads WHERE id = ?1";
+    assert_eq!(conn.execute(sql, params![upload.to_string(), folder, key, CREATED_AT]), Ok(1));
 }
