@@ -167,10 +167,15 @@ pub(crate) fn new_request_id() -> RequestId {
 }
 
 /// A well-formed key that nobody has.
-pub(crate) fn unused_key() -> TokenHash {
+pub(crate) fn unused_token() -> String {
     let mut random = [0; 32];
     random[..10].copy_from_slice(&unique());
-    TokenHash::of(&token::generate(&random)).unwrap()
+    token::generate(&random)
+}
+
+/// The hash of a key that nobody has.
+pub(crate) fn unused_key() -> TokenHash {
+    TokenHash::of(&unused_token()).unwrap()
 }
 
 /// A user with an API key.
@@ -230,9 +235,15 @@ pub(crate) fn add_member(conn: &Connection, user: &User, org: OrganizationId, ro
     .unwrap();
 }
 
-/// Gives a user a key.
+/// Gives a user a key; its hash.
 pub(crate) fn key(conn: &Connection, user: &User, key: Key) -> TokenHash {
-    let hash = unused_key();
+    TokenHash::of(&give_token(conn, user, key)).unwrap()
+}
+
+/// Gives a user a key; the key itself.
+pub(crate) fn give_token(conn: &Connection, user: &User, key: Key) -> String {
+    let token = unused_token();
+    let hash = TokenHash::of(&token).unwrap();
     conn.execute(
         "INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at,
            revoked_at) VALUES (?1, ?2, ?3, ?4, ?5, 'laptop', ?6, ?7, ?8)",
@@ -248,7 +259,7 @@ pub(crate) fn key(conn: &Connection, user: &User, key: Key) -> TokenHash {
         ],
     )
     .unwrap();
-    hash
+    token
 }
 
 fn member(conn: &Connection, name: &str, org: OrganizationId, role: &str) -> Person {
