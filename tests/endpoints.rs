@@ -88,7 +88,8 @@ fn health_and_readiness() {
     assert_eq!(answer.log.detail.as_deref(), Some("D1: no such table; R2: head: gone (10001)"));
 
     // A database without rows of the migrations is none.
-    (api.platform.d1_error.take(), api.platform.r2_error.take());
+    api.platform.d1_error.take();
+    api.platform.r2_error.take();
     api.platform.conn.execute("UPDATE sweeper SET database_id = ''", []).unwrap();
     let answer = api.send(&ready);
     assert_eq!((answer.status, kinds(&answer)), (503, vec!["unavailable".into(), "ok".into()]));
