@@ -194,7 +194,7 @@ fn rule_10_an_unreadable_organization_is_an_error_once_rules_3_and_4_have_passed
 
 /// The organization that the header names is the one that counts.
 #[test]
-fn the_organization_is_the_one_that_the_header_names() {
+fn rule_5_the_organization_is_the_one_that_the_header_names() {
     let api = Api::new(&[]);
     let other = sqlite::organization(&api.platform.conn);
     sqlite::add_member(&api.platform.conn, &api.editor, other, Some("viewer"));
@@ -214,7 +214,7 @@ fn the_organization_is_the_one_that_the_header_names() {
 
 /// Rules 3 and 13 go by the time when the body had arrived, not by that of the request's beginning.
 #[test]
-fn a_body_that_is_sent_slowly_outlives_neither_its_key_nor_a_deadline() {
+fn rules_3_and_13_a_body_that_is_sent_slowly_outlives_neither_its_key_nor_a_deadline() {
     let api = Api::new(&[]);
     let endpoints = endpoints_with_callers();
     let confirm =

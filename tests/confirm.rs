@@ -1,18 +1,16 @@
-//! Confirming an upload once: what is written, and each error by itself.
+//! Confirming an upload once: what is written, and why an object is rejected. tests/confirm_order.rs has the other rules.
 
 mod sqlite;
 
 use asset_uploads::domain::asset::Asset;
-use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::domain::upload::{ObjectState, StoredObject};
-use asset_uploads::error::{ApiError, AuthError};
+use asset_uploads::domain::upload::StoredObject;
 use asset_uploads::store::confirm::{Confirm, Confirmed};
 use asset_uploads::store::rights::Identity;
 use rusqlite::types::Value::{Integer, Null, Text};
 use serde_json::json;
 use sqlite::fixtures::{
-    DEADLINE, RULES, STRICT, asset_of, confirm, confirmed_asset, expect_error, expect_field_errors,
-    pending_upload, stored_object,
+    DEADLINE, RULES, STRICT, asset_of, confirm, confirmed_asset, expect_field_errors, pending_upload,
+    stored_object,
 };
 use sqlite::{NOW, contents, run};
 
@@ -71,75 +69,7 @@ fn a_name_of_any_characters_comes_back_as_it_is() {
 }
 
 #[test]
-fn another_organizations_session_is_as_unknown_as_none() {
-    let (conn, org, _, upload) = pending_upload();
-    let (outsider, _) = sqlite::outsider(&conn);
-    let unknown = sqlite::unused_upload_id();
-    expect_error(&conn, &confirm(&outsider, upload), &ApiError::AssetUploadNotFound);
-    expect_error(&conn, &confirm(&outsider, unknown), &ApiError::AssetUploadNotFound);
-
-    // Nor does naming the organization help who is not in it.
-    let mut pushy = confirm(&outsider, upload);
-    pushy.caller.organization = Some(org);
-    expect_error(&conn, &pushy, &ApiError::Auth(AuthError::OrganizationMembershipRequired));
-    // A member of both has to name the right one.
-    sqlite::add_member(&conn, &outsider.user, org, Some("editor"));
-    expect_error(
-        &conn,
-        &confirm(&outsider, upload),
-        &ApiError::Auth(AuthError::OrganizationMembershipRequired),
-    );
-    assert_eq!(run(&conn, &pushy), confirmed_asset(asset_of(org, upload, &outsider, None), &outsider, false));
-}
-
-#[test]
-fn a_viewer_may_not_confirm() {
-    let (conn, org, _, upload) = pending_upload();
-    let viewer = sqlite::viewer(&conn, org);
-    expect_error(&conn, &confirm(&viewer, upload), &ApiError::Auth(AuthError::PermissionDenied));
-}
-
-#[test]
-fn a_folder_must_exist_here() {
-    let (conn, org, editor, upload) = pending_upload();
-    let (outsider, elsewhere) = sqlite::outsider(&conn);
-    let foreign = sqlite::folder(&conn, elsewhere, &outsider, None);
-    let deleted = sqlite::folder(&conn, org, &editor, Some(Timestamp(NOW.0 - 1)));
-    for folder in [foreign, deleted, sqlite::unused_folder_id()] {
-        let operation = Confirm { folder_id: Some(folder), ..confirm(&editor, upload) };
-        expect_error(&conn, &operation, &ApiError::FolderNotFound);
-    }
-    // The session is as it was: without the folder it goes through.
-    assert_eq!(
-        run(&conn, &confirm(&editor, upload)),
-        confirmed_asset(asset_of(org, upload, &editor, None), &editor, false)
-    );
-}
-
-#[test]
-fn a_session_ends_at_its_deadline_to_the_millisecond() {
-    let (conn, org, editor, in_time) = pending_upload();
-    for expires_at in [NOW, Timestamp(NOW.0 - 1), Timestamp(0)] {
-        let late = sqlite::session(&conn, org, &editor, expires_at);
-        expect_error(&conn, &confirm(&editor, late), &ApiError::AssetUploadExpired);
-    }
-    assert_eq!(
-        run(&conn, &confirm(&editor, in_time)),
-        confirmed_asset(asset_of(org, in_time, &editor, None), &editor, false)
-    );
-}
-
-#[test]
-fn without_an_object_there_is_no_asset() {
-    let (conn, _, editor, upload) = pending_upload();
-    let missing = Confirm { object: ObjectState::Missing, ..confirm(&editor, upload) };
-    expect_error(&conn, &missing, &ApiError::ObjectNotUploaded);
-    let unavailable = Confirm { object: ObjectState::Unavailable("R2 10001".to_owned()), ..missing };
-    expect_error(&conn, &unavailable, &ApiError::unavailable("R2 10001"));
-}
-
-#[test]
-fn an_unfit_object_is_rejected_with_every_reason() {
+fn rule_17_an_unfit_object_is_rejected_with_every_reason() {
     let (conn, _, editor, upload) = pending_upload();
     let size = |kind: &str, msg: &str, actual: u64| {
         json!({"loc": ["object", "size_bytes"], "msg": msg, "type": kind,
@@ -194,7 +124,7 @@ fn an_untyped_object_takes_the_declared_type() {
 }
 
 #[test]
-fn a_mismatch_counts_where_the_operator_says_so() {
+fn rule_17_a_mismatch_counts_where_the_operator_says_so() {
     let (conn, org, editor, upload) = pending_upload();
     let size = json!({"loc": ["object", "size_bytes"], "type": "declared_mismatch", "limit": 1_000,
         "msg": "The stored object has another size than declared.", "declared": 640, "actual": 641});

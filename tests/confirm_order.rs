@@ -216,7 +216,7 @@ fn run_case(fixtures: &Fixtures, case: Case) -> (&'static str, i64) {
 }
 
 #[test]
-fn the_first_row_that_applies_is_the_answer() {
+fn rules_8_to_17_the_first_that_applies_is_the_answer() {
     let cases = all_cases();
     assert_eq!(cases.len(), 2 * (4 + 4 + 3 + 1) * 5 * 6 * 2);
     let fixtures = fixtures();

@@ -9,7 +9,7 @@ use asset_uploads::domain::ids::{AssetUploadId, FolderId};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::{ObjectState, StoredObject};
 use asset_uploads::error::ApiError;
-use asset_uploads::store::confirm::{Confirm, Confirmed};
+use asset_uploads::store::confirm::Confirm;
 use rusqlite::params;
 use serde_json::json;
 use sqlite::fixtures::{
@@ -57,7 +57,7 @@ fn the_same_key_and_body_replay_the_first_answer() {
 
 /// Of two requests with one key in one millisecond, each repeated by the Worker, only the first wrote.
 #[test]
-fn the_request_id_tells_a_replay_from_an_own_write() {
+fn a_replay_differs_from_an_own_write_by_the_request_id() {
     let (conn, org, editor, upload) = pending_upload();
     let [first, second] = [(); 2].map(|()| confirm_with_key(&editor, upload, "k1"));
     let asset = asset_of(org, upload, &editor, None);
@@ -68,7 +68,7 @@ fn the_request_id_tells_a_replay_from_an_own_write() {
 }
 
 #[test]
-fn a_replay_is_the_same_users() {
+fn rule_12_a_replay_is_the_same_users() {
     let (conn, org, editor, upload) = pending_upload();
     run(&conn, &confirm_with_key(&editor, upload, "k1")).unwrap();
     let colleague = sqlite::editor(&conn, org);
@@ -175,7 +175,7 @@ fn rule_10_the_same_key_with_another_folder_is_an_error() {
 }
 
 #[test]
-fn a_repeat_without_the_key_names_the_asset_that_exists() {
+fn rule_12_a_repeat_without_the_key_names_the_asset_that_exists() {
     let (conn, _, editor, upload) = pending_upload();
     run(&conn, &confirm_with_key(&editor, upload, "k1")).unwrap();
 
@@ -184,17 +184,6 @@ fn a_repeat_without_the_key_names_the_asset_that_exists() {
     expect_error(&conn, &confirm_with_key(&editor, upload, "k2"), &already);
     // Keys are compared as they are: K1 is not k1.
     expect_error(&conn, &confirm_with_key(&editor, upload, "K1"), &already);
-}
-
-#[test]
-fn of_many_confirmations_one_succeeds() {
-    let (conn, _, editor, upload) = pending_upload();
-    let answers: Vec<_> = (0..20).map(|_| run(&conn, &confirm(&editor, upload))).collect();
-    assert!(matches!(answers[0], Ok(Confirmed::Asset { replayed: false, .. })), "{:?}", answers[0]);
-    for answer in &answers[1..] {
-        assert_eq!(answer, &Err(ApiError::AssetUploadAlreadyConfirmed(upload.to_string())));
-    }
-    assert_eq!(sqlite::count_assets(&conn), 1);
 }
 
 #[test]
@@ -211,7 +200,7 @@ fn one_key_may_confirm_many_uploads() {
 
 /// The database commits, the answer is lost, the Worker sends the transaction again.
 #[test]
-fn a_retry_after_a_lost_answer_finds_its_own_write() {
+fn a_repeat_after_a_lost_answer_finds_its_own_write() {
     let (conn, org, editor, upload) = pending_upload();
     let operation = confirm(&editor, upload);
     let expected = confirmed_asset(asset_of(org, upload, &editor, None), &editor, false);

@@ -95,7 +95,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_header_is_accepted_when_it_is_bearer_and_a_key(
+    fn rule_3_a_header_is_accepted_when_it_is_bearer_and_a_key(
         scheme in prop_oneof![4 => "[Bb]earer|BEARER", 1 => nearly("Bearer|Basic")],
         space in prop_oneof![4 => " {1,3}", 1 => "|[ \t]{1,2}"],
         key in nearly(key()),
@@ -237,7 +237,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_path_has_the_route_of_its_pattern_and_method(
+    fn rules_1_and_2_a_path_has_the_route_of_its_pattern_and_method(
         path in nearly(prop_oneof![
             select(PATTERNS.to_vec()).prop_map(|(pattern, _)| pattern.to_owned()),
             "/v1/(asset-uploads|assets)/[^/]{0,3}(/confirmations)?",
@@ -414,7 +414,7 @@ proptest! {
     /// Another reading of the same bytes finds an object wherever this one does, and the same in it. (This one
     /// knows more objects: it leaves values unread, however large their numbers and deep their nesting.)
     #[test]
-    fn bytes_are_a_body_when_they_are_a_json_object(
+    fn rule_9_bytes_are_a_body_when_they_are_a_json_object(
         bytes in prop_oneof![
             4 => nearly(Just(r#"{"filename":"a \u00e9.png", "mime_type":"image/png" ,"size_bytes":12}"#.to_owned())).prop_map(String::into_bytes),
             1 => prop::collection::vec(any::<u8>(), 1..40),
@@ -451,7 +451,7 @@ proptest! {
     }
 
     #[test]
-    fn a_query_is_checked_by_each_embed_in_it(
+    fn rule_10_a_query_is_checked_by_each_embed_in_it(
         id in nearly(Just(ID.to_owned())),
         pairs in prop::collection::vec(nearly(select(vec!["embed=created_by_user", "embed", "a=b", ""]).prop_map(str::to_owned)), 0..4),
         organization in organization(),

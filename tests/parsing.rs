@@ -81,7 +81,7 @@ proptest! {
     }
 
     #[test]
-    fn a_mistyped_key_is_no_key(random in any::<[u8; 32]>(), place in 0_usize..52, digit in 0_usize..62) {
+    fn rule_3_a_mistyped_key_is_no_key(random in any::<[u8; 32]>(), place in 0_usize..52, digit in 0_usize..62) {
         let key = generate(&random);
         let other = &BASE62[digit..=digit];
         let changed = format!("{}{other}{}", &key[..place], &key[place + 1..]);
@@ -93,7 +93,7 @@ proptest! {
     }
 
     #[test]
-    fn a_key_with_any_other_character_is_no_key(
+    fn rule_3_a_key_with_any_other_character_is_no_key(
         random in any::<[u8; 32]>(), place in 0_usize..52, other in any::<char>(),
     ) {
         let key = generate(&random);
@@ -102,7 +102,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_not_generated_is_no_key(text in "au_[0-9A-Za-z]{49}|au_.{0,60}|.{0,60}") {
+    fn rule_3_what_was_not_generated_is_no_key(text in "au_[0-9A-Za-z]{49}|au_.{0,60}|.{0,60}") {
         // One in 2^32 texts of the right form has a right checksum by chance.
         prop_assert_eq!(TokenHash::of(&text), None);
         prop_assert_eq!(TokenHash::from_authorization(Some(&text)), None);

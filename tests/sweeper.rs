@@ -56,7 +56,7 @@ enum Call {
 type Bucket = BTreeMap<String, (String, Timestamp)>;
 
 /// A database, a bucket, and failures of the calls to them. A page is `PAGE` objects: a handful of uploads fills several.
-struct World<const PAGE: u32 = 2> {
+struct SweeperPlatform<const PAGE: u32 = 2> {
     conn: Connection,
     bucket: Rc<RefCell<Bucket>>,
     /// The database that the bucket belongs to.
@@ -74,7 +74,7 @@ struct World<const PAGE: u32 = 2> {
     elapsed_ms: Cell<u64>,
 }
 
-impl<const PAGE: u32> World<PAGE> {
+impl<const PAGE: u32> SweeperPlatform<PAGE> {
     const PAGES: PageSize = PageSize { objects: PAGE, pages: 2 };
 
     fn new(conn: Connection) -> Self {
@@ -173,7 +173,7 @@ impl<const PAGE: u32> World<PAGE> {
     }
 }
 
-impl<const PAGE: u32> Platform for World<PAGE> {
+impl<const PAGE: u32> Platform for SweeperPlatform<PAGE> {
     async fn transact(&self, statements: &[Statement]) -> Result<Rows, StorageError> {
         self.statements.set(self.statements.get() + u32::try_from(statements.len()).unwrap());
         let texts = self.call(|| sqlite::transact(&self.conn, statements)).await?;
@@ -260,39 +260,42 @@ fn what_nobody_confirmed_goes_after_its_grace_and_what_was_confirmed_stays() {
     let cancelled = session(&conn, org, &editor, Timestamp(NOW.0 + 1));
     session(&conn, org, &editor, Timestamp(NOW.0 + 1)); // nothing is ever sent to this one
     let pending = session(&conn, org, &editor, LATER);
-    let world: World = World::new(conn);
+    let platform: SweeperPlatform = SweeperPlatform::new(conn);
     for id in [expired, confirmed, cancelled, pending] {
-        world.put(id.object_key());
+        platform.put(id.object_key());
     }
     let object = RULES.verify(StoredObject {
         etag: "etag-2".to_owned(),
         ..sqlite::fixtures::stored_object(640, "image/png")
     });
-    run(&world.conn, &Confirm { object, ..confirm(&editor, confirmed) }).unwrap();
-    run(&world.conn, &Cancel { caller: editor.caller(Permission::AssetsWrite), asset_upload_id: cancelled })
-        .unwrap();
+    run(&platform.conn, &Confirm { object, ..confirm(&editor, confirmed) }).unwrap();
+    run(
+        &platform.conn,
+        &Cancel { caller: editor.caller(Permission::AssetsWrite), asset_upload_id: cancelled },
+    )
+    .unwrap();
 
     // Within the grace nothing happens at all.
-    world.now.set(Timestamp(NOW.0 + GRACE_SECONDS as i64 * 1_000));
-    assert_eq!(world.sweep_now(), Report { objects_compared: 4, ..Report::default() });
-    assert_eq!((world.count("asset_uploads"), world.objects().len()), (5, 4));
+    platform.now.set(Timestamp(NOW.0 + GRACE_SECONDS as i64 * 1_000));
+    assert_eq!(platform.sweep_now(), Report { objects_compared: 4, ..Report::default() });
+    assert_eq!((platform.count("asset_uploads"), platform.objects().len()), (5, 4));
 
-    world.now.set(Timestamp(NOW.0 + 1 + GRACE_SECONDS as i64 * 1_000));
-    let report = world.sweep_now();
+    platform.now.set(Timestamp(NOW.0 + 1 + GRACE_SECONDS as i64 * 1_000));
+    let report = platform.sweep_now();
     assert_eq!((report.sessions_checked, report.sessions_retired, report.objects_removed), (4, 3, 3));
-    assert_eq!(world.objects(), {
+    assert_eq!(platform.objects(), {
         let mut keys = [confirmed.object_key(), pending.object_key()];
         keys.sort();
         keys
     });
-    assert_eq!((world.count("asset_uploads"), world.count("retired_uploads")), (2, 3));
+    assert_eq!((platform.count("asset_uploads"), platform.count("retired_uploads")), (2, 3));
 
     // A settling time later the ids are forgotten; nothing is checked or removed twice.
-    assert_eq!(world.sweep_now(), Report { objects_compared: 2, ..Report::default() });
-    assert_eq!(world.count("retired_uploads"), 3);
-    world.wait(SETTLE_SECONDS);
-    world.sweep_now();
-    assert_eq!(world.count("retired_uploads"), 0);
+    assert_eq!(platform.sweep_now(), Report { objects_compared: 2, ..Report::default() });
+    assert_eq!(platform.count("retired_uploads"), 3);
+    platform.wait(SETTLE_SECONDS);
+    platform.sweep_now();
+    assert_eq!(platform.count("retired_uploads"), 0);
 }
 
 #[test]
@@ -317,55 +320,55 @@ fn a_confirmation_and_the_sweeper_never_both_have_an_upload() {
 #[test]
 fn an_orphan_is_noted_and_removed_a_week_later_if_it_still_is_one() {
     let (conn, org, editor, _) = pending_upload();
-    let world: World = World::new(conn);
+    let platform: SweeperPlatform = SweeperPlatform::new(conn);
     let [gone, adopted, imported, by_hand] = [(); 4].map(|()| sqlite::unused_upload_id());
     for id in [gone, adopted, imported, by_hand] {
-        world.put(id.object_key());
+        platform.put(id.object_key());
     }
     // Files that no upload can be called are none of ours.
     let foreign = ["uploads/notes.txt".to_owned(), format!("uploads/{}", gone.to_string().to_uppercase())];
-    foreign.iter().for_each(|key| world.put(key.clone()));
+    foreign.iter().for_each(|key| platform.put(key.clone()));
 
     // As old as a signed URL lives, and a day.
-    world.now.set(Timestamp(NOW.0 + GRACE_SECONDS as i64 * 1_000 - 1));
-    let young = world.sweep_now();
+    platform.now.set(Timestamp(NOW.0 + GRACE_SECONDS as i64 * 1_000 - 1));
+    let young = platform.sweep_now();
     assert_eq!((young.objects_compared, young.objects_foreign, young.orphans_noted), (4, 2, 0));
-    world.now.set(Timestamp(NOW.0 + GRACE_SECONDS as i64 * 1_000));
-    let report = world.sweep_now();
+    platform.now.set(Timestamp(NOW.0 + GRACE_SECONDS as i64 * 1_000));
+    let report = platform.sweep_now();
     assert_eq!((report.orphans_noted, report.orphans_retired, report.objects_removed), (4, 0, 0));
     let [problem] = report.problems.as_slice() else { panic!("{:?}", report.problems) };
     assert!(problem.starts_with("4 objects belong to nothing, noted to be removed in 7 days"), "{problem}");
     assert!(problem.contains(&gone.object_key()), "{problem}");
     // Reported once.
-    world.wait(HOUR);
-    assert_eq!(world.sweep_now().orphans_noted, 0);
+    platform.wait(HOUR);
+    assert_eq!(platform.sweep_now().orphans_noted, 0);
 
     // Somebody restores a session and an asset, and removes a file.
     let sql = "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
          VALUES (?1, ?2, 'x', 'image/png', 1, ?3, 0, ?4)";
     let (org, editor) = (org.to_string(), editor.user.id.to_string());
     let far = LATER.plus_seconds(100 * DAY).0;
-    world.conn.execute(sql, rusqlite::params![adopted.to_string(), org, editor, far]).unwrap();
+    platform.conn.execute(sql, rusqlite::params![adopted.to_string(), org, editor, far]).unwrap();
     let sql = "INSERT INTO assets (id, org_id, name, r2_key, mime_type, size_bytes, asset_type, source_type, source_id,
            etag, confirmation_key, created_by, created_at, updated_at)
          VALUES (?1, ?2, 'x', ?3, 'image/png', 1, 'image', 'import', 'x', ?4, '', ?5, 0, 0)";
-    let etag = world.bucket.borrow()[&imported.object_key()].0.clone();
+    let etag = platform.bucket.borrow()[&imported.object_key()].0.clone();
     let id = sqlite::unused_upload_id().to_string();
-    world.conn.execute(sql, rusqlite::params![id, org, imported.object_key(), etag, editor]).unwrap();
-    world.bucket.borrow_mut().remove(&by_hand.object_key());
+    platform.conn.execute(sql, rusqlite::params![id, org, imported.object_key(), etag, editor]).unwrap();
+    platform.bucket.borrow_mut().remove(&by_hand.object_key());
 
-    world.wait(ORPHAN_NOTICE_SECONDS - HOUR - 1);
-    world.sweep_now();
-    assert!(world.has(gone));
-    world.wait(1);
-    let report = world.sweep_now();
+    platform.wait(ORPHAN_NOTICE_SECONDS - HOUR - 1);
+    platform.sweep_now();
+    assert!(platform.has(gone));
+    platform.wait(1);
+    let report = platform.sweep_now();
     assert_eq!((report.orphans_retired, report.objects_removed), (1, 1));
     let mut left: Vec<String> =
         foreign.into_iter().chain([adopted, imported].map(|id| id.object_key())).collect();
     left.sort();
-    assert_eq!(world.objects(), left);
-    (0..2).for_each(|_| _ = world.sweep_now());
-    assert_eq!(world.count("orphans"), 0, "what is none any more is forgotten");
+    assert_eq!(platform.objects(), left);
+    (0..2).for_each(|_| _ = platform.sweep_now());
+    assert_eq!(platform.count("orphans"), 0, "what is none any more is forgotten");
 }
 
 /// A database that lost its rows must not cost the objects too. The share is that of a whole pass of the bucket.
@@ -382,22 +385,22 @@ fn many_orphans_are_left_alone_until_the_operator_says_so() {
     ] {
         let case = format!("{orphans} orphans among {used} used and {young} young");
         let (conn, org, editor, _) = pending_upload();
-        let world: World = World::new(conn);
-        world.now.set(LATER);
-        (0..orphans).for_each(|_| world.put(sqlite::unused_upload_id().object_key()));
+        let platform: SweeperPlatform = SweeperPlatform::new(conn);
+        platform.now.set(LATER);
+        (0..orphans).for_each(|_| platform.put(sqlite::unused_upload_id().object_key()));
         let far = LATER.plus_seconds(1_000 * DAY);
-        (0..used).for_each(|_| world.put(session(&world.conn, org, &editor, far).object_key()));
-        world.wait(GRACE_SECONDS);
-        let whole_pass = || (0..30).map(|_| world.sweep(FEW)).collect::<Vec<_>>();
+        (0..used).for_each(|_| platform.put(session(&platform.conn, org, &editor, far).object_key()));
+        platform.wait(GRACE_SECONDS);
+        let whole_pass = || (0..30).map(|_| platform.sweep(FEW)).collect::<Vec<_>>();
         whole_pass();
-        assert_eq!(world.count("orphans"), orphans, "{case}");
-        world.wait(ORPHAN_NOTICE_SECONDS);
-        (0..young).for_each(|_| world.put(sqlite::unused_upload_id().object_key()));
+        assert_eq!(platform.count("orphans"), orphans, "{case}");
+        platform.wait(ORPHAN_NOTICE_SECONDS);
+        (0..young).for_each(|_| platform.put(sqlite::unused_upload_id().object_key()));
         // No share of an earlier pass counts, whatever it was.
         let reports = whole_pass();
         let total = used + young + orphans;
         let expected = if removed { total - orphans } else { total };
-        assert_eq!(world.objects().len(), usize::try_from(expected).unwrap(), "{case}");
+        assert_eq!(platform.objects().len(), usize::try_from(expected).unwrap(), "{case}");
         let held_back = format!("{orphans} of {total} objects belong to nothing");
         let reported =
             reports.iter().filter(|report| report.problems.iter().any(|text| text.starts_with(&held_back)));
@@ -405,13 +408,13 @@ fn many_orphans_are_left_alone_until_the_operator_says_so() {
 
         if !removed {
             // SWEEP_ORPHANS=none removes nothing, and forgets, so that the week begins anew.
-            (0..3).for_each(|_| _ = world.sweep(SweepSettings { orphans: SweepOrphans::None, ..FEW }));
-            assert_eq!(world.count("orphans"), 0);
-            (0..30).for_each(|_| _ = world.sweep(ALL));
-            assert_eq!(world.objects().len(), usize::try_from(total).unwrap(), "{case}");
-            world.wait(ORPHAN_NOTICE_SECONDS);
-            (0..30).for_each(|_| _ = world.sweep(ALL));
-            assert_eq!(world.objects().len(), usize::try_from(total - orphans).unwrap(), "{case}");
+            (0..3).for_each(|_| _ = platform.sweep(SweepSettings { orphans: SweepOrphans::None, ..FEW }));
+            assert_eq!(platform.count("orphans"), 0);
+            (0..30).for_each(|_| _ = platform.sweep(ALL));
+            assert_eq!(platform.objects().len(), usize::try_from(total).unwrap(), "{case}");
+            platform.wait(ORPHAN_NOTICE_SECONDS);
+            (0..30).for_each(|_| _ = platform.sweep(ALL));
+            assert_eq!(platform.objects().len(), usize::try_from(total - orphans).unwrap(), "{case}");
         }
     }
 }
@@ -444,9 +447,9 @@ fn two_runs_at_once_count_a_page_once() {
 /// A staging database that is pointed at production's bucket.
 #[test]
 fn a_database_never_touches_another_ones_bucket() {
-    let production: World = World::new(pending_upload().0);
+    let production: SweeperPlatform = SweeperPlatform::new(pending_upload().0);
     let (conn, org, editor, own) = pending_upload();
-    let mut staging: World = World::new(conn);
+    let mut staging: SweeperPlatform = SweeperPlatform::new(conn);
     (staging.bucket, staging.owner) = (production.bucket.clone(), production.owner.clone());
     for n in 0..3 {
         let id = if n == 0 { own } else { session(&staging.conn, org, &editor, Timestamp(NOW.0 + 1)) };
@@ -485,9 +488,9 @@ fn a_database_never_touches_another_ones_bucket() {
     assert_eq!(staging.sweep(FEW).orphans_noted, 5);
 }
 
-fn editor_of(world: &World) -> Person {
-    let org = sqlite::organization(&world.conn);
-    sqlite::editor(&world.conn, org)
+fn editor_of(platform: &SweeperPlatform) -> Person {
+    let org = sqlite::organization(&platform.conn);
+    sqlite::editor(&platform.conn, org)
 }
 
 #[test]
@@ -495,22 +498,22 @@ fn a_run_that_is_cut_off_anywhere_is_made_up_for_by_the_next() {
     let outcome = |failure: Option<(u32, bool)>| {
         let (conn, org, editor, upload) = pending_upload();
         let kept = session(&conn, org, &editor, LATER.plus_seconds(100 * DAY));
-        let world: World = World::new(conn);
+        let platform: SweeperPlatform = SweeperPlatform::new(conn);
         for id in [upload, kept, sqlite::unused_upload_id()] {
-            world.put(id.object_key());
+            platform.put(id.object_key());
         }
-        world.now.set(LATER);
-        world.sweep(FEW);
-        let late = session(&world.conn, org, &editor, LATER);
-        world.put(late.object_key());
-        world.wait(GRACE_SECONDS);
-        world.failure.set(failure);
-        let failed = !world.sweep(FEW).problems.is_empty();
-        world.failure.set(None);
-        world.sweep_now();
+        platform.now.set(LATER);
+        platform.sweep(FEW);
+        let late = session(&platform.conn, org, &editor, LATER);
+        platform.put(late.object_key());
+        platform.wait(GRACE_SECONDS);
+        platform.failure.set(failure);
+        let failed = !platform.sweep(FEW).problems.is_empty();
+        platform.failure.set(None);
+        platform.sweep_now();
         let retired = "SELECT object_deleted_at IS NOT NULL AS gone FROM retired_uploads";
-        let counts = (world.count("asset_uploads"), world.objects().len());
-        (failed, counts, sqlite::rows(&world.conn, retired))
+        let counts = (platform.count("asset_uploads"), platform.objects().len());
+        (failed, counts, sqlite::rows(&platform.conn, retired))
     };
     let (_, counts, retired) = outcome(None);
     assert_eq!((counts, retired.len()), ((1, 1), 2));
@@ -527,41 +530,41 @@ fn no_call_to_r2_holds_up_the_other_duties() {
     for broken in [Call::Owner, Call::List, Call::Delete] {
         for ms in [0, 30_000] {
             let (conn, org, editor, expired) = pending_upload();
-            let world: World = World::new(conn);
+            let platform: SweeperPlatform = SweeperPlatform::new(conn);
             let orphan = sqlite::unused_upload_id();
             for id in [expired, orphan] {
-                world.put(id.object_key());
+                platform.put(id.object_key());
             }
-            world.now.set(LATER);
-            world.sweep_now();
-            assert!(!world.has(expired));
+            platform.now.set(LATER);
+            platform.sweep_now();
+            assert!(!platform.has(expired));
             let ids: Vec<AssetUploadId> =
-                (0..40).map(|_| session(&world.conn, org, &editor, LATER)).collect();
-            ids.iter().for_each(|id| world.put(id.object_key()));
-            world.wait(GRACE_SECONDS + 1);
-            world.broken.set(Some((broken, ms)));
+                (0..40).map(|_| session(&platform.conn, org, &editor, LATER)).collect();
+            ids.iter().for_each(|id| platform.put(id.object_key()));
+            platform.wait(GRACE_SECONDS + 1);
+            platform.broken.set(Some((broken, ms)));
             for run in 0..20 {
-                world.wait(HOUR);
-                let report = world.sweep(FEW);
+                platform.wait(HOUR);
+                let report = platform.sweep(FEW);
                 let reported = report.problems.iter().any(|text| text.contains("is broken"));
                 // Objects that are set aside are not tried each hour.
                 assert!(reported || (broken == Call::Delete && run > 0), "{broken:?}: {report:?}");
                 // No call begins after the run's time, and the last one ends.
-                assert!(world.elapsed_ms.get() <= MAX_RUN_MS + 30_000);
-                world.check();
+                assert!(platform.elapsed_ms.get() <= MAX_RUN_MS + 30_000);
+                platform.check();
             }
-            let sessions_retired = world.count("asset_uploads") == 0;
-            let objects_removed = ids.iter().all(|id| !world.has(*id));
-            let orphan_retired = world.count("orphans") == 0;
+            let sessions_retired = platform.count("asset_uploads") == 0;
+            let objects_removed = ids.iter().all(|id| !platform.has(*id));
+            let orphan_retired = platform.count("orphans") == 0;
             assert!(sessions_retired, "{broken:?}");
             assert_eq!(objects_removed, broken != Call::Delete, "{broken:?}");
             assert_eq!(orphan_retired, broken == Call::Delete, "{broken:?}");
 
             // Once it answers again, everything is made up for.
-            world.broken.set(None);
-            world.wait(SET_ASIDE_SECONDS);
-            (0..30).for_each(|_| _ = world.sweep(FEW));
-            assert_eq!(world.objects(), Vec::<String>::new(), "{broken:?}");
+            platform.broken.set(None);
+            platform.wait(SET_ASIDE_SECONDS);
+            (0..30).for_each(|_| _ = platform.sweep(FEW));
+            assert_eq!(platform.objects(), Vec::<String>::new(), "{broken:?}");
         }
     }
 }
@@ -570,12 +573,12 @@ fn no_call_to_r2_holds_up_the_other_duties() {
 #[test]
 fn an_object_that_cannot_be_removed_is_set_aside_with_its_reason() {
     let (conn, org, editor, _) = pending_upload();
-    let world: World<100> = World::new(conn);
-    let ids: Vec<AssetUploadId> = (0..300).map(|_| session(&world.conn, org, &editor, NOW)).collect();
-    ids.iter().for_each(|id| world.put(id.object_key()));
-    world.locked.replace([ids[17].object_key(), ids[250].object_key()].into());
-    world.now.set(LATER);
-    let report = world.sweep(FEW);
+    let platform: SweeperPlatform<100> = SweeperPlatform::new(conn);
+    let ids: Vec<AssetUploadId> = (0..300).map(|_| session(&platform.conn, org, &editor, NOW)).collect();
+    ids.iter().for_each(|id| platform.put(id.object_key()));
+    platform.locked.replace([ids[17].object_key(), ids[250].object_key()].into());
+    platform.now.set(LATER);
+    let report = platform.sweep(FEW);
     assert_eq!((report.objects_removed, report.objects_set_aside), (199, 1), "{:?}", report.problems);
     assert!(
         report.problems[0].ends_with("removals failed: R2: delete: locked (10069)"),
@@ -583,10 +586,10 @@ fn an_object_that_cannot_be_removed_is_set_aside_with_its_reason() {
         report.problems
     );
     assert_eq!(report.problems[1], format!("set aside for a day: {}", ids[17].object_key()));
-    let report = world.sweep(FEW);
+    let report = platform.sweep(FEW);
     assert_eq!((report.objects_removed, report.objects_set_aside), (100, 1), "{:?}", report.problems);
     let set_aside = sqlite::rows(
-        &world.conn,
+        &platform.conn,
         "SELECT retry_at, removal_error FROM retired_uploads WHERE object_deleted_at IS NULL",
     );
     assert_eq!(set_aside.len(), 2);
@@ -597,31 +600,31 @@ fn an_object_that_cannot_be_removed_is_set_aside_with_its_reason() {
     }
 
     // Not tried again before its time, and then until it goes.
-    let deletes = world.deletes.get();
-    world.wait(SET_ASIDE_SECONDS - 1);
-    world.sweep_now();
-    assert_eq!(world.deletes.get(), deletes);
-    world.wait(1);
-    assert_eq!(world.sweep(FEW).objects_set_aside, 2);
-    world.locked.take();
-    world.wait(SET_ASIDE_SECONDS);
-    assert_eq!(world.sweep_now().objects_removed, 2);
-    assert_eq!(world.objects(), Vec::<String>::new());
+    let deletes = platform.deletes.get();
+    platform.wait(SET_ASIDE_SECONDS - 1);
+    platform.sweep_now();
+    assert_eq!(platform.deletes.get(), deletes);
+    platform.wait(1);
+    assert_eq!(platform.sweep(FEW).objects_set_aside, 2);
+    platform.locked.take();
+    platform.wait(SET_ASIDE_SECONDS);
+    assert_eq!(platform.sweep_now().objects_removed, 2);
+    assert_eq!(platform.objects(), Vec::<String>::new());
 }
 
 /// Far more of them than a run may try: what can be removed still is.
 #[test]
 fn objects_that_cannot_be_removed_do_not_stand_before_the_others() {
     let (conn, org, editor, _) = pending_upload();
-    let world: World = World::new(conn);
-    let ids: Vec<AssetUploadId> = (0..300).map(|_| session(&world.conn, org, &editor, NOW)).collect();
-    ids.iter().for_each(|id| world.put(id.object_key()));
-    world.locked.replace(ids[..200].iter().map(AssetUploadId::object_key).collect());
-    world.now.set(LATER);
+    let platform: SweeperPlatform = SweeperPlatform::new(conn);
+    let ids: Vec<AssetUploadId> = (0..300).map(|_| session(&platform.conn, org, &editor, NOW)).collect();
+    ids.iter().for_each(|id| platform.put(id.object_key()));
+    platform.locked.replace(ids[..200].iter().map(AssetUploadId::object_key).collect());
+    platform.now.set(LATER);
     for _ in 0..60 {
-        world.sweep(FEW);
+        platform.sweep(FEW);
     }
-    assert_eq!((world.objects().len(), world.count("asset_uploads")), (200, 0));
+    assert_eq!((platform.objects().len(), platform.count("asset_uploads")), (200, 0));
 }
 
 /// A database was restored, or somebody was at it by hand.
@@ -629,52 +632,55 @@ fn objects_that_cannot_be_removed_do_not_stand_before_the_others() {
 fn what_is_in_use_is_not_removed_whatever_was_said_of_it_before() {
     let (conn, org, editor, confirmed) = pending_upload();
     let pending = session(&conn, org, &editor, LATER);
-    let world: World = World::new(conn);
+    let platform: SweeperPlatform = SweeperPlatform::new(conn);
     for id in [confirmed, pending] {
-        world.put(id.object_key());
+        platform.put(id.object_key());
     }
-    run(&world.conn, &confirm(&editor, confirmed)).unwrap();
+    run(&platform.conn, &confirm(&editor, confirmed)).unwrap();
     for id in [confirmed, pending] {
-        world.conn.execute("INSERT INTO retired_uploads (id) VALUES (?1)", [id.to_string()]).unwrap();
+        platform.conn.execute("INSERT INTO retired_uploads (id) VALUES (?1)", [id.to_string()]).unwrap();
     }
-    world.now.set(LATER);
-    world.sweep(ALL);
-    assert_eq!((world.objects().len(), world.count("asset_uploads"), world.count("assets")), (2, 2, 1));
+    platform.now.set(LATER);
+    platform.sweep(ALL);
+    assert_eq!(
+        (platform.objects().len(), platform.count("asset_uploads"), platform.count("assets")),
+        (2, 2, 1)
+    );
 }
 
 /// As many statements as D1 permits on the Free plan, however much there is to do; more where a variable says so.
 #[test]
 fn a_run_stays_within_its_statements() {
     let (conn, org, editor, _) = pending_upload();
-    let world: World<20> = World::new(conn);
-    let ids: Vec<AssetUploadId> = (0..500).map(|_| session(&world.conn, org, &editor, NOW)).collect();
-    ids.iter().for_each(|id| world.put(id.object_key()));
-    (0..10).for_each(|_| world.put(sqlite::unused_upload_id().object_key()));
-    world.now.set(LATER);
+    let platform: SweeperPlatform<20> = SweeperPlatform::new(conn);
+    let ids: Vec<AssetUploadId> = (0..500).map(|_| session(&platform.conn, org, &editor, NOW)).collect();
+    ids.iter().for_each(|id| platform.put(id.object_key()));
+    (0..10).for_each(|_| platform.put(sqlite::unused_upload_id().object_key()));
+    platform.now.set(LATER);
     // `sweep` checks how many statements were sent.
-    let report = world.sweep(FEW);
+    let report = platform.sweep(FEW);
     assert!((40..=500).contains(&report.sessions_retired), "{report:?}");
     assert!(report.objects_removed >= 40, "{report:?}");
-    let report = world.sweep(SweepSettings { max_statements: 1_000, ..FEW });
-    assert_eq!((world.count("asset_uploads"), world.objects().len()), (0, 10), "{report:?}");
+    let report = platform.sweep(SweepSettings { max_statements: 1_000, ..FEW });
+    assert_eq!((platform.count("asset_uploads"), platform.objects().len()), (0, 10), "{report:?}");
 }
 
 #[test]
 fn an_id_that_is_being_removed_cannot_be_started_again() {
     let (conn, _, editor, _) = pending_upload();
-    let world: World = World::new(conn);
+    let platform: SweeperPlatform = SweeperPlatform::new(conn);
     let create = create(&editor, Some(1), NOW);
-    run(&world.conn, &create).unwrap();
-    world.now.set(LATER);
-    world.sweep_now();
+    run(&platform.conn, &create).unwrap();
+    platform.now.set(LATER);
+    platform.sweep_now();
     let again = Create { expires_at: LATER.plus_seconds(60), ..create };
-    let error = run(&world.conn, &again).unwrap_err();
+    let error = run(&platform.conn, &again).unwrap_err();
     assert_eq!((error.code().status(), error.code().as_str()), (422, "VALIDATION_ERROR"));
-    assert_eq!(world.count("asset_uploads"), 0);
-    world.now.set(LATER.plus_seconds(SETTLE_SECONDS));
-    world.sweep_now();
-    run(&world.conn, &again).unwrap();
-    assert_eq!(world.count("asset_uploads"), 1);
+    assert_eq!(platform.count("asset_uploads"), 0);
+    platform.now.set(LATER.plus_seconds(SETTLE_SECONDS));
+    platform.sweep_now();
+    run(&platform.conn, &again).unwrap();
+    assert_eq!(platform.count("asset_uploads"), 1);
 }
 
 /// The plans of the sweeper's statements go through the index of deadlines and through keys: a run's work
@@ -772,10 +778,10 @@ fn event() -> impl Strategy<Value = Event> {
 type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// As the Worker does it: HEAD, then the transaction.
-async fn confirm_as_the_worker(world: &World, by: &Person, id: AssetUploadId) {
-    let caller = Caller { now: world.now.get(), ..by.caller(Permission::AssetsWrite) };
+async fn confirm_as_the_worker(platform: &SweeperPlatform, by: &Person, id: AssetUploadId) {
+    let caller = Caller { now: platform.now.get(), ..by.caller(Permission::AssetsWrite) };
     pause().await;
-    let etag = world.bucket.borrow().get(&id.object_key()).map(|(etag, _)| etag.clone());
+    let etag = platform.bucket.borrow().get(&id.object_key()).map(|(etag, _)| etag.clone());
     let object = match etag {
         Some(etag) => {
             RULES.verify(StoredObject { etag, ..sqlite::fixtures::stored_object(640, "image/png") })
@@ -784,15 +790,15 @@ async fn confirm_as_the_worker(world: &World, by: &Person, id: AssetUploadId) {
     };
     pause().await;
     // Whatever it comes to; `check` sees what it left.
-    drop(run(&world.conn, &Confirm { caller, object, ..confirm(by, id) }));
+    drop(run(&platform.conn, &Confirm { caller, object, ..confirm(by, id) }));
 }
 
-async fn cancel_as_the_worker(world: &World, by: &Person, id: AssetUploadId) {
-    let caller = Caller { now: world.now.get(), ..by.caller(Permission::AssetsWrite) };
+async fn cancel_as_the_worker(platform: &SweeperPlatform, by: &Person, id: AssetUploadId) {
+    let caller = Caller { now: platform.now.get(), ..by.caller(Permission::AssetsWrite) };
     pause().await;
-    if run(&world.conn, &Cancel { caller, asset_upload_id: id }).is_ok() {
+    if run(&platform.conn, &Cancel { caller, asset_upload_id: id }).is_ok() {
         pause().await;
-        world.bucket.borrow_mut().remove(&id.object_key());
+        platform.bucket.borrow_mut().remove(&id.object_key());
     }
 }
 
@@ -802,37 +808,37 @@ proptest! {
     #[test]
     fn in_any_order_of_events_every_asset_keeps_its_object(events in prop::collection::vec(event(), 1..120)) {
         let (conn, _, editor, _) = pending_upload();
-        let world: World = World::new(conn);
+        let platform: SweeperPlatform = SweeperPlatform::new(conn);
         let mut uploads: Vec<Create> = Vec::new();
         let mut tasks: Vec<Task<'_>> = Vec::new();
         for event in events {
             match event {
                 Event::Create { key } => {
-                    let create = create(&editor, key, world.now.get());
-                    if run(&world.conn, &create).is_ok() {
+                    let create = create(&editor, key, platform.now.get());
+                    if run(&platform.conn, &create).is_ok() {
                         uploads.insert(0, create);
                     }
                 }
                 Event::Send { upload } => {
-                    if let Some(create) = uploads.get(upload).filter(|create| create.expires_at > world.now.get()) {
+                    if let Some(create) = uploads.get(upload).filter(|create| create.expires_at > platform.now.get()) {
                         let key = create.asset_upload_id.object_key();
-                        let world = &world;
-                        tasks.push(Box::pin(async move { pause().await; world.put(key) }));
+                        let platform = &platform;
+                        tasks.push(Box::pin(async move { pause().await; platform.put(key) }));
                     }
                 }
                 Event::Confirm { upload } => {
                     if let Some(create) = uploads.get(upload) {
-                        tasks.push(Box::pin(confirm_as_the_worker(&world, &editor, create.asset_upload_id)));
+                        tasks.push(Box::pin(confirm_as_the_worker(&platform, &editor, create.asset_upload_id)));
                     }
                 }
                 Event::Cancel { upload } => {
                     if let Some(create) = uploads.get(upload) {
-                        tasks.push(Box::pin(cancel_as_the_worker(&world, &editor, create.asset_upload_id)));
+                        tasks.push(Box::pin(cancel_as_the_worker(&platform, &editor, create.asset_upload_id)));
                     }
                 }
                 Event::Sweep => {
-                    let (world, now) = (&world, world.now.get());
-                    tasks.push(Box::pin(async move { drop(sweep(world, now, UNBOUNDED, World::<2>::PAGES).await) }));
+                    let (platform, now) = (&platform, platform.now.get());
+                    tasks.push(Box::pin(async move { drop(sweep(platform, now, UNBOUNDED, SweeperPlatform::<2>::PAGES).await) }));
                 }
                 Event::Step { task } => {
                     if tasks.get_mut(task).and_then(step).is_some() {
@@ -840,29 +846,29 @@ proptest! {
                     }
                 }
                 Event::CutOff { task } => if task < tasks.len() { drop(tasks.remove(task)) },
-                Event::Failure { calls, after } => world.failure.set(Some((calls, after))),
+                Event::Failure { calls, after } => platform.failure.set(Some((calls, after))),
                 // The platform lets nothing run for hours: what is under way ends, here or elsewhere.
                 Event::Wait { hours } => {
                     tasks.iter_mut().for_each(|task| while step(task).is_none() {});
                     tasks.clear();
-                    world.now.set(world.now.get().plus_seconds(hours * HOUR));
+                    platform.now.set(platform.now.get().plus_seconds(hours * HOUR));
                 }
             }
-            world.check();
+            platform.check();
         }
-        tasks.iter_mut().for_each(|task| while step(task).is_none() { world.check() });
+        tasks.iter_mut().for_each(|task| while step(task).is_none() { platform.check() });
         drop(tasks);
-        world.failure.set(None);
-        let assets = world.count("assets");
+        platform.failure.set(None);
+        let assets = platform.count("assets");
 
         // Left alone, it comes to rest: every object has its asset, and nothing else is kept. Every run gets on by
         // a page at least, of everything there is.
-        let runs = 2 + world.count("asset_uploads") + world.count("retired_uploads") + world.objects().len() as i64;
+        let runs = 2 + platform.count("asset_uploads") + platform.count("retired_uploads") + platform.objects().len() as i64;
         for seconds in [2 * GRACE_SECONDS, ORPHAN_NOTICE_SECONDS, SET_ASIDE_SECONDS, SETTLE_SECONDS] {
-            world.wait(seconds);
-            (0..runs).for_each(|_| _ = world.sweep_now());
+            platform.wait(seconds);
+            (0..runs).for_each(|_| _ = platform.sweep_now());
         }
-        let kept = ["assets", "asset_uploads", "retired_uploads", "orphans"].map(|table| world.count(table));
-        prop_assert_eq!((kept, world.objects().len() as i64), ([assets, assets, 0, 0], assets));
+        let kept = ["assets", "asset_uploads", "retired_uploads", "orphans"].map(|table| platform.count(table));
+        prop_assert_eq!((kept, platform.objects().len() as i64), ([assets, assets, 0, 0], assets));
     }
 }
