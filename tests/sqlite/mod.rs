@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "no test file needs all of it")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
+pub(crate) mod callers;
 pub(crate) mod fixtures;
 pub(crate) mod operations;
 
