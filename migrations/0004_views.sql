@@ -66,3 +66,12 @@ FROM asset_uploads u
 CROSS JOIN sweeper s
 WHERE abs(u.expires_at) >= (SELECT +deadline FROM sweeper)
   AND (abs(u.expires_at) > s.deadline OR u.id > s.upload_id);
+
+-- Whether too many of the bucket's objects belong to nothing, as the last whole pass of it found: more than ten, and
+-- more than a tenth of all. Only a database that lost rows makes them, and one that lost many must not cost the
+-- objects too.
+CREATE VIEW sweeper_state AS
+SELECT
+  s.*,
+  s.completed_orphans > 10 AND s.completed_orphans * 10 > s.completed_objects AS too_many_orphans
+FROM sweeper s;

@@ -299,6 +299,11 @@ impl FieldError {
         }
     }
 
+    /// Of a value that is no UUID.
+    pub fn not_a_uuid(loc: &[&str]) -> Self {
+        Self::new(loc, "uuid_parsing", "Must be a UUID such as 018f4d2e-7c4b-7a35-9c1f-0242ac120002.")
+    }
+
     /// The same error with further members.
     #[must_use]
     pub fn with(mut self, details: ErrorDetails) -> Self {

@@ -29,9 +29,6 @@ pub const GRACE_SECONDS: u64 = LONGEST_SIGNATURE_SECONDS + 86_400;
 pub const SETTLE_SECONDS: u64 = 86_400;
 /// How long an orphan is known, and its operator told, before it is removed.
 pub const ORPHAN_NOTICE_SECONDS: u64 = 7 * 86_400;
-/// As many orphans may be removed whatever share of the bucket they are; more must be at most a tenth of it.
-/// Only a database that lost rows makes orphans, and one that lost many must not cost the objects too.
-pub const FEW_ORPHANS: u32 = 10;
 /// How long an object that cannot be removed is set aside.
 pub const SET_ASIDE_SECONDS: u64 = 86_400;
 /// A run begins nothing new after so many milliseconds. The platform ends it after 15 minutes.
@@ -164,8 +161,7 @@ impl<P: Platform> Run<'_, P> {
 
     /// Whether something new may be begun. What has been done is always noted.
     fn has_time(&mut self) -> bool {
-        let elapsed_ms = u64::try_from(self.platform.now().0 - self.started.0).unwrap_or_default();
-        let has_time = elapsed_ms < MAX_RUN_MS;
+        let has_time = self.started.elapsed_ms(self.platform.now()) < MAX_RUN_MS;
         self.ended |= !has_time;
         has_time
     }
@@ -185,10 +181,10 @@ impl<P: Platform> Run<'_, P> {
         self.run(&begin).await
     }
 
-    async fn retire_sessions(&mut self, since: Timestamp) -> Option<bool> {
+    async fn retire_sessions(&mut self, from: Timestamp) -> Option<bool> {
         let limit = self.size.objects * self.size.pages;
         let due = self.now.minus_seconds(GRACE_SECONDS);
-        let retired = self.run(&Retire { since, due, limit }).await?;
+        let retired = self.run(&Retire { from, due, limit }).await?;
         self.report.sessions_checked += retired.checked;
         self.report.sessions_retired += retired.retired;
         Some(retired.checked == limit)
@@ -199,7 +195,6 @@ impl<P: Platform> Run<'_, P> {
         let limit = self.size.objects * self.size.pages;
         let retire = RetireOrphans {
             noted_before: self.now.minus_seconds(ORPHAN_NOTICE_SECONDS),
-            few: FEW_ORPHANS,
             any_share: self.settings.orphans == SweepOrphans::All,
             limit,
         };

@@ -1,6 +1,6 @@
 //! API keys: `au_`, 43 base62 characters of 256 random bits, 6 base62 characters of the CRC-32 (IEEE) of
 //! the 46 ASCII bytes before them. Base62 is `0-9A-Za-z`, most significant digit first, zero-padded.
-//! The checksum lets a mistyped key be refused without asking the database.
+//! The checksum lets a mistyped key be told without asking the database.
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use sha2::{Digest, Sha256};

@@ -140,7 +140,7 @@ proptest! {
         let id_of = |at: [usize; 3]| {
             let organization = organizations[at[1]].map(|random| OrganizationId::v7(1, &random));
             let name = IdempotencyKey::parse(&names[at[2]]).unwrap();
-            AssetUploadId::for_intent(TokenHash::of(&keys[at[0]]).unwrap().as_str(), organization.as_ref(), &name)
+            AssetUploadId::for_idempotency_key(TokenHash::of(&keys[at[0]]).unwrap().as_str(), organization.as_ref(), &name)
         };
         let id = id_of([0, 0, 0]).to_string();
         prop_assert_eq!(&id, &id_of([0, 0, 0]).to_string());

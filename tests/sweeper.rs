@@ -67,7 +67,7 @@ fn what_nobody_confirmed_goes_after_its_grace_and_what_was_confirmed_stays() {
 fn a_confirmation_and_the_sweeper_never_both_have_an_upload() {
     for sweeper_first in [true, false] {
         let (conn, _, editor, upload) = pending_upload();
-        let retire = Retire { since: Timestamp(0), due: LATER, limit: 10 };
+        let retire = Retire { from: Timestamp(0), due: LATER, limit: 10 };
         // It came in when it was still in time, and reaches the database only now.
         let late = confirm(&editor, upload);
         let retired = if sweeper_first {
@@ -326,8 +326,8 @@ fn a_run_reads_no_more_than_its_pages() {
         }
         // Half-way: a run must neither begin anew nor read to the end.
         let due = Timestamp(NOW.0 + confirmed / 2);
-        run_system(&conn, &Retire { since: Timestamp(0), due, limit: 10_000 }).unwrap();
-        let retire = Retire { since: due, due: LATER, limit: 5 };
+        run_system(&conn, &Retire { from: Timestamp(0), due, limit: 10_000 }).unwrap();
+        let retire = Retire { from: due, due: LATER, limit: 5 };
         let steps = retire.statements().into_iter().map(|statement| {
             let mut prepared = conn.prepare(statement.sql).unwrap();
             let values = rusqlite::params_from_iter(statement.params.iter().map(sqlite::bound));

@@ -27,9 +27,11 @@ use sweeper_platform::{HOUR, SweeperPlatform, UNBOUNDED, pause, step};
 fn create(by: &Person, key: Option<u8>, now: Timestamp) -> Create {
     let caller = Caller { now, ..by.caller(Permission::AssetsWrite) };
     let asset_upload_id = match key {
-        Some(n) => {
-            AssetUploadId::for_intent(by.key.as_str(), None, &IdempotencyKey::parse(&n.to_string()).unwrap())
-        }
+        Some(n) => AssetUploadId::for_idempotency_key(
+            by.key.as_str(),
+            None,
+            &IdempotencyKey::parse(&n.to_string()).unwrap(),
+        ),
         None => sqlite::unused_upload_id(),
     };
     Create { expires_at: now.plus_seconds(HOUR), ..create_for(caller, asset_upload_id) }

@@ -4,7 +4,6 @@ use super::context::RequestContext;
 use super::{ROUTES, serve_endpoint};
 use crate::config::{Config, Cors};
 use crate::domain::ids::RequestId;
-use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
 use crate::http::reply::Reply;
 use crate::http::request::{IncomingRequest, parts_of_url};
@@ -92,14 +91,10 @@ pub async fn answer<P: Platform>(
         r2_ms: usage.r2_ms,
         d1_ms: usage.d1_ms,
         retries: usage.retries,
-        duration_ms: elapsed_ms(started, platform.now()),
+        duration_ms: started.elapsed_ms(platform.now()),
         detail: error.as_ref().and_then(ApiError::log_detail).map(str::to_owned).or(failure),
     };
     Answer { reply, log }
-}
-
-fn elapsed_ms(start: Timestamp, end: Timestamp) -> u64 {
-    u64::try_from(end.0 - start.0).unwrap_or_default()
 }
 
 fn is_preflight(request: &impl IncomingRequest, cors: &Cors) -> bool {

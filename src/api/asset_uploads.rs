@@ -87,7 +87,9 @@ impl Endpoint for Create {
     ) -> Result<Reply, ApiError> {
         let (settings, now) = (&cx.config.uploads, cx.now());
         let id = match &self.idempotency_key {
-            Some(key) => AssetUploadId::for_intent(caller.token.as_str(), caller.organization.as_ref(), key),
+            Some(key) => {
+                AssetUploadId::for_idempotency_key(caller.token.as_str(), caller.organization.as_ref(), key)
+            }
             None => AssetUploadId::v7(now.unix_ms(), &cx.random()?),
         };
         let create = uploads::Create {

@@ -3,7 +3,8 @@
 use super::context::RequestContext;
 use crate::config::Config;
 use crate::domain::ids::OrganizationId;
-use crate::error::{ApiError, AuthError, ErrorCode};
+use crate::domain::timestamp::Timestamp;
+use crate::error::{ApiError, AuthError, ErrorCode, FieldError};
 use crate::http::reply::Reply;
 use crate::http::request::{Body, IncomingRequest, Input, RequestHeaders};
 use crate::http::route::{PathParams, Route};
@@ -137,22 +138,16 @@ pub async fn serve<E: Endpoint<Caller = Caller>, P: Platform>(
     request: &impl IncomingRequest,
     path: PathParams<'_>,
 ) -> Result<Reply, ApiError> {
-    // 3, as far as the key itself tells: storage is not asked.
-    let token = TokenHash::from_authorization(request.header("authorization")?.as_deref())
-        .ok_or(AuthError::Unauthorized)?;
     let permission = const {
         match E::PERMISSION {
             Some(permission) => permission,
             None => panic!("an endpoint with callers needs a permission"),
         }
     };
-
-    let headers = RequestHeaders::of(request)?;
-    let body = if E::ROUTE.method.has_body() { request.body().await } else { Body::Bytes(Vec::new()) };
-    // All of the request has arrived, and time goes by only now: a body that is sent slowly outlives no key and no
-    // deadline; storage that is slow makes nobody late.
-    let now = cx.complete();
-
+    // 3, as far as the key itself tells: storage is not asked.
+    let token = TokenHash::from_authorization(request.header("authorization")?.as_deref())
+        .ok_or(AuthError::Unauthorized)?;
+    let Received { headers, body, now } = receive(cx, request, E::ROUTE.method.has_body()).await?;
     // 9 and 10 are known now, but rights come first.
     let input = Input { path, query: cx.query, headers: &headers, body: &body };
     let Parsed { endpoint, organization, organization_readable } = parse::<E>(&input, cx.config);
@@ -160,25 +155,48 @@ pub async fn serve<E: Endpoint<Caller = Caller>, P: Platform>(
     match endpoint {
         // 3 to 8 are checked in the transaction that does the work, and so are those from 11 on.
         Ok(endpoint) => endpoint.handle(cx, caller).await,
-        Err(error) => Err(match cx.run(&CheckRights { caller }).await {
-            Ok(()) => error,
-            // Without an organization, rights can be checked only as far as the key and its user.
-            Err(
-                denied @ ApiError::Auth(
-                    AuthError::OrganizationMembershipRequired
-                    | AuthError::RoleUnresolved
-                    | AuthError::ImpersonationReadOnly
-                    | AuthError::PermissionDenied,
-                ),
-            ) => {
-                if organization_readable {
-                    denied
-                } else {
-                    error
-                }
-            }
-            Err(denied) => denied,
-        }),
+        Err(error) => Err(first_error(cx, caller, organization_readable, error).await),
+    }
+}
+
+/// A request that has arrived.
+struct Received {
+    headers: RequestHeaders,
+    body: Body,
+    now: Timestamp,
+}
+
+// This and the functions below are not generic over the endpoint, so that the Worker has each of them once.
+
+async fn receive<P: Platform>(
+    cx: &RequestContext<'_, P>,
+    request: &impl IncomingRequest,
+    has_body: bool,
+) -> Result<Received, ApiError> {
+    let headers = RequestHeaders::of(request)?;
+    let body = if has_body { request.body().await } else { Body::Bytes(Vec::new()) };
+    // All of the request has arrived, and the checks go by this time: a body that is sent slowly outlives no key and
+    // no deadline; storage that is slow makes nobody late.
+    Ok(Received { headers, body, now: cx.complete() })
+}
+
+/// The answer to a request with an error: what the caller's rights say comes first.
+async fn first_error<P: Platform>(
+    cx: &RequestContext<'_, P>,
+    caller: Caller,
+    organization_readable: bool,
+    error: ApiError,
+) -> ApiError {
+    use AuthError::{
+        ImpersonationReadOnly, OrganizationMembershipRequired, PermissionDenied, RoleUnresolved,
+    };
+    match cx.run(&CheckRights { caller }).await {
+        Ok(()) => error,
+        // Without an organization, rights can be checked only as far as the key and its user.
+        Err(ApiError::Auth(
+            OrganizationMembershipRequired | RoleUnresolved | ImpersonationReadOnly | PermissionDenied,
+        )) if !organization_readable => error,
+        Err(first) => first,
     }
 }
 
@@ -199,15 +217,20 @@ pub fn parse<E: Endpoint>(input: &Input<'_>, config: &Config) -> Parsed<E> {
     match input.headers.organization() {
         Ok(organization) => Parsed { endpoint, organization, organization_readable: true },
         Err(unreadable) => {
-            let error = match endpoint.err() {
-                Some(ApiError::Validation(mut errors)) => {
-                    errors.push(unreadable);
-                    ApiError::Validation(errors)
-                }
-                Some(error @ ApiError::BadRequest(_)) => error,
-                _ => ApiError::Validation(vec![unreadable]),
-            };
-            Parsed { endpoint: Err(error), organization: None, organization_readable: false }
+            let endpoint = Err(with_error(endpoint.err(), unreadable));
+            Parsed { endpoint, organization: None, organization_readable: false }
         }
+    }
+}
+
+/// The error of a request that names an unreadable organization, beside what else is wrong with it.
+fn with_error(error: Option<ApiError>, unreadable: FieldError) -> ApiError {
+    match error {
+        Some(ApiError::Validation(mut errors)) => {
+            errors.push(unreadable);
+            ApiError::Validation(errors)
+        }
+        Some(error @ ApiError::BadRequest(_)) => error,
+        _ => ApiError::Validation(vec![unreadable]),
     }
 }

@@ -87,7 +87,11 @@ impl AssetUploadId {
     /// The id of the upload that a client means by an Idempotency-Key: the same whenever it is asked for
     /// with the same API key and organization, so that the table's primary key makes it exist once. It
     /// is as hard to guess as the API key. Version 8, the one for ids of one's own making.
-    pub fn for_intent(token_hash: &str, organization: Option<&OrganizationId>, key: &IdempotencyKey) -> Self {
+    pub fn for_idempotency_key(
+        token_hash: &str,
+        organization: Option<&OrganizationId>,
+        key: &IdempotencyKey,
+    ) -> Self {
         let organization = organization.map(OrganizationId::to_string).unwrap_or_default();
         // No part can hold a line break, so no two intents have the same text.
         let intent = format!("{token_hash}\n{organization}\n{}", key.as_str());

@@ -20,6 +20,11 @@ impl Timestamp {
         Self(self.0 - self.0.rem_euclid(1000))
     }
 
+    /// Milliseconds from here to there; 0 when that lies in the past.
+    pub fn elapsed_ms(self, then: Self) -> u64 {
+        u64::try_from(then.0.saturating_sub(self.0)).unwrap_or_default()
+    }
+
     /// Whole seconds from here to there; 0 when that lies in the past.
     pub fn seconds_until(self, then: Self) -> u64 {
         u64::try_from(then.0.saturating_sub(self.0) / 1000).unwrap_or_default()

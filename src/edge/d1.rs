@@ -1,14 +1,25 @@
 //! Runs transactions on D1: each is one batch.
 
 use worker::js_sys::{Array, Promise};
-use worker::wasm_bindgen::{JsCast, JsValue};
-// The SDK's thin layer: the one above it copies every row through serde once more.
-use worker::worker_sys::types::D1Result;
+use worker::wasm_bindgen::prelude::wasm_bindgen;
+use worker::wasm_bindgen::{self, JsCast, JsValue};
+// The SDK's lower layer: the one above it panics where a statement cannot be prepared, and copies every row through
+// serde once more.
+use worker::worker_sys::types::{D1Database, D1Result};
 
-use super::js::{Database, from_json, json_column};
-use super::storage::{Storage, error_text};
+use super::runtime::error_text;
+use super::storage::Storage;
 use crate::storage_error::{StorageError, StorageErrorKind};
 use crate::store::{Param, Rows, Statement};
+
+#[wasm_bindgen]
+extern "C" {
+    /// A row of one column.
+    type Row;
+
+    #[wasm_bindgen(method, catch, getter)]
+    fn json(this: &Row) -> Result<Option<String>, JsValue>;
+}
 
 /// The binding's name in wrangler.toml.
 const BINDING: &str = "DB";
@@ -28,22 +39,33 @@ impl Storage {
     }
 
     fn batch(&self, statements: &[Statement]) -> Result<Promise, JsValue> {
-        let database: Database = self.binding(BINDING)?;
-        let params: Vec<&[Param]> = statements.iter().map(|statement| statement.params.as_slice()).collect();
-        // Texts and numbers cannot fail to serialize.
-        let params: Array = from_json(&serde_json::to_string(&params).unwrap_or_default())?.unchecked_into();
+        let database: D1Database = self.binding(BINDING)?;
         let bound = Array::new();
-        for (statement, params) in statements.iter().zip(params.iter()) {
-            bound.push(&database.prepare(statement.sql)?.bind(params.unchecked_into())?.into());
+        for statement in statements {
+            let params = statement.params.iter().map(value_of).collect();
+            bound.push(&database.prepare(statement.sql)?.bind(params)?.into());
         }
         self.statements.set(self.statements.get() + bound.length());
         database.batch(bound)
     }
 }
 
+/// A parameter as D1 takes it.
+fn value_of(param: &Param) -> JsValue {
+    match param {
+        Param::Text(text) => JsValue::from_str(text),
+        // Exact below 2^53; D1 takes no BigInt.
+        #[allow(clippy::cast_precision_loss)]
+        Param::Int(number) => JsValue::from_f64(*number as f64),
+        Param::Null => JsValue::NULL,
+    }
+}
+
 /// The one column that every statement returns.
 fn texts(result: &D1Result) -> Result<Vec<String>, JsValue> {
     let rows = result.results()?.unwrap_or_default();
-    let text = |row| json_column(row)?.ok_or_else(|| JsValue::from_str("a row without json"));
+    let text = |row: JsValue| {
+        row.unchecked_into::<Row>().json()?.ok_or_else(|| JsValue::from_str("a row without json"))
+    };
     rows.iter().map(text).collect()
 }

@@ -1,12 +1,12 @@
 //! Asks R2 about objects, and removes them.
 
-use worker::js_sys::{Object, Promise, Reflect};
+use worker::js_sys::{JSON, Object, Promise, Reflect};
 use worker::wasm_bindgen::{JsCast, JsValue};
 // The SDK's thin layer: in the one above it a missing property is a panic.
 use worker::worker_sys::types::{R2Bucket, R2Object, R2Objects};
 
-use super::js::{self, from_json};
-use super::storage::{Storage, error_text, timestamp};
+use super::runtime::{error_text, timestamp};
+use super::storage::Storage;
 use crate::domain::upload::StoredObject;
 use crate::platform::{ListedObject, OWNER_KEY, ObjectPage};
 use crate::storage_error::{StorageError, StorageErrorKind};
@@ -62,7 +62,7 @@ impl Storage {
                 let text = format!("The files under uploads/ belong to the database {database_id}.\n");
                 // Texts cannot fail to serialize.
                 let id = serde_json::to_string(database_id).unwrap_or_default();
-                let options = from_json(&format!(
+                let options = JSON::parse(&format!(
                     r#"{{"onlyIf":{{"etagDoesNotMatch":"*"}},"customMetadata":{{"{OWNER_METADATA}":{id}}}}}"#
                 ))?;
                 bucket.put(OWNER_KEY.to_owned(), text.into(), options)
@@ -94,7 +94,7 @@ fn stored(object: &R2Object) -> Result<StoredObject, JsValue> {
         size_bytes: object.size()? as u64,
         content_type: object.http_metadata()?.content_type()?,
         etag: object.etag()?,
-        customer_key: object.unchecked_ref::<js::StoredObject>().customer_key_md5()?.is_truthy(),
+        customer_key: Reflect::get(object, &"ssecKeyMd5".into())?.is_truthy(),
     })
 }
 

@@ -2,10 +2,10 @@
 
 use worker::js_sys::{Reflect, Uint8Array};
 use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{Headers, ReadableStreamDefaultReader, Request};
 
-use super::js::{Headers, Request};
-use super::storage::error_text;
-use super::task::settled;
+use super::runtime::error_text;
 use crate::error::ApiError;
 use crate::http::request::{Body, IncomingRequest, MAX_BODY_BYTES};
 
@@ -18,19 +18,19 @@ pub(super) struct EdgeRequest {
 }
 
 impl EdgeRequest {
-    pub(super) fn new(request: Request) -> Result<Self, JsValue> {
-        Ok(Self { headers: request.headers()?, method: request.method()?, url: request.url()?, request })
+    pub(super) fn new(request: Request) -> Self {
+        Self { headers: request.headers(), method: request.method(), url: request.url(), request }
     }
 
     /// Reads a chunked body chunk by chunk and stops at the limit.
     async fn body_of_unknown_length(&self) -> Result<Body, JsValue> {
-        let Some(stream) = self.request.body()? else {
+        let Some(stream) = self.request.body() else {
             return Ok(Body::Bytes(Vec::new()));
         };
-        let reader = stream.reader()?;
+        let reader = ReadableStreamDefaultReader::new(&stream)?;
         let mut bytes = Vec::new();
         loop {
-            let step = settled(&reader.read()?).await?;
+            let step = JsFuture::from(reader.read()).await?;
             if Reflect::get(&step, &"done".into()).is_ok_and(|done| done.is_truthy()) {
                 return Ok(Body::Bytes(bytes));
             }
@@ -44,7 +44,7 @@ impl EdgeRequest {
     }
 
     async fn body_of_known_length(&self) -> Result<Body, JsValue> {
-        let buffer = settled(&self.request.array_buffer()?).await?;
+        let buffer = JsFuture::from(self.request.array_buffer()?).await?;
         Ok(Body::Bytes(Uint8Array::new(&buffer).to_vec()))
     }
 }
@@ -59,7 +59,7 @@ impl IncomingRequest for EdgeRequest {
     }
 
     fn header(&self, name: &'static str) -> Result<Option<String>, ApiError> {
-        self.headers.value(name).map_err(|error| ApiError::Internal(error_text(&error)))
+        self.headers.get(name).map_err(|error| ApiError::Internal(error_text(&error)))
     }
 
     async fn body(&self) -> Body {

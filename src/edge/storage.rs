@@ -4,12 +4,12 @@ use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use worker::Env;
-use worker::js_sys::{self, Date, JSON, Promise, Reflect};
+use worker::js_sys::{JSON, Promise, Reflect};
 use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::wasm_bindgen_futures::JsFuture;
 
-use super::elapsed_ms;
-use super::js::constant;
-use super::task::{Alarm, settled, sleep};
+use super::runtime::{error_text, fill_random, now, random_u16};
+use super::timer::{TimeLimit, sleep};
 use crate::config::{Config, DEFAULT_STORAGE_TIMEOUT_MS};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::StoredObject;
@@ -31,15 +31,15 @@ pub(super) struct Storage {
     pub(super) retries: Cell<u32>,
     /// Statements sent to D1, repeats included.
     pub(super) statements: Cell<u32>,
-    alarm: Alarm,
+    time_limit: TimeLimit,
     timeout_ms: fn(&Config) -> u64,
 }
 
 impl Storage {
     /// `timeout_ms` says how long a call is waited for, its repeats included.
     pub(super) fn new(env: Env, timeout_ms: fn(&Config) -> u64) -> Self {
-        let (r2_ms, d1_ms, retries, statements, alarm) = Default::default();
-        Self { env, r2_ms, d1_ms, retries, statements, alarm, timeout_ms }
+        let (r2_ms, d1_ms, retries, statements, time_limit) = Default::default();
+        Self { env, r2_ms, d1_ms, retries, statements, time_limit, timeout_ms }
     }
 
     /// The configuration, validated at the first request of the isolate.
@@ -57,7 +57,7 @@ impl Storage {
 
     /// A binding of wrangler.toml, as the thin type that the caller names.
     pub(super) fn binding<T: JsCast>(&self, name: &'static str) -> Result<T, JsValue> {
-        let value = Reflect::get(&self.env, constant(name))?;
+        let value = Reflect::get(&self.env, &JsValue::from_str(name))?;
         // Not checked further: a test may put a proxy in its place.
         if value.is_object() {
             Ok(value.unchecked_into())
@@ -79,8 +79,8 @@ impl Storage {
         let started = now();
         // Nothing gets here without a configuration.
         let limit = self.config().map_or(DEFAULT_STORAGE_TIMEOUT_MS, |config| (self.timeout_ms)(&config));
-        let outcome = self.alarm.within(limit, self.retry(kind, call)).await;
-        total.set(Some(total.get().unwrap_or_default() + elapsed_ms(started)));
+        let outcome = self.time_limit.within(limit, self.retry(kind, call)).await;
+        total.set(Some(total.get().unwrap_or_default() + started.elapsed_ms(now())));
         // A call that never answers may still have done its work, as one whose answer was lost.
         let outcome = outcome
             .unwrap_or_else(|| Err((StorageErrorKind::Overloaded, format!("no answer within {limit} ms"))));
@@ -95,7 +95,8 @@ impl Storage {
         let mut calls = 1;
         loop {
             let outcome = match call() {
-                Ok(promise) => settled(&promise).await,
+                // What is no promise but has a `then` is made one: such a `then` may throw.
+                Ok(promise) => JsFuture::from(Promise::resolve(&promise)).await,
                 Err(error) => Err(error),
             };
             let message = match outcome {
@@ -108,9 +109,7 @@ impl Storage {
             }
             calls += 1;
             self.retries.set(self.retries.get() + 1);
-            let mut random = [0; 2];
-            let random = getrandom::fill(&mut random).map_or(u16::MAX, |()| u16::from_ne_bytes(random));
-            sleep(backoff_ms(calls, random)).await;
+            sleep(backoff_ms(calls, random_u16())).await;
         }
     }
 }
@@ -141,7 +140,7 @@ impl Platform for Storage {
     }
 
     fn fill_random(&self, bytes: &mut [u8]) -> Result<(), String> {
-        getrandom::fill(bytes).map_err(|error| format!("no random bytes: {error}"))
+        fill_random(bytes)
     }
 
     fn usage(&self) -> Usage {
@@ -162,24 +161,4 @@ fn variable(env: &Env, name: &str) -> Option<String> {
         None if value.is_null_or_undefined() => None,
         None => JSON::stringify(&value).ok().map(String::from),
     }
-}
-
-/// The text of a JavaScript error.
-pub(super) fn error_text(error: &JsValue) -> String {
-    match error.dyn_ref::<js_sys::Error>() {
-        Some(error) => error.message().into(),
-        None => error.as_string().unwrap_or_else(|| "an error without text".to_owned()),
-    }
-}
-
-/// The platform's clock, which stands still between storage calls.
-pub(super) fn now() -> Timestamp {
-    timestamp(Date::now())
-}
-
-/// A time as JavaScript has it, in milliseconds.
-pub(super) fn timestamp(ms: f64) -> Timestamp {
-    // Milliseconds since 1970 fit far below 2^53.
-    #[allow(clippy::cast_possible_truncation)]
-    Timestamp(ms as i64)
 }

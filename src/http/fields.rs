@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::request::{Body, Input};
 use crate::error::{ApiError, FieldError};
 
-/// The errors of a request's fields, in the order in which they are to be told.
+/// The errors of a request's fields, in the order of `errors`.
 #[derive(Debug, Default)]
 pub struct FieldErrors(Vec<FieldError>);
 
@@ -38,12 +38,7 @@ impl FieldErrors {
 /// # Errors
 /// When it is no UUID.
 pub fn path_id<T>(name: &str, value: &str, parse: fn(&str) -> Option<T>) -> Result<T, FieldError> {
-    parse(value).ok_or_else(|| uuid_error(&["path", name]))
-}
-
-/// The error of a value that is no UUID.
-pub fn uuid_error(loc: &[&str]) -> FieldError {
-    FieldError::new(loc, "uuid_parsing", "Must be a UUID such as 018f4d2e-7c4b-7a35-9c1f-0242ac120002.")
+    parse(value).ok_or_else(|| FieldError::not_a_uuid(&["path", name]))
 }
 
 /// A JSON string.
@@ -72,7 +67,7 @@ pub fn optional_id<T>(
         return Err(FieldError::new(&["body", name], "string_type", msg));
     }
     let text: Option<String> = serde_json::from_str(value.get()).ok();
-    text.and_then(|text| parse(&text)).map(Some).ok_or_else(|| uuid_error(&["body", name]))
+    text.and_then(|text| parse(&text)).map(Some).ok_or_else(|| FieldError::not_a_uuid(&["body", name]))
 }
 
 /// The members of a JSON body, in order and with duplicates, their values unread: nesting costs nothing.

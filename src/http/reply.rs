@@ -41,18 +41,6 @@ impl Reply {
     pub fn add(&mut self, name: &'static str, value: impl Into<String>) {
         self.headers.push((name, value.into()));
     }
-
-    /// Status and headers as JSON of a `ResponseInit`.
-    pub fn init(&self) -> String {
-        #[derive(Serialize)]
-        struct Init<'a> {
-            status: u16,
-            #[serde(serialize_with = "as_object")]
-            headers: &'a [(&'static str, String)],
-        }
-        // Numbers and texts cannot fail to serialize.
-        serde_json::to_string(&Init { status: self.status, headers: &self.headers }).unwrap_or_default()
-    }
 }
 
 impl From<&ApiError> for Reply {

@@ -4,7 +4,6 @@ use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::OrganizationId;
 use crate::error::{ApiError, FieldError};
 
-use super::fields::uuid_error;
 use super::route::PathParams;
 
 /// The largest body that is read, in bytes.
@@ -69,7 +68,9 @@ impl RequestHeaders {
         let Some(text) = &self.organization else {
             return Ok(None);
         };
-        OrganizationId::parse(text).map(Some).ok_or_else(|| uuid_error(&["header", "X-Organization-Id"]))
+        OrganizationId::parse(text)
+            .map(Some)
+            .ok_or_else(|| FieldError::not_a_uuid(&["header", "X-Organization-Id"]))
     }
 
     /// The client's name for what it wants done once.

@@ -1,4 +1,4 @@
-//! The caller's rights: one rule, the view `caller_rights`, which guards every write and explains every refusal.
+//! The caller's rights: one rule, the view `caller_rights`, which guards every write and says why a caller may not.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -81,7 +81,7 @@ impl Operation for Begin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retire {
     /// Where the sweeper stood before: [`Progress::deadline`].
-    pub since: Timestamp,
+    pub from: Timestamp,
     /// Sessions with this deadline or an earlier one, confirmed, cancelled or neither.
     pub due: Timestamp,
     /// How many at most.
@@ -134,7 +134,7 @@ impl Operation for Retire {
                 AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || u.id))";
         let params = vec![Param::Int(self.due.0), Param::Int(self.limit.into())];
         let due = |sql| Statement { sql, params: params.clone() };
-        let delete = Statement { sql: DELETE, params: vec![Param::Int(self.since.0)] };
+        let delete = Statement { sql: DELETE, params: vec![Param::Int(self.from.0)] };
         vec![due(COUNT), due(RETIRE), due(ADVANCE), delete]
     }
 
@@ -216,13 +216,11 @@ impl Operation for NoteOrphans {
 }
 
 /// Retires the ids of orphans that were noted long ago and are orphans still; none of them, where the last whole
-/// pass of the bucket, which must have found them again, found too many.
+/// pass of the bucket, which must have found them again, found too many (the view `sweeper_state` says what that is).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetireOrphans {
     /// Noted at this time or earlier.
     pub noted_before: Timestamp,
-    /// As many may be orphans, whatever share of the bucket they are; else at most a tenth of it.
-    pub few: u32,
     /// Whether any share will do.
     pub any_share: bool,
     /// How many are retired at most.
@@ -246,19 +244,20 @@ pub struct RetiredOrphans {
 struct Pass {
     objects: u32,
     orphans: u32,
+    too_many: u8,
 }
 
 impl Operation for RetireOrphans {
     type Output = RetiredOrphans;
 
     fn statements(&self) -> Vec<Statement> {
-        // ?1 noted up to, ?2 limit, ?3 1 where any share will do, ?4 how many are few.
+        // ?1 noted up to, ?2 limit, ?3 1 where any share will do.
         const RETIRE: &str = "
             INSERT INTO retired_uploads (id)
             SELECT o.id
-            FROM sweeper s
+            FROM sweeper_state s
             CROSS JOIN orphans o ON o.pass = s.pass - 1
-            WHERE (?3 = 1 OR s.completed_orphans <= ?4 OR s.completed_orphans * 10 <= s.completed_objects)
+            WHERE (?3 = 1 OR NOT s.too_many_orphans)
               AND o.noted_at <= ?1
               AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = o.id)
               AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = o.id)
@@ -267,20 +266,21 @@ impl Operation for RetireOrphans {
             LIMIT ?2
             RETURNING 'true' AS json";
         const READ: &str = "
-            SELECT json_object('objects', completed_objects, 'orphans', completed_orphans) AS json FROM sweeper";
+            SELECT json_object('objects', completed_objects, 'orphans', completed_orphans,
+              'too_many', too_many_orphans) AS json
+            FROM sweeper_state";
         let params = vec![
             Param::Int(self.noted_before.0),
             Param::Int(self.limit.into()),
             Param::Int(self.any_share.into()),
-            Param::Int(self.few.into()),
         ];
         vec![Statement { sql: RETIRE, params }, Statement { sql: READ, params: Vec::new() }]
     }
 
     fn decode(&self, rows: &Rows) -> Result<RetiredOrphans, ApiError> {
         let retired = u32::try_from(rows.all::<bool>(0)?.len()).unwrap_or(self.limit);
-        let Pass { objects, orphans } = row(rows, 1)?;
-        let too_many = !self.any_share && orphans > self.few && u64::from(orphans) * 10 > objects.into();
+        let Pass { objects, orphans, too_many } = row(rows, 1)?;
+        let too_many = !self.any_share && too_many != 0;
         Ok(RetiredOrphans { retired, objects, orphans, too_many })
     }
 }

@@ -20,9 +20,9 @@ describe("the Worker as deployed", () => {
   });
 
   test("ready says that a migration is missing", async () => {
-    await w.sql("ALTER TABLE sweeper RENAME TO elsewhere");
+    await w.sql("ALTER TABLE roles RENAME TO elsewhere");
     const answer = await w.call("GET", "/v1/ready");
-    await w.sql("ALTER TABLE elsewhere RENAME TO sweeper");
+    await w.sql("ALTER TABLE elsewhere RENAME TO roles");
     expect([answer.status, answer.json.errors.map(({ loc, type }: any) => [loc, type])]).toEqual([503, [[["d1"], "unavailable"], [["r2"], "ok"]]]);
     expect((await w.call("GET", "/v1/ready")).status).toBe(200);
   });

@@ -154,10 +154,10 @@ describe("a body", () => {
   test("is told of every fault at once", async () => {
     const headers = { "x-organization-id": "mine", "idempotency-key": "a b" };
     const bad = '{"size_bytes":0,"x":1,"mime_type":"text/html","filename":"a/b"}';
-    const errors = [badSize, unknownField("x"), otherType, badName, organizationFault, keyFault];
+    const errors = [badSize, unknownField("x"), otherType, badName, keyFault, organizationFault];
     await w.refuses(() => ask(w, bad, { as: editor, headers }), "VALIDATION_ERROR", errors);
-    await w.refuses(() => ask(w, "", { as: editor, headers }), "VALIDATION_ERROR", [missingFault, organizationFault, keyFault]);
-    const half = [noSize, missing("filename"), missing("mime_type"), organizationFault, keyFault];
+    await w.refuses(() => ask(w, "", { as: editor, headers }), "VALIDATION_ERROR", [missingFault, keyFault, organizationFault]);
+    const half = [noSize, missing("filename"), missing("mime_type"), keyFault, organizationFault];
     await w.refuses(() => ask(w, '{"size_bytes":"1"}', { as: editor, headers }), "VALIDATION_ERROR", half);
   });
 
