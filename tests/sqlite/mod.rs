@@ -18,7 +18,7 @@ use asset_uploads::store::{Operation, Param, Rows, Statement};
 use asset_uploads::token::{self, TokenHash};
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, Params, params, params_from_iter};
 
 /// The time of every request, unless a test says otherwise: 2026-11-22T12:51:07.042Z.
 pub(crate) const NOW: Timestamp = Timestamp(1_795_351_867_042);
@@ -34,6 +34,8 @@ pub(crate) fn open_at(migrations: usize) -> Connection {
     conn.pragma_update(None, "foreign_keys", true).unwrap();
     // One plan a statement, whatever is bound: without it, each binding has SQLite plan anew.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
+    // Tests run the same few statements many thousand times.
+    conn.set_prepared_statement_cache_capacity(100);
     for path in paths_of_migrations().iter().take(migrations) {
         conn.execute_batch(&std::fs::read_to_string(path).unwrap()).unwrap();
     }
@@ -202,10 +204,14 @@ pub(crate) struct Key {
     pub(crate) revoked_at: Option<Timestamp>,
 }
 
+/// Inserts one row.
+fn insert(conn: &Connection, sql: &str, params: impl Params) {
+    assert_eq!(conn.prepare_cached(sql).unwrap().execute(params), Ok(1));
+}
+
 pub(crate) fn organization(conn: &Connection) -> OrganizationId {
     let id = unused_organization_id();
-    conn.execute("INSERT INTO organizations VALUES (?1, 'Acme', ?2)", params![id.to_string(), CREATED_AT])
-        .unwrap();
+    insert(conn, "INSERT INTO organizations VALUES (?1, 'Acme', ?2)", params![id.to_string(), CREATED_AT]);
     id
 }
 
@@ -219,21 +225,21 @@ pub(crate) fn user(conn: &Connection, name: &str) -> User {
         last_name: None,
         avatar_url: Some(format!("https://faces.example/{name}.png")),
     };
-    conn.execute(
+    insert(
+        conn,
         "INSERT INTO users (id, email, first_name, last_name, avatar_url, email_verified_at, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
         params![id.to_string(), user.email, user.first_name, user.last_name, user.avatar_url, CREATED_AT],
-    )
-    .unwrap();
+    );
     user
 }
 
 pub(crate) fn add_member(conn: &Connection, user: &User, org: OrganizationId, role: Option<&str>) {
-    conn.execute(
+    insert(
+        conn,
         "INSERT INTO memberships (org_id, user_id, role) VALUES (?1, ?2, ?3)",
         params![org.to_string(), user.id.to_string(), role],
-    )
-    .unwrap();
+    );
 }
 
 /// Gives a user a key; its hash.
@@ -245,10 +251,8 @@ pub(crate) fn key(conn: &Connection, user: &User, key: Key) -> TokenHash {
 pub(crate) fn give_token(conn: &Connection, user: &User, key: Key) -> String {
     let token = unused_token();
     let hash = TokenHash::of(&token).unwrap();
-    conn.execute(
-        "INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at,
-           revoked_at) VALUES (?1, ?2, ?3, ?4, ?5, 'laptop', ?6, ?7, ?8)",
-        params![
+    insert(conn, "INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at,
+           revoked_at) VALUES (?1, ?2, ?3, ?4, ?5, 'laptop', ?6, ?7, ?8)", params![
             unused_upload_id().to_string(),
             hash.as_str(),
             user.id.to_string(),
@@ -257,9 +261,7 @@ pub(crate) fn give_token(conn: &Connection, user: &User, key: Key) -> String {
             CREATED_AT,
             key.expires_at.map(|time| time.0),
             key.revoked_at.map(|time| time.0),
-        ],
-    )
-    .unwrap();
+        ]);
     token
 }
 
@@ -294,7 +296,8 @@ pub(crate) fn folder(
     deleted_at: Option<Timestamp>,
 ) -> FolderId {
     let id = unused_folder_id();
-    conn.execute(
+    insert(
+        conn,
         "INSERT INTO folders (id, org_id, name, created_by, created_at, updated_at, deleted_at)
          VALUES (?1, ?2, 'Holiday', ?3, ?4, ?4, ?5)",
         params![
@@ -304,8 +307,7 @@ pub(crate) fn folder(
             CREATED_AT,
             deleted_at.map(|time| time.0)
         ],
-    )
-    .unwrap();
+    );
     id
 }
 
@@ -317,12 +319,8 @@ pub(crate) fn session(
     expires_at: Timestamp,
 ) -> AssetUploadId {
     let id = unused_upload_id();
-    conn.execute(
-        "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
-         VALUES (?1, ?2, 'beach.png', 'image/png', 640, ?3, ?4, ?5)",
-        params![id.to_string(), org.to_string(), by.user.id.to_string(), CREATED_AT, expires_at.0],
-    )
-    .unwrap();
+    insert(conn, "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
+         VALUES (?1, ?2, 'beach.png', 'image/png', 640, ?3, ?4, ?5)", params![id.to_string(), org.to_string(), by.user.id.to_string(), CREATED_AT, expires_at.0]);
     id
 }
 
@@ -334,5 +332,5 @@ pub(crate) fn asset(conn: &Connection, upload: AssetUploadId, folder: Option<Fol
                  source_type, source_id, etag, confirmation_key, confirmed_folder_id, created_by, created_at, updated_at)
                SELECT id, org_id, ?2, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload',
                  id, 'etag-0', ?3, ?2, created_by, ?4, ?4 FROM asset_uploads WHERE id = ?1";
-    assert_eq!(conn.execute(sql, params![upload.to_string(), folder, key, CREATED_AT]), Ok(1));
+    insert(conn, sql, params![upload.to_string(), folder, key, CREATED_AT]);
 }

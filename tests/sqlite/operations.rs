@@ -74,7 +74,7 @@ pub(crate) struct Kind {
     /// Whether it writes where it succeeds.
     pub(crate) writes: bool,
     pub(crate) target: Target,
-    build: Box<dyn Fn(Caller, AssetUploadId) -> Box<dyn AnyOperation> + Send>,
+    build: Box<dyn Fn(Caller, AssetUploadId) -> Box<dyn AnyOperation>>,
 }
 
 impl Kind {
