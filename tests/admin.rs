@@ -106,9 +106,9 @@ fn hostile_names_are_stored_exactly() {
     }
     // And nothing else has happened.
     let after = everything(&conn);
-    let grown = [0, 1, 3];
+    let changed = [0, 1, 3];
     for (n, (before, after)) in before.iter().zip(&after).enumerate() {
-        let added = if grown.contains(&n) { HOSTILE.len() } else { 0 };
+        let added = if changed.contains(&n) { HOSTILE.len() } else { 0 };
         assert_eq!(after.len(), before.len() + added, "table {n}");
         assert!(before.iter().all(|row| after.contains(row)), "table {n}");
     }

@@ -69,7 +69,7 @@ fn no_two_keys_are_alike() {
 }
 
 #[test]
-fn a_key_may_be_bound_lent_and_limited() {
+fn a_key_may_be_bound_given_to_an_impersonator_and_limited_in_time() {
     let conn = organization_with_member();
     apply(&conn, &["create-org", "Other", "--id", OTHER]);
     apply(&conn, &["add-member", OTHER, USER, "editor"]);
@@ -80,7 +80,7 @@ fn a_key_may_be_bound_lent_and_limited() {
     assert_eq!(elsewhere, Err(ApiError::Auth(AuthError::OrganizationMembershipRequired)));
 
     let messages =
-        apply(&conn, &["create-key", USER, "--name", "lent", "--org", ORG, "--impersonator", OTHER]);
+        apply(&conn, &["create-key", USER, "--name", "impersonation", "--org", ORG, "--impersonator", OTHER]);
     assert_eq!(may(&conn, token(&messages), None, Permission::AssetsRead), Ok(()));
     let write = may(&conn, token(&messages), None, Permission::AssetsWrite);
     assert_eq!(write, Err(ApiError::Auth(AuthError::ImpersonationReadOnly)));

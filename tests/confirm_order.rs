@@ -25,15 +25,15 @@ enum Session {
     Unknown,
 }
 
-/// Whose asset there is already.
+/// The asset that the upload has already.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Earlier {
-    Nobodys,
+    None,
     Others,
     /// Of this very Idempotency-Key, in no folder.
-    Ours,
+    Own,
     /// Of this very Idempotency-Key, in the folder that has been deleted meanwhile.
-    OursInDeleted,
+    OwnInDeletedFolder,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,7 +69,7 @@ fn all_cases() -> Vec<Case> {
     let mut all = Vec::new();
     for may_write in [true, false] {
         for session in [Session::Pending, Session::Expired, Session::Foreign, Session::Unknown] {
-            for earlier in [Earlier::Nobodys, Earlier::Others, Earlier::Ours, Earlier::OursInDeleted] {
+            for earlier in [Earlier::None, Earlier::Others, Earlier::Own, Earlier::OwnInDeletedFolder] {
                 for folder in [Folder::None, Folder::Own, Folder::Deleted, Folder::Foreign, Folder::Unknown] {
                     for object in [
                         Object::AsDeclared,
@@ -89,8 +89,8 @@ fn all_cases() -> Vec<Case> {
     }
     // No asset without a session, and none of another organization in this one's folder.
     all.retain(|case| match case.session {
-        Session::Unknown => case.earlier == Earlier::Nobodys,
-        Session::Foreign => case.earlier != Earlier::OursInDeleted,
+        Session::Unknown => case.earlier == Earlier::None,
+        Session::Foreign => case.earlier != Earlier::OwnInDeletedFolder,
         Session::Pending | Session::Expired => true,
     });
     all
@@ -105,10 +105,10 @@ fn oracle(case: Case) -> &'static str {
         return "ASSET_UPLOAD_NOT_FOUND";
     }
     match (case.earlier, case.folder) {
-        (Earlier::Nobodys, _) => {}
+        (Earlier::None, _) => {}
         (Earlier::Others, _) => return "ASSET_UPLOAD_ALREADY_CONFIRMED",
-        (Earlier::Ours, Folder::None) | (Earlier::OursInDeleted, Folder::Deleted) => return "replayed",
-        (Earlier::Ours | Earlier::OursInDeleted, _) => return "VALIDATION_ERROR",
+        (Earlier::Own, Folder::None) | (Earlier::OwnInDeletedFolder, Folder::Deleted) => return "replayed",
+        (Earlier::Own | Earlier::OwnInDeletedFolder, _) => return "VALIDATION_ERROR",
     }
     if case.session == Session::Expired {
         return "ASSET_UPLOAD_EXPIRED";
@@ -161,10 +161,10 @@ fn run_case(fixtures: &Fixtures, case: Case) -> (&'static str, i64) {
         Session::Unknown => sqlite::unused_upload_id(),
     };
     match case.earlier {
-        Earlier::Nobodys => {}
+        Earlier::None => {}
         Earlier::Others => sqlite::asset(conn, upload, None, "k0"),
-        Earlier::Ours => sqlite::asset(conn, upload, None, "k1"),
-        Earlier::OursInDeleted => sqlite::asset(conn, upload, Some(*deleted), "k1"),
+        Earlier::Own => sqlite::asset(conn, upload, None, "k1"),
+        Earlier::OwnInDeletedFolder => sqlite::asset(conn, upload, Some(*deleted), "k1"),
     }
     let rules = UploadRules {
         max_bytes: 1_000,

@@ -1,4 +1,4 @@
-//! Confirming an upload again: replays, conflicts, races and retries.
+//! Confirming an upload again: replays, conflicts and repeats.
 
 #![allow(clippy::unwrap_used, reason = "test code may panic")]
 

@@ -1,4 +1,4 @@
-//! Fixtures: an organization with an editor and an upload of hers, confirmations of it, and their results.
+//! Fixtures: an organization with an editor and an upload, confirmations of it, and their results.
 
 use std::sync::LazyLock;
 
@@ -74,7 +74,7 @@ pub(crate) fn confirm_with_key(by: &Person, asset_upload_id: AssetUploadId, key:
     Confirm { idempotency_key: IdempotencyKey::parse(key), ..confirm(by, asset_upload_id) }
 }
 
-/// An organization with an editor and a pending session of hers.
+/// An organization with an editor and a pending upload of theirs.
 pub(crate) fn pending_upload() -> (Connection, OrganizationId, Person, AssetUploadId) {
     let conn = super::open();
     let org = super::organization(&conn);
