@@ -1,7 +1,7 @@
 // The results as a picture: what each peer costs over the floor, shorter is better.
 import { short, type Results } from "./table.ts";
 
-const SHOWN = ["latency", "throughput", "throughput-64", "delayed", "create", "read", "unauthorized", "canned", "cold"];
+const SHOWN = ["confirm", "confirm-8", "confirm-64", "delayed", "create", "read", "unauthorized", "canned", "cold"];
 const BARS = [
   ["ours", "#d9480f"],
   ["floor", "#868e96"],
@@ -19,12 +19,11 @@ export function chart({ measures, date, machine }: Results): string {
   const parts: string[] = [];
   let y = TOP;
   for (const measure of SHOWN.flatMap((key) => measures[key] ?? [])) {
-    const floor = measure.results["floor"]!.median;
     parts.push(text(LEFT - 12, y + 2 * BAR + 4, measure.title, 'text-anchor="end"'));
     for (const [name, colour] of BARS) {
       const result = measure.results[name]!;
-      // The paired ratio where it was taken against the floor; a rate turned into a time, so that shorter is better everywhere.
-      const ratio = measure === measures["cold"] ? result.median / floor : (result.ratio?.median ?? 1);
+      // A rate turned into a time, so that shorter is better everywhere.
+      const ratio = result.ratios["floor"]?.median ?? 1;
       const cost = measure.better === "higher" ? 1 / ratio : ratio;
       const width = Math.max(1, Math.min(cost, LONGEST) * SCALE);
       parts.push(`<rect x="${LEFT}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 1}" fill="${colour}"/>`);

@@ -1,10 +1,10 @@
-// Before anything is timed: every peer does the whole job, and what storage answers it is recorded.
+// Before anything is timed: every peer does the whole job as ours does it, and what storage answers it is recorded.
 import { AwsClient } from "aws4fetch";
 import { isDeepStrictEqual } from "node:util";
 import { type Answer, Clients } from "./client.ts";
 import { type Module, modulesOf, PEERS, type Peer, type Sql, wrapped } from "./peers.ts";
 import { cannedRequest, confirmRequest, createRequest, NEW_FILE, readRequest, UNAUTHORIZED } from "./requests.ts";
-import { CAST, Stage, variables } from "./stage.ts";
+import { FIXTURES, Simulator, variables } from "./simulator.ts";
 
 interface Call {
   what: string;
@@ -12,22 +12,35 @@ interface Call {
   result: any;
 }
 
-export interface Recorded {
+/** An answer, and what the recorder saw of the request. */
+interface Watched {
+  answer: Answer;
+  calls: Call[];
+  log: string[];
+  waitUntil: boolean;
+}
+
+export interface Recordings {
   modules: Record<Peer, Module[]>;
   sql: Sql;
-  tapes: Record<Peer, unknown>;
+  /** What canned.ts answers. */
+  storage: Record<Peer, unknown>;
+  /** How many storage calls a confirmation makes. */
   calls: Record<Peer, number>;
 }
 
-async function callsOf(client: Clients, bytes: Buffer): Promise<Call[]> {
-  const { head, body } = await client.one(bytes);
-  const calls = /\r\nx-bench-calls: *(\S+)/i.exec(head)?.[1];
-  if (calls === undefined) throw new Error(`no calls were recorded: ${head} ${body}`);
-  return JSON.parse(decodeURIComponent(calls)) as Call[];
+/** So that a storage call that hangs is given up soon; the first repeat waits for up to 500 ms. */
+const TIMEOUT_MS = 800;
+
+async function watch(client: Clients, bytes: Buffer): Promise<Watched> {
+  const answer = await client.one(bytes);
+  const seen = /\r\nx-bench-seen: *(\S+)/i.exec(answer.head)?.[1];
+  if (seen === undefined) throw new Error(`nothing was recorded: ${answer.head} ${answer.body}`);
+  return { answer, ...JSON.parse(decodeURIComponent(seen)) };
 }
 
 /** What canned.ts answers: for each statement, as it was asked, what D1 said. */
-function tapeOf(calls: Call[]): unknown {
+function recordingOf(calls: Call[]): unknown {
   const statements: Record<string, Record<string, unknown>> = {};
   for (const { what, sql, result } of calls) {
     const answers = (statements[what] ??= {});
@@ -36,36 +49,52 @@ function tapeOf(calls: Call[]): unknown {
   return { head: calls.find(({ what }) => what === "head")!.result, statements };
 }
 
-/** Links the peers, our Worker first: the floor sends its very statements. */
-export async function record(): Promise<Recorded> {
+/** Links the peers, our Worker first (the floor sends its very statements), records and checks each. */
+export async function recordAndCheck(): Promise<Recordings> {
   const sql: Sql = { confirm: [], create: [], read: [] };
-  const recorded = { sql, modules: {}, tapes: {}, calls: {} } as Recorded;
+  const recordings = { sql, modules: {}, storage: {}, calls: {} } as Recordings;
+  let expected: unknown;
   for (const peer of PEERS) {
     const modules = modulesOf(peer, sql);
-    const stage = await Stage.open([{ name: peer, modules: wrapped(modules, "recorder"), database: "small" }]);
-    await stage.reset("small");
-    const client = new Clients(await stage.port(peer), 1);
-    const calls = await callsOf(client, cannedRequest());
+    const simulator = await Simulator.open([{ name: peer, modules: wrapped(modules, "recorder"), database: "small" }], { STORAGE_TIMEOUT_MS: String(TIMEOUT_MS) });
+    await simulator.reset("small", FIXTURES.pool);
+    const client = new Clients(await simulator.port(peer), 1);
+    const { calls } = await watch(client, cannedRequest());
     if (peer === "ours") {
       sql.confirm = calls.at(-1)!.sql;
-      sql.create = (await callsOf(client, createRequest())).at(-1)!.sql;
-      sql.read = (await callsOf(client, readRequest())).at(-1)!.sql;
+      sql.create = (await watch(client, createRequest())).calls.at(-1)!.sql;
+      sql.read = (await watch(client, readRequest())).calls.at(-1)!.sql;
     }
-    recorded.modules[peer] = modules;
-    recorded.tapes[peer] = tapeOf(calls);
-    recorded.calls[peer] = calls.length;
+    recordings.modules[peer] = modules;
+    recordings.storage[peer] = recordingOf(calls);
+    recordings.calls[peer] = calls.length;
+    const found = await check(peer, simulator, client);
+    expected ??= found;
+    same(peer, "what it does", found, expected);
     client.close();
-    await stage.close();
+    await simulator.close();
   }
-  return recorded;
+  return recordings;
 }
 
 const DISPOSITION = `inline; filename="${NEW_FILE.filename}"; filename*=UTF-8''${NEW_FILE.filename}`;
+const UUID_V7 = /^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/;
+
+/** The first difference, by its path. */
+function difference(actual: unknown, expected: unknown, path: string): string | undefined {
+  if (isDeepStrictEqual(actual, expected)) return undefined;
+  const isParent = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
+  if (!isParent(actual) || !isParent(expected)) return `${path} is ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`;
+  for (const key of new Set([...Object.keys(expected), ...Object.keys(actual)])) {
+    const found = difference(actual[key], expected[key], `${path}.${key}`);
+    if (found !== undefined) return found;
+  }
+  return `${path} differs`;
+}
 
 function same(peer: string, what: string, actual: unknown, expected: unknown): void {
-  if (!isDeepStrictEqual(actual, expected)) {
-    throw new Error(`${peer}: ${what} is ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`);
-  }
+  const found = difference(actual, expected, what);
+  if (found !== undefined) throw new Error(`${peer}: ${found}`);
 }
 
 /** Whether it is a signed PUT of exactly this file, by another implementation of the signature. */
@@ -82,43 +111,92 @@ async function checkSignature(peer: string, url: string): Promise<void> {
   same(peer, "the signed URL", parameters(url), parameters(signed.url));
 }
 
-const withoutTimes = (body: any) => ({ ...body, created_at: typeof body.created_at, updated_at: typeof body.updated_at });
-const codeOf = ({ status, body }: Answer) => [status, JSON.parse(body).code];
+/** Headers of an answer, in lower case, without those of HTTP itself and the recorder's. */
+function headersOf(head: string): Record<string, string> {
+  const lines = head.split("\r\n").slice(1).map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 1).trim()]);
+  return Object.fromEntries(lines.filter(([name]) => !["content-length", "x-bench-seen"].includes(name!)));
+}
 
-/** Demands of every peer what ours does: the same 201, 409, 401, and the same rows in D1. */
-export async function checkPeers(modules: Record<Peer, Module[]>): Promise<void> {
-  const stage = await Stage.open(PEERS.map((name) => ({ name, modules: modules[name], database: "small" })));
-  const id = CAST.pool[0]!;
-  let expected: { confirmed: unknown; row: unknown; read: unknown } | undefined;
-  for (const peer of PEERS) {
-    await stage.reset("small");
-    const client = new Clients(await stage.port(peer), 1);
-    const confirmed = await client.one(confirmRequest(id));
-    same(peer, "the answer to a confirmation", [confirmed.status, /\r\nlocation: *(\S+)/i.exec(confirmed.head)?.[1]], [201, `/v1/assets/${id}`]);
-    const [[row]] = (await stage.sql("small", [["SELECT * FROM assets WHERE id = ?", id]])) as [[any]];
-    const body = JSON.parse(confirmed.body);
-    same(peer, "the time in D1", row.created_at, Date.parse(body.created_at));
-    const read = await client.one(readRequest());
-    same(peer, "the answer to a read", read.status, 200);
-    const { confirmation_key, request_id, ...rest } = row;
-    const found = { confirmed: withoutTimes(body), row: withoutTimes(rest), read: JSON.parse(read.body) };
-    same(peer, "the confirmation key and the request's id", [typeof confirmation_key, request_id.length], ["string", 36]);
-    expected ??= found;
-    same(peer, "what a confirmation and a read come to", found, expected);
+const withoutTimes = ({ created_at, updated_at, ...row }: any) => ({ ...row, created_at: typeof created_at, updated_at: typeof updated_at });
+/** Of an error what programs read. */
+const envelope = ({ code, message, errors, ...rest }: any) => ({ ...rest, code, message: typeof message, errors: errors?.map(({ msg, ...error }: any) => ({ ...error, msg: typeof msg })) ?? errors });
+const asType = (value: unknown) => (value === null ? null : typeof value);
 
-    same(peer, "a second confirmation", codeOf(await client.one(confirmRequest(id))), [409, "ASSET_UPLOAD_ALREADY_CONFIRMED"]);
-    const refused = await client.one(UNAUTHORIZED);
-    same(peer, "a request without a key", [...codeOf(refused), /\r\nwww-authenticate: *(\S+)/i.exec(refused.head)?.[1]], [401, "UNAUTHORIZED", "Bearer"]);
+/** The duty that every answer comes with: headers, one log line, waitUntil. Times and ids are checked here, and left out. */
+function dutyOf(peer: Peer, what: string, { answer, calls, log, waitUntil }: Watched) {
+  const { "x-request-id": id = "", "server-timing": timing, ...headers } = headersOf(answer.head);
+  same(peer, `${what}: X-Request-Id is a UUID of version 7`, UUID_V7.test(id), true);
+  same(peer, `${what}: log lines`, log.length, 1);
+  const { request_id, route, duration_ms, r2_ms, d1_ms, detail, ...line } = JSON.parse(log[0]!);
+  same(peer, `${what}: the request's id in the log line`, request_id, id);
+  // Which part of storage a peer asks is its own plan.
+  const asked = (part: boolean) => (part ? "number" : null);
+  same(peer, `${what}: r2_ms and d1_ms in the log line`, [asType(r2_ms), asType(d1_ms)], [asked(calls.some(({ what }) => what === "head")), asked(calls.some(({ what }) => what !== "head"))]);
+  const times = [["r2", r2_ms], ["d1", d1_ms]].filter(([, ms]) => ms !== null);
+  same(peer, `${what}: Server-Timing`, timing, times.length === 0 ? undefined : times.map(([part, ms]) => `${part};dur=${ms}`).join(", "));
+  return {
+    status: answer.status,
+    headers,
+    waitUntil,
+    // Hono writes the name of a parameter in another way.
+    log: { ...line, route: route.replaceAll(/:(\w+)/g, "{$1}"), duration_ms: asType(duration_ms), detail: asType(detail) },
+  };
+}
 
-    const created = await client.one(createRequest());
-    same(peer, "the answer to a start", created.status, 201);
-    const { asset_id, upload_url, upload } = JSON.parse(created.body);
-    same(peer, "the upload", [upload.method, upload.url, upload.headers], ["PUT", upload_url, { "content-type": "image/png", "content-disposition": DISPOSITION, "if-none-match": "*" }]);
-    await checkSignature(peer, upload_url);
-    const [[session]] = (await stage.sql("small", [["SELECT org_id, filename, mime_type, size_bytes, created_by, expires_at - created_at AS life FROM asset_uploads WHERE id = ?", asset_id]])) as [[unknown]];
-    same(peer, "the session in D1", session, { org_id: CAST.org, ...NEW_FILE, created_by: CAST.user, life: 86_400_000 });
-    same(peer, "a confirmation without a file", codeOf(await client.one(confirmRequest(asset_id))), [409, "OBJECT_NOT_UPLOADED"]);
-    client.close();
+/** Tries one peer and says what it did, for all to be compared. */
+async function check(peer: Peer, simulator: Simulator, client: Clients): Promise<unknown> {
+  const id = FIXTURES.pool[1]!;
+  const found: Record<string, unknown> = {};
+  const duty = async (what: string, bytes: Buffer) => {
+    const watched = await watch(client, bytes);
+    found[what] = dutyOf(peer, what, watched);
+    return { ...watched.answer, json: JSON.parse(watched.answer.body), requestId: headersOf(watched.answer.head)["x-request-id"] };
+  };
+  const failed = async (what: string, bytes: Buffer) => {
+    const { json } = await duty(what, bytes);
+    found[`${what}, body`] = envelope(json);
+  };
+
+  const confirmed = await duty("a confirmation", confirmRequest(id));
+  const [[row]] = (await simulator.sql("small", [["SELECT * FROM assets WHERE id = ?", id]])) as [[any]];
+  same(peer, "a confirmation", confirmed.status, 201);
+  same(peer, "the time in D1", row.created_at, Date.parse(confirmed.json.created_at));
+  same(peer, "the request's id in D1", row.request_id, confirmed.requestId);
+  const { confirmation_key, request_id, ...rest } = row;
+  same(peer, "the confirmation key", typeof confirmation_key, "string");
+  found["the confirmed asset"] = withoutTimes(confirmed.json);
+  found["its row"] = withoutTimes(rest);
+  const read = await duty("a read", readRequest());
+  found["the asset that is read"] = read.json;
+  await failed("a second confirmation", confirmRequest(id));
+  await failed("a request without a key", UNAUTHORIZED);
+
+  const created = await duty("a start", createRequest());
+  const { asset_id, upload_url, upload } = created.json;
+  same(peer, "the id of the upload is a UUID of version 7", UUID_V7.test(asset_id), true);
+  same(peer, "the upload", [upload.method, upload.url, upload.headers], ["PUT", upload_url, { "content-type": "image/png", "content-disposition": DISPOSITION, "if-none-match": "*" }]);
+  await checkSignature(peer, upload_url);
+  const columns = "org_id, filename, mime_type, size_bytes, created_by, request_id, expires_at - created_at AS life";
+  const [[session]] = (await simulator.sql("small", [[`SELECT ${columns} FROM asset_uploads WHERE id = ?`, asset_id]])) as [[unknown]];
+  same(peer, "the session in D1", session, { org_id: FIXTURES.org, ...NEW_FILE, created_by: FIXTURES.user, request_id: created.requestId, life: 86_400_000 });
+  await failed("a confirmation without a file", confirmRequest(asset_id));
+  // Its id is new every time.
+  for (const one of ["a start", "a confirmation"]) {
+    const { headers } = found[one] as { headers: Record<string, string> };
+    headers["location"] = headers["location"]!.replace(asset_id, "new").replace(id, "confirmed");
   }
-  await stage.close();
+
+  // Storage that hangs is given up in time, and what was lost on the way is asked for again.
+  for (const [i, failure] of ["r2 hangs", "d1 hangs", "r2 lost", "d1 lost"].entries()) {
+    const what = `a confirmation while ${failure}`;
+    const watched = await watch(client, confirmRequest(FIXTURES.pool[2 + i]!, { "x-bench-fail": failure }));
+    const { retries, r2_ms, d1_ms, detail } = JSON.parse(watched.log[0] ?? "{}");
+    const hangs = failure.endsWith("hangs");
+    const waited = failure.startsWith("r2") ? r2_ms : d1_ms;
+    same(peer, what, [watched.answer.status, retries, asType(detail)], hangs ? [503, 0, "string"] : [201, 1, null]);
+    if (hangs) same(peer, `${what}: waited ${waited} ms, which is the time limit`, waited >= TIMEOUT_MS && waited < 4 * TIMEOUT_MS, true);
+    const { headers, waitUntil } = dutyOf(peer, what, watched);
+    found[what] = { retryAfter: headers["retry-after"], contentType: headers["content-type"], waitUntil };
+  }
+  return found;
 }

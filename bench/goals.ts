@@ -1,52 +1,67 @@
-// `make bench-check`: compares bench/results.json with the goals and prints what falls short.
+// `make bench-check`: compares bench/results.json with the goals and prints what falls short. Another file may be named.
 import { existsSync, readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
 import { SPREAD } from "./measures.ts";
 import type { Results } from "./table.ts";
 
-const file = new URL("results.json", import.meta.url);
+const file = process.argv[2] === undefined ? new URL("results.json", import.meta.url) : pathToFileURL(process.argv[2]);
 if (!existsSync(file)) {
-  console.error("bench/results.json is missing; run `make bench` first.");
+  console.error(`${file.pathname} is missing; run \`make bench\` first.`);
   process.exit(1);
 }
 const { measures, commit, date }: Results = JSON.parse(readFileSync(file, "utf8"));
 
-const of = (key: string, name = "ours") => {
-  const result = measures[key]?.results[name];
-  if (result === undefined) throw new Error(`bench/results.json has no ${key} of ${name}; run \`make bench\` again.`);
-  return result;
-};
-const ratio = (key: string, name = "ours") => of(key, name).ratio!.median;
+/** Of our Worker: a ratio to `against` where that is given, else the median. */
+interface Goal {
+  what: string;
+  key: string;
+  against?: string;
+  relation: "at least" | "at most";
+  goal: number;
+  unit?: string;
+}
 
-/** Whether the goal lies within the 95% interval of a ratio. */
-const open = (key: string, goal: number) => {
-  const { low, high } = of(key).ratio ?? {};
-  return low !== undefined && high !== undefined && low <= goal && goal <= high;
-};
-
-const GOALS: [what: string, value: number, relation: "at least" | "at most", goal: number, unit?: string, key?: string][] = [
-  ["confirm throughput against hono, 8 clients", ratio("throughput") / ratio("throughput", "hono"), "at least", 1.6, "x"],
-  ["confirm throughput against floor, 8 clients", ratio("throughput"), "at least", 0.97, "x", "throughput"],
-  ["confirm latency, one client, against floor", ratio("latency"), "at most", 1.05, "x", "latency"],
-  ["confirm with canned storage, against floor", ratio("canned"), "at most", 1.2, "x", "canned"],
-  ["confirm with 20 ms a storage call, against floor", ratio("delayed"), "at most", 1.05, "x", "delayed"],
-  ["confirm with 20 ms a storage call, against hono", ratio("delayed") / ratio("delayed", "hono"), "at most", 0.5, "x"],
-  ["cold start over a trivial JavaScript Worker", of("cold-over-trivial").median, "at most", 15, " ms"],
-  ["401 without storage, against floor", ratio("unauthorized"), "at most", 1.3, "x", "unauthorized"],
-  ["storage calls of a confirm", of("calls").median, "at most", 2],
-  ["gzipped size, all features", of("size").median, "at most", 160, " KB"],
-  ["confirm at 1,000,000 assets against 1,000", ratio("growth"), "at most", 1.1, "x", "growth"],
+const TUNED = "hono-tuned";
+const GOALS: Goal[] = [
+  { what: "canned confirm, latency", key: "canned", against: TUNED, relation: "at most", goal: 0.9 },
+  { what: "canned confirm, CPU time", key: "canned-cpu", against: TUNED, relation: "at most", goal: 0.9 },
+  { what: "401 without storage, latency", key: "unauthorized", against: TUNED, relation: "at most", goal: 0.9 },
+  { what: "confirm, latency at one client", key: "confirm", against: TUNED, relation: "at most", goal: 1 },
+  { what: "create, latency at one client", key: "create", against: TUNED, relation: "at most", goal: 1 },
+  { what: "read, latency at one client", key: "read", against: TUNED, relation: "at most", goal: 1 },
+  { what: "confirm throughput, 8 clients", key: "confirm-8", against: TUNED, relation: "at least", goal: 1 },
+  { what: "confirm throughput, 64 clients", key: "confirm-64", against: TUNED, relation: "at least", goal: 1 },
+  { what: "canned confirm, latency", key: "canned", against: "floor", relation: "at most", goal: 1.3 },
+  { what: "cold start over an empty Worker", key: "cold-over-empty", against: TUNED, relation: "at most", goal: 0.7 },
+  // With everything that is planned 240 KB; raise it then.
+  { what: "gzipped size", key: "size", relation: "at most", goal: 190, unit: " KB" },
+  { what: "storage calls of a confirm", key: "calls", relation: "at most", goal: 2 },
+  { what: "confirm at 1,000,000 assets", key: "at-large", against: "small", relation: "at most", goal: 1.1 },
 ];
 
 console.log(`Results of ${date}, commit ${commit}`);
 let short = 0;
-for (const [what, value, relation, goal, unit = "", key] of GOALS) {
+let wide = 0;
+for (const { what, key, against, relation, goal, unit = "x" } of GOALS) {
+  const result = measures[key]?.results["ours"];
+  const ratio = against === undefined ? undefined : result?.ratios?.[against];
+  const value = against === undefined ? result?.median : ratio?.median;
+  if (value === undefined) {
+    console.error(`${file.pathname} is of another version of the benchmark: it has no ${key}. Run \`make bench\` again.`);
+    process.exit(1);
+  }
   const met = relation === "at least" ? value >= goal : value <= goal;
   if (!met) short++;
-  console.log(`${met ? "  met    " : "  SHORT  "}${what.padEnd(50)} ${value.toPrecision(3)}${unit} (${relation} ${goal}${unit})${key !== undefined && open(key, goal) ? ", within the interval of this run" : ""}`);
+  const notes: string[] = [];
+  if (ratio !== undefined) {
+    notes.push(`${ratio.low.toFixed(2)} to ${ratio.high.toFixed(2)}, spread ${(ratio.spread * 100).toFixed(1)}%`);
+    if (ratio.spread > SPREAD) wide++;
+    if (ratio.low <= goal && goal <= ratio.high) notes.push("undecided: the goal is within the interval");
+  }
+  const of = against === undefined ? what : `${what}, against ${against === "small" ? "1,000" : against}`;
+  const mark = unit === "x" && against === undefined ? "" : unit;
+  console.log(`${met ? "  met    " : "  SHORT  "}${of.padEnd(52)} ${value.toPrecision(3)}${mark} (${relation} ${goal}${mark})${notes.map((note) => `, ${note}`).join("")}`);
 }
-const uncertain = Object.values(measures).flatMap(({ title, results }) =>
-  Object.entries(results).filter(([, { ratio }]) => ratio !== undefined && ratio.spread !== null && ratio.spread > SPREAD).map(([name, { ratio }]) => `${title}, ${name}: ${(ratio!.spread * 100).toFixed(0)}%`),
-);
-if (uncertain.length > 0) console.log(`\nRatios whose spread is over ${SPREAD * 100}%:\n  ${uncertain.join("\n  ")}`);
+if (wide > 0) console.log(`\n${wide} ratios have a spread over ${SPREAD * 100}%: the machine was too busy, or the run too rough.`);
 console.log(short === 0 ? "\nEvery goal is met." : `\n${short} of ${GOALS.length} goals fall short.`);
 process.exitCode = short === 0 ? 0 : 1;

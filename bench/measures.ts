@@ -1,14 +1,21 @@
-// How a measure is taken: in blocks, each peer in turn, until the ratios to the floor stand still.
+// How a measure is taken: in short blocks, the peers one after the other, until the ratios stand still.
 import { median, medianInterval, quantile, spread } from "./statistics.ts";
 
-/** A measure of one peer: over its blocks, and against the floor's block of the same round. */
+/** A ratio of neighbouring blocks: the median of all, with its 95% confidence interval and that one's width. */
+export interface Ratio {
+  median: number;
+  low: number;
+  high: number;
+  spread: number;
+}
+
+/** A measure of one peer over its blocks, and against others' blocks of the same rounds. */
 export interface Result {
   median: number;
   p10: number;
   p90: number;
-  /** Median of the paired ratios, with its 95% confidence interval; absent for what has nothing to be compared with. */
-  ratio?: { median: number; low: number; high: number; spread: number };
   blocks: number;
+  ratios: Record<string, Ratio>;
 }
 
 export interface Measure {
@@ -18,81 +25,82 @@ export interface Measure {
   results: Record<string, Result>;
 }
 
-/** Rounds at least and at most; the spread of every ratio below which it is enough. */
-const ROUNDS = { least: 15, most: 400 };
+const ROUNDS = { least: 60, most: 2_000 };
+/** How wide the interval of a goal's ratio may be, as a part of it. */
 export const SPREAD = 0.05;
+/** A little better than that is enough to stop. */
+const ENOUGH = 0.9 * SPREAD;
 
 /** BENCH_PATIENCE=0.1 is a rough run: a tenth of the time for each measure. */
 export const PATIENCE = Number(process.env["BENCH_PATIENCE"] ?? 1);
 
-/** What a round is against: the peers' blocks, by name and by measure. */
-export type Blocks = Map<string, Record<string, number[]>>;
+/** Values of a block by key, of each peer that took part in the round. */
+export type Round = Record<string, Record<string, number>>;
 
-/** What a round is over: `base` names whom a peer is compared with, `keys` which values have to stand still. */
+/** A ratio that is wanted: of which peer, to which, of what. */
+export type Wanted = readonly [name: string, base: string, key: string];
+
 export interface Options {
   /** Ends it at the latest. */
   seconds: number;
   least?: number;
   /** Rounds that do not count. */
   warm?: number;
-  keys: string[];
-  base: (name: string) => string;
-  told: (part: number) => void;
+  /** Ratios that have to stand still. */
+  wanted: readonly Wanted[];
+  /** Peers that take part in every eighth round alone. */
+  rare?: readonly string[];
+  onProgress: (part: number) => void;
 }
 
 /**
- * Takes rounds of blocks, each peer once a round in an order drawn anew, so that nobody always follows the same
- * one. `block` returns values by the measure's key.
+ * Takes rounds of blocks: the peers in the order of `names` or the other way round, as a lot decides. Who is to be
+ * compared most stands in the middle, so that its neighbours in time are those it is compared with.
  */
-export async function rounds(
-  names: readonly string[],
-  block: (name: string) => Promise<Record<string, number>>,
-  options: Options,
-): Promise<Blocks> {
-  const blocks: Blocks = new Map(names.map((name) => [name, {}]));
+export async function takeRounds(names: readonly string[], block: (name: string) => Promise<Record<string, number>>, options: Options): Promise<Round[]> {
+  const rounds: Round[] = [];
   for (let i = 0; i < (options.warm ?? 1); i++) for (const name of names) await block(name);
   const started = performance.now();
   const seconds = options.seconds * PATIENCE;
   const least = Math.ceil((options.least ?? ROUNDS.least) * Math.min(1, PATIENCE * 2));
-  for (let round = 0; round < ROUNDS.most; round++) {
+  while (rounds.length < ROUNDS.most) {
     const elapsed = (performance.now() - started) / 1000;
-    if (round >= least && (elapsed > seconds || steady(blocks, options))) break;
-    options.told(Math.min(1, elapsed / seconds));
-    for (const name of shuffled(names)) {
-      for (const [key, value] of Object.entries(await block(name))) (blocks.get(name)![key] ??= []).push(value);
-    }
+    if (rounds.length >= least && (elapsed > seconds || standsStill(rounds, options.wanted))) break;
+    options.onProgress(Math.min(1, elapsed / seconds));
+    const round: Round = {};
+    const present = names.filter((name) => rounds.length % 8 === 0 || !options.rare?.includes(name));
+    for (const name of lot() ? present : present.toReversed()) round[name] = await block(name);
+    rounds.push(round);
   }
-  options.told(1);
-  return blocks;
-}
-
-const ratios = (values: number[], base: number[]): number[] => values.map((value, i) => value / base[i]!);
-
-function steady(blocks: Blocks, { base, keys }: Options): boolean {
-  const others = [...blocks.keys()].filter((name) => name !== base(name));
-  return others.every((name) => keys.every((key) => spread(ratios(blocks.get(name)![key]!, blocks.get(base(name))![key]!)) < SPREAD));
+  options.onProgress(1);
+  return rounds;
 }
 
 let seed = 1;
 
-/** In another order each time, and the same in every run. */
-function shuffled(names: readonly string[]): string[] {
-  const random = () => (seed = (seed * 48_271) % 2_147_483_647);
-  return names.map((name) => [random(), name] as const).toSorted(([a], [b]) => a - b).map(([, name]) => name);
+/** Heads or tails, and the same in every run. */
+const lot = () => (seed = (seed * 48_271) % 2_147_483_647) > 2_147_483_647 / 2;
+
+function standsStill(rounds: Round[], wanted: readonly Wanted[]): boolean {
+  return rounds.length % 10 === 0 && wanted.every(([name, base, key]) => spread(ratiosOf(rounds, name, base, key)) < ENOUGH);
 }
 
-/** One peer's blocks of one measure, against another's of the same rounds. */
-export function resultOf(values: number[], base?: number[]): Result {
-  const result: Result = { median: median(values), p10: quantile(values, 0.1), p90: quantile(values, 0.9), blocks: values.length };
-  if (base === undefined) return result;
-  const paired = ratios(values, base);
-  const [low, high] = medianInterval(paired);
-  return { ...result, ratio: { median: median(paired), low, high, spread: spread(paired) } };
+const valuesOf = (rounds: Round[], name: string, key: string) => rounds.flatMap((round) => round[name]?.[key] ?? []);
+
+const ratiosOf = (rounds: Round[], name: string, base: string, key: string) =>
+  rounds.flatMap((round) => {
+    const [value, other] = [round[name]?.[key], round[base]?.[key]];
+    return value === undefined || other === undefined ? [] : value / other;
+  });
+
+export function ratioOf(ratios: number[]): Ratio {
+  const [low, high] = medianInterval(ratios);
+  return { median: median(ratios), low, high, spread: spread(ratios) };
 }
 
-/** The measure `key` of all peers against `base`. */
-export function measureOf(blocks: Blocks, key: string, base: string, about: Omit<Measure, "results">): Measure {
-  const floor = blocks.get(base)![key]!;
-  const results = [...blocks].map(([name, keys]) => [name, resultOf(keys[key]!, name === base ? undefined : floor)] as const);
-  return { ...about, results: Object.fromEntries(results) };
+/** One peer's blocks, against each of `bases`. */
+export function resultOf(rounds: Round[], name: string, key: string, bases: readonly string[]): Result {
+  const values = valuesOf(rounds, name, key);
+  const ratios = bases.filter((base) => base !== name).map((base) => [base, ratioOf(ratiosOf(rounds, name, base, key))] as const);
+  return { median: median(values), p10: quantile(values, 0.1), p90: quantile(values, 0.9), blocks: values.length, ratios: Object.fromEntries(ratios) };
 }

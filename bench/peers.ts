@@ -1,6 +1,6 @@
 // The peers as modules that workerd can run, each alone or inside a wrapper.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
 export const ROOT = new URL("../", import.meta.url);
@@ -13,7 +13,7 @@ export type Wrapper = "delayed" | "recorder" | "canned";
 export interface Module {
   /** What it is imported as. */
   path: string;
-  type: "ESModule" | "CompiledWasm";
+  type: "ESModule" | "CompiledWasm" | "Text" | "Data";
   contents: Buffer;
 }
 
@@ -39,22 +39,24 @@ function bundle(entry: string, name: string): Module {
     [
       new URL(entry, ROOT).pathname, "--bundle", "--minify", "--format=esm", "--target=es2024", "--log-level=warning",
       "--conditions=workerd,worker,browser", "--main-fields=browser,module,main", `--outfile=${outfile}`,
-      "--external:./peer.js", "--external:./tape.js", "--external:./our-statements.js", "--external:cloudflare:*",
+      "--external:./peer.js", "--external:./recording.js", "--external:./our-statements.js", "--external:cloudflare:*",
     ],
     { stdio: ["ignore", "inherit", "inherit"] },
   );
   return { path: `${name}.js`, type: "ESModule", contents: readFileSync(outfile) };
 }
 
-/** Our Worker as `wrangler deploy` uploads it. */
+/** What `wrangler deploy` uploads of our Worker, named after `main` in wrangler.toml. */
+const OUR_MAIN = ["index.js", "entry.js"];
+
+/** Our Worker as `wrangler deploy` uploads it: a script and its WebAssembly. Static assets are no part of either. */
 function ours(): Module[] {
   const folder = new URL("build/bundle/", ROOT);
-  const names = readdirSync(folder).filter((name) => /\.(js|wasm)$/.test(name)).sort((a) => (a.endsWith(".js") ? -1 : 1));
-  return names.map((path) => ({
-    path,
-    type: path.endsWith(".js") ? "ESModule" : "CompiledWasm",
-    contents: readFileSync(new URL(path, folder)),
-  }));
+  const files = existsSync(folder) ? readdirSync(folder) : [];
+  const main = OUR_MAIN.find((name) => files.includes(name));
+  if (main === undefined) throw new Error(`build/bundle has neither ${OUR_MAIN.join(" nor ")}: run \`make bench\`, which builds it.`);
+  const module = (path: string, type: Module["type"]) => ({ path, type, contents: readFileSync(new URL(path, folder)) });
+  return [module(main, "ESModule"), ...files.filter((name) => name.endsWith(".wasm")).map((name) => module(name, "CompiledWasm"))];
 }
 
 /** A peer's modules, the one to start first. */
@@ -65,11 +67,11 @@ export function modulesOf(peer: Peer | "trivial", sql: Sql): Module[] {
   return modules;
 }
 
-/** The same inside a wrapper; `tape` is what canned.ts answers. */
-export function wrapped([main, ...rest]: Module[], wrapper: Wrapper, tape?: unknown): Module[] {
+/** The same inside a wrapper; `recording` is what canned.ts answers. */
+export function wrapped([main, ...rest]: Module[], wrapper: Wrapper, recording?: unknown): Module[] {
   if (main === undefined) throw new Error("a peer without modules");
   const modules = [bundle(`bench/wrappers/${wrapper}.ts`, wrapper), { ...main, path: "peer.js" }, ...rest];
-  if (tape !== undefined) modules.push(dataModule("tape.js", tape));
+  if (recording !== undefined) modules.push(dataModule("recording.js", recording));
   return modules;
 }
 

@@ -9,22 +9,22 @@ import { Program } from "./process.ts";
 const [WARM, COUNT, SHOWN] = [3_000, 20_000, 50];
 
 const peer = (process.argv[2] ?? "ours") as Peer;
-const recorded = (name: string) => new URL(`../build/bench/${name}`, import.meta.url);
-const file = recorded(`canned-${peer}/tape.js`);
+const builtFile = (name: string) => new URL(`../build/bench/${name}`, import.meta.url);
+const file = builtFile(`canned-${peer}/recording.js`);
 if (!PEERS.includes(peer) || !existsSync(file)) {
   console.error(`There is no recording of ${peer}: name one of ${PEERS.join(", ")}, and run \`make bench\` first.`);
   process.exit(1);
 }
 const valueOf = (file: URL) => JSON.parse(readFileSync(file, "utf8").replace(/^export default |;$/g, ""));
-const tape = valueOf(file);
-const sql: Sql = valueOf(recorded("canned-floor/our-statements.js"));
+const recording = valueOf(file);
+const sql: Sql = valueOf(builtFile("canned-floor/our-statements.js"));
 
 // What is confirmed must be what was recorded with our Worker.
-const { asset } = JSON.parse(valueOf(recorded("canned-ours/tape.js")).statements.batch[sql.confirm[1]!].results[0].json);
+const { asset } = JSON.parse(valueOf(builtFile("canned-ours/recording.js")).statements.batch[sql.confirm[1]!].results[0].json);
 const headers = { authorization: `Bearer ${makeToken()}`, "content-type": "application/json", "idempotency-key": "bench" };
 const bytes = request("POST", `/v1/asset-uploads/${asset.id}/confirmations`, headers, JSON.stringify({ folder_id: asset.folder_id }));
 
-const worker = await new Program(`profile-${peer}`, wrapped(modulesOf(peer, sql), "canned", tape)).start(true);
+const worker = await new Program(`profile-${peer}`, wrapped(modulesOf(peer, sql), "canned", recording)).start(true);
 const [target] = (await (await fetch(`http://127.0.0.1:${worker.inspector}/json`)).json()) as [{ webSocketDebuggerUrl: string }];
 const socket = new WebSocket(target.webSocketDebuggerUrl);
 await new Promise((resolve) => socket.addEventListener("open", resolve));

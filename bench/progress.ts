@@ -3,7 +3,7 @@ const WIDTH = 30;
 
 export class Progress {
   private readonly steps: string[];
-  private told = "";
+  private lastStep = "";
 
   constructor(steps: string[]) {
     this.steps = steps;
@@ -25,7 +25,7 @@ export class Progress {
     const done = Math.round(part * WIDTH);
     const bar = `[${"#".repeat(done)}${".".repeat(WIDTH - done)}] ${String(Math.round(part * 100)).padStart(3)}%  ${what}`;
     if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${bar}`);
-    else if (what !== this.told) console.error(bar);
-    this.told = what;
+    else if (what !== this.lastStep) console.error(bar);
+    this.lastStep = what;
   }
 }

@@ -3,15 +3,16 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { chart } from "./chart.ts";
-import { checkPeers, record } from "./check.ts";
+import { recordAndCheck, type Recordings } from "./check.ts";
 import { Clients } from "./client.ts";
-import { type Blocks, type Measure, measureOf, type Options, PATIENCE, resultOf, rounds } from "./measures.ts";
-import { gzippedSize, modulesOf, PEERS, type Peer, ROOT, wrapped } from "./peers.ts";
+import { coldStarts } from "./cold.ts";
+import { type Measure, PATIENCE, resultOf, type Round, takeRounds, type Wanted } from "./measures.ts";
+import { gzippedSize, modulesOf, PEERS, ROOT, wrapped } from "./peers.ts";
 import { Program, type Running, usageOf } from "./process.ts";
 import { Progress } from "./progress.ts";
 import { cannedRequest, confirmRequest, createRequest, readRequest, UNAUTHORIZED } from "./requests.ts";
+import { FIXTURES, Simulator, SIZES, type Size } from "./simulator.ts";
 import { median } from "./statistics.ts";
-import { CAST, SIZES, type Size, Stage } from "./stage.ts";
 import { table } from "./table.ts";
 
 if (process.platform !== "linux") {
@@ -19,133 +20,169 @@ if (process.platform !== "linux") {
   process.exit(1);
 }
 
-const FLOOR = "floor";
+/** Ours between those that it is compared with; hono takes long and is no goal's measure. */
+const ORDER = ["floor", "ours", "hono-tuned", "hono"];
+const RARE = ["hono"];
+const BASES = ["floor", "hono-tuned"];
+/** The ratio that is waited for, of each key. */
+const wanted = (...keys: string[]): Wanted[] => keys.flatMap((key) => BASES.map((base) => ["ours", base, key] as const));
 /** After so many confirmations, memory is looked at. */
-const [EARLY, CONFIRMS] = PATIENCE < 1 ? [1_000, 5_000] : [5_000, 50_000];
+const [EARLY, CONFIRMS] = PATIENCE < 1 ? [1_000, 3_000] : [2_000, 20_000];
+
 const measures: Record<string, Measure> = {};
-const progress = new Progress(["prepare", "latency", "throughput", "throughput-64", "create", "read", "delayed", "growth", "canned", "cold", "memory"]);
+const progress = new Progress(["prepare", "confirm", "confirm-8", "confirm-64", "create", "read", "delayed", "growth", "canned", "cold", "memory"]);
 
-function keep(blocks: Blocks, key: string, title: string, unit: string, better: "lower" | "higher" = "lower", base = FLOOR): void {
-  measures[key] = measureOf(blocks, key, base, { title, unit, better });
+/** Keeps what rounds say of one value, and of the CPU time beside it. */
+function keep(rounds: Round[], key: string, title: string, unit: string, better: "lower" | "higher" = "lower", as = key): void {
+  measures[as] = { title, unit, better, results: Object.fromEntries(PEERS.map((name) => [name, resultOf(rounds, name, key, BASES)])) };
 }
 
-/** Confirms of uploads that wait, on one database: each block is the pool's first `count`. */
-async function confirms(stage: Stage, names: readonly string[], size: (name: string) => Size, options: Omit<Options, "base"> & { base?: Options["base"]; clients: number; count: number }): Promise<Blocks> {
-  const requests = CAST.pool.slice(0, options.count).map((id) => confirmRequest(id));
+/** What a block of requests came to: the median latency, requests a second, and the CPU time of one. */
+async function blockOf(clients: Clients, requests: Buffer[], status: number, cpu: () => number): Promise<{ latency: number; throughput: number; cpu: number }> {
+  const before = cpu();
+  const { each, total } = await clients.send(requests, status);
+  return { latency: median(each), throughput: (requests.length / total) * 1000, cpu: (cpu() - before) / 1000 / requests.length };
+}
+
+const repeat = (count: number, one: () => Buffer) => Array.from({ length: count }, one);
+
+interface Confirms {
+  clients: number;
+  count: number;
+  warm: number;
+  seconds: number;
+  least?: number;
+  wanted: readonly Wanted[];
+  rare?: readonly string[];
+  onProgress: (part: number) => void;
+}
+
+/** Confirmations of uploads that wait, on one database: each block is the first `count` of them. */
+async function confirms(simulator: Simulator, names: readonly string[], options: Confirms, worker = (name: string) => name, size: (name: string) => Size = () => "medium"): Promise<Round[]> {
+  const uploads = FIXTURES.pool.slice(0, options.count);
+  const requests = uploads.map((id) => confirmRequest(id));
   const clients = new Map<string, Clients>();
-  for (const name of names) clients.set(name, new Clients(await stage.port(name), options.clients));
-  const pid = stage.pid();
-  const blocks = await rounds(names, async (name) => {
-    await stage.reset(size(name));
-    const before = usageOf(pid).cpu;
-    const { each, total } = await clients.get(name)!.send(requests, 201);
-    const cpu = (usageOf(pid).cpu - before) / 1000 / options.count;
-    return { latency: median(each), throughput: (options.count / total) * 1000, cpu };
-  }, { base: () => FLOOR, ...options });
+  for (const name of names) clients.set(name, new Clients(await simulator.port(worker(name)), options.clients));
+  const pid = simulator.pid();
+  const rounds = await takeRounds(names, async (name) => {
+    await simulator.reset(size(name), uploads);
+    return { ...(await blockOf(clients.get(name)!, requests, 201, () => usageOf(pid).cpu)) };
+  }, options);
   for (const one of clients.values()) one.close();
-  return blocks;
+  return rounds;
 }
 
-/** Requests that change nothing that is counted, at one client. */
-async function requests(ports: Map<string, number>, one: () => Buffer, status: number, count: number, options: Omit<Options, "base" | "keys">): Promise<Blocks> {
-  const clients = new Map([...ports].map(([name, port]) => [name, new Clients(port, 1)]));
-  const blocks = await rounds([...ports.keys()], async (name) => {
-    const { each } = await clients.get(name)!.send(Array.from({ length: count }, one), status);
-    return { latency: median(each) };
-  }, { ...options, base: () => FLOOR, keys: ["latency"] });
-  for (const one of clients.values()) one.close();
-  return blocks;
+/** Requests of another kind, at one client. */
+async function others(simulator: Simulator, one: () => Buffer, status: number, count: number, seconds: number, step: string): Promise<Round[]> {
+  const clients = new Map<string, Clients>();
+  for (const name of ORDER) clients.set(name, new Clients(await simulator.port(name), 1));
+  const pid = simulator.pid();
+  const rounds = await takeRounds(ORDER, async (name) => ({ ...(await blockOf(clients.get(name)!, repeat(count, one), status, () => usageOf(pid).cpu)) }), {
+    warm: 12, seconds, rare: RARE, wanted: wanted("latency", "cpu"), onProgress: progress.of(step),
+  });
+  for (const each of clients.values()) each.close();
+  return rounds;
 }
 
-async function onStage(sqlAndTapes: Awaited<ReturnType<typeof record>>): Promise<void> {
-  const { modules } = sqlAndTapes;
+async function withSimulators({ modules }: Recordings): Promise<void> {
   const sizes = Object.keys(SIZES) as Size[];
-  const grown = [`ours`, FLOOR].flatMap((peer) => sizes.map((size) => ({ name: `${peer}@${size}`, modules: modules[peer as Peer], database: size })));
-  const stage = await Stage.open([
+  const simulator = await Simulator.open([
     ...PEERS.map((name) => ({ name, modules: modules[name], database: "medium" as const })),
     ...PEERS.map((name) => ({ name: `${name}-delayed`, modules: wrapped(modules[name], "delayed"), database: "medium" as const })),
-    ...grown,
+    ...sizes.map((size) => ({ name: `ours@${size}`, modules: modules.ours, database: size })),
   ]);
-  const ports = new Map<string, number>();
-  for (const name of PEERS) ports.set(name, await stage.port(name));
 
-  const medium = () => "medium" as const;
-  const one = await confirms(stage, PEERS, medium, { clients: 1, count: 40, warm: 25, keys: ["latency"], seconds: 45, told: progress.of("latency") });
-  keep(one, "latency", "confirm, 1 client", "ms");
+  const one = await confirms(simulator, ORDER, { clients: 1, count: 16, warm: 40, rare: RARE, wanted: wanted("latency", "cpu"), seconds: 50, onProgress: progress.of("confirm") });
+  keep(one, "latency", "confirm, 1 client", "ms", "lower", "confirm");
+  keep(one, "cpu", "confirm, 1 client: CPU time, simulators included", "µs", "lower", "confirm-cpu");
 
-  const eight = await confirms(stage, PEERS, medium, { clients: 8, count: 96, warm: 4, keys: ["throughput", "cpu"], seconds: 60, told: progress.of("throughput") });
-  keep(eight, "throughput", "confirm, 8 clients", "requests/s", "higher");
-  keep(eight, "cpu", "CPU time of a confirm, storage simulators included", "µs");
-
-  const many = await confirms(stage, PEERS, medium, { clients: 64, count: 192, warm: 2, keys: ["throughput"], seconds: 50, told: progress.of("throughput-64") });
-  measures["throughput-64"] = measureOf(many, "throughput", FLOOR, { title: "confirm, 64 clients", unit: "requests/s", better: "higher" });
-
-  const create = await requests(ports, createRequest, 201, 40, { warm: 10, seconds: 20, told: progress.of("create") });
-  measures["create"] = measureOf(create, "latency", FLOOR, { title: "create, 1 client", unit: "ms", better: "lower" });
-  const read = await requests(ports, readRequest, 200, 60, { warm: 10, seconds: 20, told: progress.of("read") });
-  measures["read"] = measureOf(read, "latency", FLOOR, { title: "read an asset, 1 client", unit: "ms", better: "lower" });
-
-  const delayed = await confirms(stage, PEERS.map((name) => `${name}-delayed`), medium, { clients: 1, count: 5, warm: 3, keys: ["latency"], base: () => `${FLOOR}-delayed`, seconds: 40, told: progress.of("delayed") });
-  const renamed: Blocks = new Map([...delayed].map(([name, keys]) => [name.replace("-delayed", ""), keys]));
-  measures["delayed"] = measureOf(renamed, "latency", FLOOR, { title: "confirm, 20 ms more a storage call", unit: "ms", better: "lower" });
-
-  const growth = await confirms(stage, grown.map(({ name }) => name), (name) => name.split("@")[1] as Size, { clients: 1, count: 40, warm: 8, keys: ["latency"], base: (name) => name.replace("ours", FLOOR), seconds: 45, told: progress.of("growth") });
-  for (const size of sizes) {
-    const [ours, floor] = ["ours", FLOOR].map((peer) => growth.get(`${peer}@${size}`)!["latency"]!);
-    const title = `confirm, 1 client, at ${SIZES[size].toLocaleString("en")} assets`;
-    measures[`at-${size}`] = { title, unit: "ms", better: "lower", results: { ours: resultOf(ours!, floor), floor: resultOf(floor!) } };
+  for (const [clients, count, warm] of [[8, 32, 8], [64, 96, 4]] as const) {
+    const key = `confirm-${clients}`;
+    const many = await confirms(simulator, ORDER, { clients, count, warm, rare: RARE, wanted: wanted("throughput"), seconds: 100, onProgress: progress.of(key) });
+    keep(many, "throughput", `confirm, ${clients} clients`, "requests/s", "higher", key);
   }
-  const [large, small] = ["large", "small"].map((size) => growth.get(`ours@${size}`)!["latency"]!);
-  measures["growth"] = { title: "ours at 1,000,000 assets against ours at 1,000", unit: "ms", better: "lower", results: { ours: resultOf(large!, small) } };
-  await stage.close();
+
+  const create = await others(simulator, createRequest, 201, 16, 40, "create");
+  keep(create, "latency", "create, 1 client", "ms", "lower", "create");
+  keep(create, "cpu", "create, 1 client: CPU time, simulators included", "µs", "lower", "create-cpu");
+  const read = await others(simulator, readRequest, 200, 24, 40, "read");
+  keep(read, "latency", "read an asset, 1 client", "ms", "lower", "read");
+  keep(read, "cpu", "read an asset, 1 client: CPU time, simulators included", "µs", "lower", "read-cpu");
+
+  const delayed = await confirms(simulator, ORDER, { clients: 1, count: 3, warm: 3, least: 30, rare: RARE, wanted: wanted("latency"), seconds: 15, onProgress: progress.of("delayed") }, (name) => `${name}-delayed`);
+  keep(delayed, "latency", "confirm, 20 ms more a storage call", "ms", "lower", "delayed");
+
+  const growth = await confirms(simulator, ["large", "small", "medium"], {
+    clients: 1, count: 16, warm: 15, seconds: 50, wanted: [["large", "small", "latency"]], onProgress: progress.of("growth"),
+  }, (size) => `ours@${size}`, (size) => size as Size);
+  for (const size of sizes) {
+    const title = `confirm, 1 client, at ${SIZES[size].toLocaleString("en")} assets`;
+    measures[`at-${size}`] = { title, unit: "ms", better: "lower", results: { ours: resultOf(growth, size, "latency", ["small"]) } };
+  }
+  await simulator.close();
 }
 
 /** What needs no storage: each peer in a process of its own, storage answering at once what was recorded. */
-async function onItsOwn({ modules, sql, tapes }: Awaited<ReturnType<typeof record>>): Promise<void> {
-  const programs = new Map(PEERS.map((name) => [name as string, new Program(`canned-${name}`, wrapped(modules[name], "canned", tapes[name]))]));
+async function withoutStorage({ modules, sql, storage }: Recordings): Promise<void> {
+  const canned = new Map(PEERS.map((name) => [name as string, wrapped(modules[name], "canned", storage[name])]));
+  const programs = new Map([...canned].map(([name, parts]) => [name, new Program(`canned-${name}`, parts)]));
 
   const running = new Map<string, Running>();
   for (const [name, program] of programs) running.set(name, await program.start());
-  const clients = new Map([...running].map(([name, { port }]) => [name, { one: new Clients(port, 1), eight: new Clients(port, 8) }]));
-  const [few, many] = [Array.from({ length: 60 }, cannedRequest), Array.from({ length: 240 }, cannedRequest)];
-  const refused = Array.from({ length: 60 }, () => UNAUTHORIZED);
-  const blocks = await rounds(PEERS, async (name) => {
-    const { one, eight } = clients.get(name)!;
-    const canned = median((await one.send(few, 201)).each);
-    const unauthorized = median((await one.send(refused, 401)).each);
-    const before = running.get(name)!.usage().cpu;
-    const { total } = await eight.send(many, 201);
-    return { canned, unauthorized, "canned-cpu": (running.get(name)!.usage().cpu - before) / 1000 / many.length, "canned-throughput": (many.length / total) * 1000 };
-  }, { base: () => FLOOR, keys: ["canned", "unauthorized", "canned-cpu", "canned-throughput"], warm: 12, seconds: 50, told: progress.of("canned") });
-  keep(blocks, "canned", "confirm with canned storage, 1 client", "ms");
-  keep(blocks, "canned-throughput", "confirm with canned storage, 8 clients", "requests/s", "higher");
-  keep(blocks, "canned-cpu", "CPU time of a confirm with canned storage", "µs");
-  keep(blocks, "unauthorized", "401 without storage, 1 client", "ms");
-  for (const { one, eight } of clients.values()) [one, eight].forEach((each) => each.close());
+  const clients = new Map([...running].map(([name, { port }]) => [name, new Clients(port, 1)]));
+  const [confirmed, unauthorized] = [repeat(80, cannedRequest), repeat(80, () => UNAUTHORIZED)];
+  const rounds = await takeRounds(ORDER, async (name) => {
+    const cpu = () => running.get(name)!.usage().cpu;
+    const one = await blockOf(clients.get(name)!, confirmed, 201, cpu);
+    const two = await blockOf(clients.get(name)!, unauthorized, 401, cpu);
+    return { canned: one.latency, "canned-cpu": one.cpu, unauthorized: two.latency, "unauthorized-cpu": two.cpu };
+  }, { wanted: wanted("canned", "canned-cpu", "unauthorized", "unauthorized-cpu"), warm: 40, rare: RARE, seconds: 50, onProgress: progress.of("canned") });
+  keep(rounds, "canned", "confirm with canned storage", "ms");
+  keep(rounds, "canned-cpu", "confirm with canned storage: CPU time", "µs");
+  keep(rounds, "unauthorized", "401 without storage", "ms");
+  keep(rounds, "unauthorized-cpu", "401 without storage: CPU time", "µs");
+  for (const each of clients.values()) each.close();
   for (const process of running.values()) await process.stop();
 
-  programs.set("trivial", new Program("trivial", modulesOf("trivial", sql)));
-  const cold = await rounds([...programs.keys()], async (name) => {
-    const started = performance.now();
-    const process = await programs.get(name)!.start();
-    const client = new Clients(process.port, 1);
-    await client.send([cannedRequest()], name === "trivial" ? 200 : 201);
-    const first = performance.now() - started;
-    client.close();
-    await process.stop();
-    return { cold: first };
-  }, { base: () => "trivial", keys: ["cold"], seconds: 0, least: 20, told: progress.of("cold") });
-  keep(cold, "cold", "cold start: fresh process to first answer", "ms", "lower", "trivial");
-  const trivial = cold.get("trivial")!["cold"]!;
-  const over = (name: string) => resultOf(cold.get(name)!["cold"]!.map((ms, i) => ms - trivial[i]!));
-  measures["cold-over-trivial"] = { title: "cold start over a Worker that does nothing", unit: "ms", better: "lower", results: Object.fromEntries(PEERS.map((name) => [name, over(name)])) };
+  await coldMeasure(new Map([...canned, ["empty", modulesOf("trivial", sql)]]));
+  await memoryMeasure(programs);
+}
 
+/** Cold starts, in a process that is there already. It is started anew every ten rounds, as what was loaded stays. */
+async function coldMeasure(workers: Map<string, ReturnType<typeof modulesOf>>): Promise<void> {
+  const program = coldStarts(workers);
+  const names = ["floor", "ours", "empty", "hono-tuned", "hono"];
+  let process: Running | undefined;
+  let left = 0;
+  const load = async (name: string): Promise<{ cold: number; "cold-cpu": number }> => {
+    if (left-- === 0 || process === undefined) {
+      await process?.stop();
+      process = await program.start();
+      left = 10 * names.length;
+      for (const each of names) await load(each);
+    }
+    const client = new Clients(process.port, 1);
+    const request = confirmRequest(FIXTURES.pool[0]!, { "idempotency-key": "bench", "x-bench-worker": name });
+    const { latency, cpu } = await blockOf(client, [request], name === "empty" ? 200 : 201, () => process!.usage().cpu);
+    client.close();
+    return { cold: latency, "cold-cpu": cpu / 1000 };
+  };
+  const rounds = await takeRounds(names, load, { warm: 2, least: 100, rare: RARE, seconds: 60, wanted: [["ours", "hono-tuned", "cold"]], onProgress: progress.of("cold") });
+  await process!.stop();
+  keep(rounds, "cold", "cold start: a fresh isolate to its first answer", "ms");
+  keep(rounds, "cold-cpu", "cold start: CPU time", "ms");
+  // Over the empty Worker of the same round.
+  const over = rounds.map((round): Round => Object.fromEntries(Object.entries(round).map(([name, values]) => [name, { over: values["cold"]! - round["empty"]!["cold"]! }])));
+  keep(over, "over", "cold start over an empty Worker", "ms", "lower", "cold-over-empty");
+}
+
+async function memoryMeasure(programs: Map<string, Program>): Promise<void> {
   const memory = new Map<number, Record<string, number>>([EARLY, CONFIRMS].map((count) => [count, {}]));
   for (const [i, name] of PEERS.entries()) {
     progress.of("memory")(i / PEERS.length);
     const process = await programs.get(name)!.start();
     const client = new Clients(process.port, 64);
-    const thousand = Array.from({ length: 1_000 }, cannedRequest);
+    const thousand = repeat(1_000, cannedRequest);
     for (let sent = thousand.length; sent <= CONFIRMS; sent += thousand.length) {
       await client.send(thousand, 201);
       const at = memory.get(sent);
@@ -160,19 +197,18 @@ async function onItsOwn({ modules, sql, tapes }: Awaited<ReturnType<typeof recor
 
 /** A measure that is one number a peer. */
 function single(key: string, title: string, unit: string, values: Record<string, number>): void {
-  const results = PEERS.map((name) => [name, resultOf([values[name]!], name === FLOOR ? undefined : [values[FLOOR]!])] as const);
-  measures[key] = { title, unit, better: "lower", results: Object.fromEntries(results) };
+  const round: Round = Object.fromEntries(PEERS.map((name) => [name, { [key]: values[name]! }]));
+  keep([round], key, title, unit);
 }
 
 const started = Date.now();
-await Stage.prepare(progress.say);
-const recorded = await record();
-await checkPeers(recorded.modules);
+await Simulator.prepare(progress.say);
+const recordings = await recordAndCheck();
 progress.of("prepare")(1);
-await onStage(recorded);
-await onItsOwn(recorded);
-single("size", "size, gzipped", "KB", Object.fromEntries(PEERS.map((name) => [name, gzippedSize(recorded.modules[name]) / 1000])));
-single("calls", "storage calls of a confirm", "calls", recorded.calls);
+await withSimulators(recordings);
+await withoutStorage(recordings);
+single("size", "size, gzipped", "KB", Object.fromEntries(PEERS.map((name) => [name, gzippedSize(recordings.modules[name]) / 1000])));
+single("calls", "storage calls of a confirm", "calls", recordings.calls);
 progress.end();
 
 const machine = { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, memory_gb: Math.round(totalmem() / 1e9), node: process.version };

@@ -16,14 +16,25 @@ export const short = (value: number): string => (Math.abs(value) >= 100 ? Math.r
 function cell(result: Result | undefined): string {
   if (result === undefined) return "";
   const range = result.blocks > 1 ? ` (${short(result.p10)}-${short(result.p90)})` : "";
-  const ratio = result.ratio ? ` ${result.ratio.median.toFixed(2)}x` : "";
-  return `${short(result.median)}${range}${ratio}`;
+  return `${short(result.median)}${range}`;
+}
+
+/** Our ratio to another peer, and half the width of its interval. */
+function ratio(result: Result | undefined, base: string): string {
+  const found = result?.ratios[base];
+  if (found === undefined) return "";
+  return `${found.median.toFixed(2)}x${result!.blocks > 1 ? ` ± ${(found.spread * 50).toFixed(1)}%` : ""}`;
 }
 
 /** Markdown, which reads well on a terminal, too. */
 export function table({ measures, commit, date, machine, minutes }: Results): string {
-  const rows = Object.values(measures).map((measure) => [`${measure.title}, ${measure.unit}`, ...PEERS.map((name) => cell(measure.results[name]))]);
-  const all = [["median (p10-p90), ratio", ...PEERS], ...rows];
+  const rows = Object.values(measures).map(({ title, unit, results }) => [
+    `${title}, ${unit}`,
+    ...PEERS.map((name) => cell(results[name])),
+    ratio(results["ours"], "floor"),
+    ratio(results["ours"], "hono-tuned"),
+  ]);
+  const all = [["median (p10-p90)", ...PEERS, "ours / floor", "ours / hono-tuned"], ...rows];
   const widths = all[0]!.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
   const line = (row: string[]) => `| ${row.map((text, i) => text.padEnd(widths[i]!)).join(" | ")} |`;
   const rule = `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`;

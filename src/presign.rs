@@ -71,17 +71,15 @@ impl S3 {
         now: Timestamp,
         seconds: u64,
     ) -> Result<SignedPut, ApiError> {
-        let mut headers = vec![
-            ("content-type", put.mime_type.to_string()),
-            ("content-disposition", content_disposition(put.mime_type, put.filename)),
-        ];
-        if put.write_once {
-            headers.push(("if-none-match", "*".to_owned()));
-        }
+        let disposition = ("content-disposition", content_disposition(put.mime_type, put.filename));
         let length = ("content-length", put.size_bytes.to_string());
-        let mut signed = vec![&length];
-        signed.extend(&headers);
+        let content_type = ("content-type", put.mime_type.to_string());
+        let write_once = put.write_once.then(|| ("if-none-match", "*".to_owned()));
+        let mut signed = vec![&disposition, &length, &content_type];
+        signed.extend(&write_once);
         let url = self.sign("PUT", put.key, &signed, origin, now, seconds)?;
+        let mut headers = vec![content_type, disposition];
+        headers.extend(write_once);
         Ok(SignedPut { url, headers })
     }
 
@@ -93,8 +91,7 @@ impl S3 {
         self.sign("GET", key, &[], origin, now, seconds)
     }
 
-    /// Signs one request. `headers` are in lower case and sorted; all of them sort before `host` or
-    /// after it by name, which is put in its place here.
+    /// Signs one request. `headers` are in lower case and sorted by name; `host` is put in its place among them.
     fn sign(
         &self,
         method: &str,
@@ -115,8 +112,7 @@ impl S3 {
 
         let mut headers: Vec<(&str, &str)> =
             headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        headers.push(("host", &host));
-        headers.sort_unstable();
+        headers.insert(headers.partition_point(|(name, _)| *name < "host"), ("host", &host));
         let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
         let signed_headers = names.join(";");
         let canonical_headers: String =

@@ -33,5 +33,5 @@ export function envAround(env: any, around: Around): any {
 }
 
 /** Answers a request with the peer, whichever way it is exported. */
-export const ask = (peer: any, request: Request, env: any, ctx: unknown): Promise<Response> =>
+export const handle = (peer: any, request: Request, env: any, ctx: unknown): Promise<Response> =>
   typeof peer === "function" ? new peer(ctx, env).fetch(request) : peer.fetch(request, env, ctx);

@@ -1,9 +1,9 @@
 // A peer whose storage answers at once what was recorded: only the peer's own code is left to be timed.
 import peer from "./peer.js";
-import tape from "./tape.js";
-import { ask } from "./around.ts";
+import recording from "./recording.js";
+import { handle } from "./around.ts";
 
-const { batch, all, first, raw, run } = tape.statements;
+const { batch, all, first, raw, run } = recording.statements;
 
 class Statement {
   constructor(readonly sql: string) {}
@@ -29,13 +29,13 @@ const STORAGE = {
     prepare: (sql: string) => new Statement(sql),
     batch: async (statements: Statement[]) => statements.map(({ sql }) => batch?.[sql]),
   },
-  BUCKET: { head: async () => tape.head },
+  BUCKET: { head: async () => recording.head },
 };
 let canned: unknown;
 
 export default {
   fetch(request: Request, env: object, ctx: unknown): Promise<Response> {
     canned ??= { ...env, ...STORAGE };
-    return ask(peer, request, canned, ctx);
+    return handle(peer, request, canned, ctx);
   },
 };

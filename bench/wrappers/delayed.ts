@@ -1,6 +1,6 @@
 // A peer whose every storage call takes 20 ms longer: latency then shows round trips.
 import peer from "./peer.js";
-import { ask, envAround } from "./around.ts";
+import { handle, envAround } from "./around.ts";
 
 const DELAY_MS = 20;
 
@@ -13,6 +13,6 @@ export default {
       await scheduler.wait(DELAY_MS);
       return call();
     });
-    return ask(peer, request, delayed, ctx);
+    return handle(peer, request, delayed, ctx);
   },
 };

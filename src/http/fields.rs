@@ -1,6 +1,6 @@
 //! The fields of a request: each is parsed by itself, so that every error is found at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -76,8 +76,8 @@ pub struct JsonBody<'a> {
     known: Vec<&'static str>,
     /// Whether there is no body at all.
     absent: bool,
-    /// With the place of the member that each is about.
-    errors: Vec<(usize, FieldError)>,
+    /// By the place of the member that each is about.
+    errors: BTreeMap<usize, Vec<FieldError>>,
 }
 
 impl<'a> JsonBody<'a> {
@@ -95,10 +95,11 @@ impl<'a> JsonBody<'a> {
                 return Err(ApiError::BadRequest("The body did not arrive whole; send the request again."));
             }
         };
-        let (known, errors) = (Vec::new(), Vec::new());
+        let (known, mut errors) = (Vec::new(), BTreeMap::new());
         if bytes.is_empty() {
             let missing = FieldError::new(&["body"], "missing", "A JSON body is required; send at least {}.");
-            return Ok(Self { members: Vec::new(), known, absent: true, errors: vec![(0, missing)] });
+            errors.insert(0, vec![missing]);
+            return Ok(Self { members: Vec::new(), known, absent: true, errors });
         }
         if !input.headers.content_type.as_deref().is_some_and(is_json) {
             return Err(ApiError::BadRequest("Send the body with Content-Type: application/json."));
@@ -121,7 +122,7 @@ impl<'a> JsonBody<'a> {
         for (place, (_, value)) in self.members.iter().enumerate().filter(|(_, (member, _))| member == name) {
             match parse(value) {
                 Ok(value) => found = Some(value),
-                Err(error) => self.errors.push((place, error)),
+                Err(error) => self.errors.entry(place).or_default().push(error),
             }
         }
         found
@@ -135,7 +136,7 @@ impl<'a> JsonBody<'a> {
     ) -> Option<T> {
         if !self.absent && !self.members.iter().any(|(member, _)| member == name) {
             let missing = FieldError::new(&["body", name], "missing", "This field is required.");
-            self.errors.push((usize::MAX, missing));
+            self.errors.entry(usize::MAX).or_default().push(missing);
         }
         self.optional(name, parse)
     }
@@ -147,16 +148,17 @@ impl<'a> JsonBody<'a> {
             if !self.known.contains(&name.as_str()) {
                 let loc = ["body", shortened(name)];
                 let msg = "There is no such field; leave it out.";
-                self.errors.push((place, FieldError::new(&loc, "extra_forbidden", msg)));
+                let error = FieldError::new(&loc, "extra_forbidden", msg);
+                self.errors.entry(place).or_default().push(error);
             }
             if !seen.insert(name) && reported.insert(name) {
                 let loc = ["body", shortened(name)];
                 let msg = "Stands more than once; send it once.";
-                self.errors.push((self.members.len(), FieldError::new(&loc, "duplicate_field", msg)));
+                let error = FieldError::new(&loc, "duplicate_field", msg);
+                self.errors.entry(self.members.len()).or_default().push(error);
             }
         }
-        self.errors.sort_by_key(|(place, _)| *place);
-        errors.0.extend(self.errors.into_iter().map(|(_, error)| error));
+        errors.0.extend(self.errors.into_values().flatten());
     }
 }
 

@@ -1,15 +1,16 @@
-// Confirming in one transaction: a guarded insert, and the facts that decide the answer.
-import type { Bindings, StoredObject } from "../shared-hono/bindings.ts";
+// Confirming in one transaction: a guarded insert, and a query of what decides the answer.
+import type { Context } from "hono";
+import type { AppEnv, StoredObject } from "../shared-hono/bindings.ts";
 import { ApiError, alreadyConfirmed } from "../shared-hono/errors.ts";
 import { assetTypeOf, isAcceptable, mimeTypeOf, rejections } from "../shared-hono/media.ts";
 import { settingsOf } from "../shared-hono/settings.ts";
 import { keyOf } from "../shared-hono/storage.ts";
 import { batch } from "./batch.ts";
 import { queriesOf } from "./queries.ts";
-import { type Ask, judge } from "./rights.ts";
+import { type CallerParams, checkCaller } from "./rights.ts";
 import type { Asset, User } from "./schema.ts";
 
-export interface Confirmation extends Ask {
+export interface Confirmation extends CallerParams {
   id: string;
   folderId: string | null;
   confirmationKey: string;
@@ -21,21 +22,21 @@ export interface Confirmation extends Ask {
  * not answer. `declared` stands in for the type of an object stored without one.
  */
 export async function confirm(
-  env: Bindings,
+  c: Context<AppEnv>,
   confirmation: Confirmation,
   head: StoredObject | null | ApiError,
   declared?: string,
 ): Promise<{ asset: Asset; creator: User }> {
-  const { insertAsset, confirmFacts } = queriesOf(env);
-  const settings = settingsOf(env);
+  const { insertAsset, confirmState } = queriesOf(c.env);
+  const settings = settingsOf(c.env);
   const { id, folderId, now } = confirmation;
   const object = head instanceof ApiError ? null : head;
   const type = object?.httpMetadata?.contentType || declared;
   const mimeType = type && mimeTypeOf(type);
 
-  const [written, [facts]] =
+  const [written, [state]] =
     object && mimeType && isAcceptable(object, mimeType, settings)
-      ? await batch(env, [insertAsset, confirmFacts], {
+      ? await batch(c, [insertAsset, confirmState], {
           ...confirmation,
           key: keyOf(id),
           mimeType,
@@ -43,9 +44,9 @@ export async function confirm(
           assetType: assetTypeOf(mimeType),
           etag: object.etag,
         })
-      : [[], await confirmFacts.all(confirmation)];
+      : [[], await c.get("request").d1(() => confirmState.all(confirmation))];
 
-  const { session, asset, creator, folderFound } = judge(facts);
+  const { session, asset, creator, folderFound } = checkCaller(state, c.get("request"));
   if (written.length > 0 && asset && creator) return { asset, creator: { id: asset.createdBy, ...creator } };
   if (!session || session.expiresAt.getTime() < 0) throw new ApiError("ASSET_UPLOAD_NOT_FOUND");
   if (asset) throw alreadyConfirmed(id);
@@ -54,6 +55,6 @@ export async function confirm(
   if (head instanceof ApiError) throw head;
   if (!object) throw new ApiError("OBJECT_NOT_UPLOADED");
   // Only the session knows the declared type, so that here it takes a second transaction.
-  if (!type) return confirm(env, confirmation, head, session.mimeType);
+  if (!type) return confirm(c, confirmation, head, session.mimeType);
   throw new ApiError("UPLOAD_REJECTED", rejections(object, type, session, settings));
 }

@@ -2,7 +2,7 @@
 import { and, eq, exists, getTableColumns, gt, isNull, or, sql } from "drizzle-orm";
 import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
 import type { Bindings } from "../shared-hono/bindings.ts";
-import { callerOf } from "./rights.ts";
+import { callerColumns, callerOf } from "./rights.ts";
 import { assets, assetUploads, folders, users } from "./schema.ts";
 
 /** A value that a request brings, as a column of a select. */
@@ -15,7 +15,7 @@ function prepare(db: DrizzleD1Database) {
   const folderId = sql.placeholder("folderId");
   const folder = and(eq(folders.id, folderId), eq(folders.orgId, assetUploads.orgId), isNull(folders.deletedAt));
 
-  const refusal = db.with(caller).select({ refusal: caller.refusal }).from(caller);
+  const checkRights = db.with(caller).select(callerColumns(caller)).from(caller);
 
   const insertUpload = db
     .with(caller)
@@ -34,7 +34,7 @@ function prepare(db: DrizzleD1Database) {
           requestId: given("requestId"),
         })
         .from(caller)
-        .where(isNull(caller.refusal)),
+        .where(isNull(caller.denial)),
     );
 
   // The guard is in the insert itself: whatever changed since the request came in is seen here.
@@ -69,7 +69,7 @@ function prepare(db: DrizzleD1Database) {
         .innerJoin(assetUploads, and(eq(assetUploads.id, id), eq(assetUploads.orgId, caller.orgId)))
         .where(
           and(
-            isNull(caller.refusal),
+            isNull(caller.denial),
             gt(assetUploads.expiresAt, now),
             or(isNull(folderId), exists(db.select({ id: folders.id }).from(folders).where(folder))),
           ),
@@ -78,11 +78,11 @@ function prepare(db: DrizzleD1Database) {
     .onConflictDoNothing({ target: assets.id })
     .returning({ id: assets.id });
 
-  // What decides the answer. D1 gives rows of a batch as objects, so no two columns may have the same name.
-  const confirmFacts = db
+  // What decides the answer.
+  const confirmState = db
     .with(caller)
     .select({
-      refusal: caller.refusal,
+      ...callerColumns(caller),
       session: {
         expiresAt: assetUploads.expiresAt,
         mimeType: sql<string>`${assetUploads.mimeType}`.as("declared_type"),
@@ -93,22 +93,22 @@ function prepare(db: DrizzleD1Database) {
       folderFound: sql<number>`${folders.id} is not null`.as("folder_found"),
     })
     .from(caller)
-    .leftJoin(assetUploads, and(eq(assetUploads.id, id), eq(assetUploads.orgId, caller.orgId), isNull(caller.refusal)))
+    .leftJoin(assetUploads, and(eq(assetUploads.id, id), eq(assetUploads.orgId, caller.orgId), isNull(caller.denial)))
     .leftJoin(assets, eq(assets.id, assetUploads.id))
     .leftJoin(users, eq(users.id, assets.createdBy))
     .leftJoin(folders, folder);
 
   const readAsset = db
     .with(caller)
-    .select({ refusal: caller.refusal, asset: getTableColumns(assets) })
+    .select({ ...callerColumns(caller), asset: getTableColumns(assets) })
     .from(caller)
-    .leftJoin(assets, and(eq(assets.id, id), eq(assets.orgId, caller.orgId), isNull(assets.deletedAt), isNull(caller.refusal)));
+    .leftJoin(assets, and(eq(assets.id, id), eq(assets.orgId, caller.orgId), isNull(assets.deletedAt), isNull(caller.denial)));
 
   return {
-    refusal: refusal.prepare(),
+    checkRights: checkRights.prepare(),
     insertUpload: insertUpload.prepare(),
     insertAsset: insertAsset.prepare(),
-    confirmFacts: confirmFacts.prepare(),
+    confirmState: confirmState.prepare(),
     readAsset: readAsset.prepare(),
   };
 }

@@ -1,23 +1,19 @@
 // Who calls, and whether they may: one query, before anything else is looked at.
 import { and, eq } from "drizzle-orm";
-import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
+import { drizzle } from "drizzle-orm/d1";
 import { createMiddleware } from "hono/factory";
 import type { AppEnv } from "../shared-hono/bindings.ts";
 import { ApiError } from "../shared-hono/errors.ts";
 import { organizationHeader, parse, tokenHashOf } from "../shared-hono/requests.ts";
-import { callers, memberships, type Permission, rolePermissions, type User, users } from "./schema.ts";
-
-export interface AuthEnv extends AppEnv {
-  Variables: AppEnv["Variables"] & { db: DrizzleD1Database; user: User; orgId: string };
-}
+import { callers, memberships, type Permission, rolePermissions, users } from "./schema.ts";
 
 export const authorize = (permission: Permission) =>
-  createMiddleware<AuthEnv>(async (c, next) => {
+  createMiddleware<AppEnv>(async (c, next) => {
     const tokenHash = await tokenHashOf(c);
     const header = { "X-Organization-Id": c.req.header("X-Organization-Id") };
     const named = organizationHeader.safeParse(header).data?.["X-Organization-Id"];
     const db = drizzle(c.env.DB);
-    const caller = await db
+    const query = db
       .select({
         key: {
           impersonatorId: callers.impersonatorId,
@@ -36,11 +32,13 @@ export const authorize = (permission: Permission) =>
       .innerJoin(users, eq(users.id, callers.userId))
       .leftJoin(memberships, and(eq(memberships.userId, callers.userId), eq(memberships.orgId, named ?? callers.defaultOrgId)))
       .leftJoin(rolePermissions, and(eq(rolePermissions.role, memberships.role), eq(rolePermissions.permission, permission)))
-      .where(eq(callers.tokenHash, tokenHash))
-      .get();
+      .where(eq(callers.tokenHash, tokenHash));
+    const caller = await c.get("request").d1(() => query.get());
 
     if (!caller) throw new ApiError("UNAUTHORIZED");
     const { key, user, orgId } = caller;
+    c.get("request").userId = user.id;
+    c.get("request").orgId = orgId;
     const expired = key.expiresAt !== null && key.expiresAt.getTime() <= Date.now();
     if (key.revokedAt || expired || key.disabledAt) throw new ApiError("UNAUTHORIZED");
     if (!key.emailVerifiedAt) throw new ApiError("EMAIL_NOT_VERIFIED");

@@ -1,7 +1,8 @@
 // The benchmark's peer `hono`: the API as the documentation of Hono, zod and drizzle teaches it, one step after the other.
 import { and, eq, isNull } from "drizzle-orm";
 import { assetJson, CONFIRM_MS, uploadJson } from "../shared-hono/answers.ts";
-import { newApp } from "../shared-hono/app.ts";
+import { answer, newApp } from "../shared-hono/app.ts";
+import { uuidV7 } from "../shared-hono/context.ts";
 import { ApiError, alreadyConfirmed } from "../shared-hono/errors.ts";
 import { assetTypeOf, isAcceptable, mimeTypeOf, rejections } from "../shared-hono/media.ts";
 import { assetPath, confirmBody, createBodyOf, idempotencyHeader, jsonOf, parse, uploadPath } from "../shared-hono/requests.ts";
@@ -14,10 +15,10 @@ const app = newApp();
 
 app.post("/v1/asset-uploads", authorize("assets:write"), async (c) => {
   const file = parse("body", createBodyOf(c.env), await jsonOf(c));
-  const { db, user, orgId } = c.var;
-  const id = crypto.randomUUID();
+  const { db, user, orgId, request } = c.var;
   const now = new Date();
-  await db.insert(assetUploads).values({
+  const id = uuidV7(now.getTime());
+  const insert = db.insert(assetUploads).values({
     id,
     orgId,
     filename: file.filename,
@@ -26,9 +27,10 @@ app.post("/v1/asset-uploads", authorize("assets:write"), async (c) => {
     createdBy: user.id,
     createdAt: now,
     expiresAt: new Date(now.getTime() + CONFIRM_MS),
-    requestId: crypto.randomUUID(),
+    requestId: request.id,
   });
-  return c.json(await uploadJson(id, file, c.env, c.req.url), 201, { Location: `/v1/asset-uploads/${id}` });
+  await request.d1(() => insert);
+  return answer(c, 201, await uploadJson(id, file, c.env, c.req.url), { location: `/v1/asset-uploads/${id}` });
 });
 
 app.post("/v1/asset-uploads/:asset_upload_id/confirmations", authorize("assets:write"), async (c) => {
@@ -37,28 +39,25 @@ app.post("/v1/asset-uploads/:asset_upload_id/confirmations", authorize("assets:w
     "Idempotency-Key": c.req.header("Idempotency-Key"),
   });
   const { folder_id: folderId = null } = parse("body", confirmBody, await jsonOf(c));
-  const { db, user, orgId } = c.var;
+  const { db, user, orgId, request } = c.var;
   const now = new Date();
 
-  const session = await db
-    .select()
-    .from(assetUploads)
-    .where(and(eq(assetUploads.id, id), eq(assetUploads.orgId, orgId)))
-    .get();
+  const findSession = db.select().from(assetUploads).where(and(eq(assetUploads.id, id), eq(assetUploads.orgId, orgId)));
+  const session = await request.d1(() => findSession.get());
   if (!session || session.expiresAt.getTime() < 0) throw new ApiError("ASSET_UPLOAD_NOT_FOUND");
   if (session.confirmedAt) throw alreadyConfirmed(id);
   if (session.expiresAt <= now) throw new ApiError("ASSET_UPLOAD_EXPIRED");
 
   if (folderId) {
-    const folder = await db
+    const findFolder = db
       .select({ id: folders.id })
       .from(folders)
-      .where(and(eq(folders.id, folderId), eq(folders.orgId, orgId), isNull(folders.deletedAt)))
-      .get();
+      .where(and(eq(folders.id, folderId), eq(folders.orgId, orgId), isNull(folders.deletedAt)));
+    const folder = await request.d1(() => findFolder.get());
     if (!folder) throw new ApiError("FOLDER_NOT_FOUND");
   }
 
-  const object = await head(c.env, keyOf(id));
+  const object = await head(c, keyOf(id));
   if (!object) throw new ApiError("OBJECT_NOT_UPLOADED");
   const contentType = object.httpMetadata?.contentType || session.mimeType;
   const mimeType = mimeTypeOf(contentType);
@@ -85,26 +84,26 @@ app.post("/v1/asset-uploads/:asset_upload_id/confirmations", authorize("assets:w
     updatedAt: now,
     deletedAt: null,
     deletedBy: null,
-    requestId: crypto.randomUUID(),
+    requestId: request.id,
     confirmedFolderId: folderId,
   };
   // Of confirmations that race, the primary key lets one through.
-  const written = await db.insert(assets).values(asset).onConflictDoNothing({ target: assets.id }).returning({ id: assets.id });
+  const insert = db.insert(assets).values(asset).onConflictDoNothing({ target: assets.id }).returning({ id: assets.id });
+  const written = await request.d1(() => insert);
   if (written.length === 0) throw alreadyConfirmed(id);
-  await db.update(assetUploads).set({ confirmedAt: now }).where(eq(assetUploads.id, id));
+  const update = db.update(assetUploads).set({ confirmedAt: now }).where(eq(assetUploads.id, id));
+  await request.d1(() => update);
 
-  return c.json(assetJson(asset, user, c.env), 201, { Location: `/v1/assets/${id}` });
+  return answer(c, 201, assetJson(asset, user, c.env), { location: `/v1/assets/${id}` });
 });
 
-app.get("/v1/assets/:id", authorize("assets:read"), async (c) => {
-  const { id } = parse("path", assetPath, c.req.param());
-  const asset = await c.var.db
-    .select()
-    .from(assets)
-    .where(and(eq(assets.id, id), eq(assets.orgId, c.var.orgId), isNull(assets.deletedAt)))
-    .get();
+app.get("/v1/assets/:asset_id", authorize("assets:read"), async (c) => {
+  const { asset_id: id } = parse("path", assetPath, c.req.param());
+  const { db, orgId, request } = c.var;
+  const find = db.select().from(assets).where(and(eq(assets.id, id), eq(assets.orgId, orgId), isNull(assets.deletedAt)));
+  const asset = await request.d1(() => find.get());
   if (!asset) throw new ApiError("ASSET_NOT_FOUND");
-  return c.json(assetJson(asset, null, c.env));
+  return answer(c, 200, assetJson(asset, null, c.env));
 });
 
 export default app;

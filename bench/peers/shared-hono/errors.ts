@@ -1,7 +1,5 @@
-// Every refusal: its status, its code, its words, and the envelope it is sent in.
-import type { Context } from "hono";
-
-const ERRORS = {
+// Every error: its status, its code and its words.
+export const STATUS = {
   NOT_FOUND: [404, "There is nothing at this path."],
   UNAUTHORIZED: [401, "Send a valid API key as `Authorization: Bearer <key>`."],
   EMAIL_NOT_VERIFIED: [403, "Verify the e-mail address of this user, then try again."],
@@ -22,28 +20,29 @@ const ERRORS = {
   INTERNAL_ERROR: [500, "Something went wrong here; report the X-Request-Id if it persists."],
 } as const;
 
-export type Code = keyof typeof ERRORS;
+export type Code = keyof typeof STATUS;
 
 /** One entry of `errors`. */
-export interface Fault {
+export interface FieldError {
   loc: string[];
   msg: string;
   type: string;
   [detail: string]: unknown;
 }
 
-const HEADERS: { [code in Code]?: Record<string, string> } = {
-  UNAUTHORIZED: { "WWW-Authenticate": "Bearer" },
-  STORAGE_UNAVAILABLE: { "Retry-After": "2" },
+export const HEADERS: { [code in Code]?: Record<string, string> } = {
+  UNAUTHORIZED: { "www-authenticate": "Bearer" },
+  STORAGE_UNAVAILABLE: { "retry-after": "2" },
 };
 
 export class ApiError extends Error {
+  /** `detail` is for the log alone. */
   constructor(
     readonly code: Code,
-    readonly faults: Fault[] | null = null,
-    options?: ErrorOptions,
+    readonly fields: FieldError[] | null = null,
+    readonly detail: string | null = null,
   ) {
-    super(code, options);
+    super(code);
   }
 }
 
@@ -51,17 +50,3 @@ export const alreadyConfirmed = (id: string) =>
   new ApiError("ASSET_UPLOAD_ALREADY_CONFIRMED", [
     { loc: ["path", "asset_upload_id"], msg: "This upload was confirmed before.", type: "already_confirmed", asset_id: id },
   ]);
-
-/** Answers whatever a handler threw. */
-export function answerError(error: Error, c: Context): Response {
-  const { code, faults } = error instanceof ApiError ? error : new ApiError(isOutage(error) ? "STORAGE_UNAVAILABLE" : "INTERNAL_ERROR");
-  const [status, message] = ERRORS[code];
-  return c.json({ code, message, errors: faults }, status, HEADERS[code]);
-}
-
-/** Whether D1 did not answer. An error of SQLite itself, such as a broken constraint, is a fault of ours instead. */
-function isOutage(error: Error): boolean {
-  // drizzle wraps the error of a single query, but not that of a batch.
-  const { message } = error.cause instanceof Error ? error.cause : error;
-  return message.startsWith("D1_") && !message.includes("SQLITE_");
-}

@@ -1,6 +1,6 @@
 // Media types: parsing, which are permitted, what kind of asset one makes, and whether an object may become one.
 import type { StoredObject } from "./bindings.ts";
-import type { Fault } from "./errors.ts";
+import type { FieldError } from "./errors.ts";
 import type { Settings } from "./settings.ts";
 
 const MIME_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/;
@@ -36,10 +36,10 @@ export interface Declared {
 }
 
 /** Why not. */
-export function rejections({ size }: StoredObject, contentType: string, declared: Declared, settings: Settings): Fault[] {
-  const faults: Fault[] = [];
+export function rejections({ size }: StoredObject, contentType: string, declared: Declared, settings: Settings): FieldError[] {
+  const fields: FieldError[] = [];
   if (!isSizeAllowed(size, settings)) {
-    faults.push({
+    fields.push({
       loc: ["object", "size_bytes"],
       msg: size === 0 ? "The stored object is empty." : "The stored object is too large.",
       type: size === 0 ? "object_empty" : "object_too_large",
@@ -50,7 +50,7 @@ export function rejections({ size }: StoredObject, contentType: string, declared
   }
   const mimeType = mimeTypeOf(contentType);
   if (mimeType === undefined || !isAllowed(mimeType, settings)) {
-    faults.push({
+    fields.push({
       loc: ["object", "mime_type"],
       msg: "The stored object's media type is not permitted.",
       type: "mime_type_not_allowed",
@@ -59,5 +59,5 @@ export function rejections({ size }: StoredObject, contentType: string, declared
       limit: settings.allowedTypes,
     });
   }
-  return faults;
+  return fields;
 }

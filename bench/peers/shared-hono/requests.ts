@@ -2,15 +2,19 @@
 import type { Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import * as z from "zod";
-import type { Bindings } from "./bindings.ts";
+import type { AppEnv, Bindings } from "./bindings.ts";
 import { ApiError } from "./errors.ts";
 import { isAllowed, mimeTypeOf } from "./media.ts";
 import { type Settings, settingsOf } from "./settings.ts";
 
+const encoder = new TextEncoder();
+/** workerd's `Uint8Array.toHex`, which the types of ES2024 do not know yet. */
+const hex = (bytes: ArrayBuffer) => (new Uint8Array(bytes) as unknown as { toHex(): string }).toHex();
+
 const id = z.guid().toLowerCase();
 
 export const uploadPath = z.object({ asset_upload_id: id });
-export const assetPath = z.object({ id });
+export const assetPath = z.object({ asset_id: id });
 export const organizationHeader = z.object({ "X-Organization-Id": id.optional() });
 export const idempotencyHeader = z.object({ "Idempotency-Key": z.string().regex(/^[!-~]{1,255}$/).optional() });
 export const confirmBody = z.strictObject({ folder_id: id.nullish() });
@@ -32,12 +36,12 @@ let createBody: ReturnType<typeof newCreateBody> | undefined;
 /** Made at the first request, because its limits are variables of the Worker. */
 export const createBodyOf = (env: Bindings) => (createBody ??= newCreateBody(settingsOf(env)));
 
-/** The value as the schema has it; every fault otherwise. */
+/** The value as the schema has it; every field error otherwise. */
 export function parse<Schema extends z.ZodType>(part: "path" | "header" | "body", schema: Schema, value: unknown): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const faults = result.error.issues.map(({ path, message, code }) => ({ loc: [part, ...path.map(String)], msg: message, type: code }));
-  throw new ApiError("VALIDATION_ERROR", faults);
+  const fields = result.error.issues.map(({ path, message, code }) => ({ loc: [part, ...path.map(String)], msg: message, type: code }));
+  throw new ApiError("VALIDATION_ERROR", fields);
 }
 
 // A middleware by its form; called below, since in neither peer may it answer before the caller's rights are known.
@@ -49,7 +53,7 @@ const limitBody = bodyLimit({
 });
 
 /** The body, which must be a JSON object. */
-export async function jsonOf(c: Context): Promise<object> {
+export async function jsonOf(c: Context<AppEnv>): Promise<object> {
   await limitBody(c, async () => {});
   const text = await c.req.text();
   if (text === "") throw new ApiError("VALIDATION_ERROR", [{ loc: ["body"], msg: "A JSON body is required.", type: "missing" }]);
@@ -63,14 +67,13 @@ function jsonIn(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new ApiError("BAD_REQUEST", null, { cause });
+    throw new ApiError("BAD_REQUEST", null, String(cause));
   }
 }
 
-/** SHA-256 of the API key, as the database has it. Refuses what cannot be a key without asking the database. */
-export async function tokenHashOf(c: Context): Promise<string> {
+/** SHA-256 of the API key, as the database has it. What cannot be a key is 401 without asking the database. */
+export async function tokenHashOf(c: Context<AppEnv>): Promise<string> {
   const token = /^bearer +(au_[0-9A-Za-z]{49})$/i.exec(c.req.header("Authorization") ?? "")?.[1];
   if (token === undefined) throw new ApiError("UNAUTHORIZED");
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex(await crypto.subtle.digest("SHA-256", encoder.encode(token)));
 }

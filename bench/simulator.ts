@@ -1,5 +1,5 @@
-// The stage: one workerd with wrangler's simulators of D1 and R2, databases of three sizes, a bucket, and every
-// peer on a port of its own, all on the same data.
+// One workerd with wrangler's simulators of D1 and R2, databases of three sizes, a bucket, and every peer on a port of
+// its own, all on the same data.
 import { randomUUID } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,20 +13,23 @@ import { type Module, ROOT } from "./peers.ts";
 /** In memory where there is room: how long this machine's disk takes to sync is nobody's merit. */
 const PERSIST = pathToFileURL(`${mkdtempSync(`${hasRoom("/dev/shm") ? "/dev/shm" : tmpdir()}/asset-uploads-bench-`)}/`);
 process.on("exit", () => rmSync(PERSIST, { recursive: true, force: true }));
-export const COMPATIBILITY_DATE = "2026-10-22";
 
 /** Assets in each database. */
 export const SIZES = { small: 1_000, medium: 100_000, large: 1_000_000 };
 export type Size = keyof typeof SIZES;
 
 /** Uploads that wait to be confirmed, again and again: as many in each database, with their objects. */
-const POOL = 640;
+const POOL = 192;
+
+const CONFIG = unstable_readConfig({ config: new URL("wrangler.toml", ROOT).pathname }, { hideWarnings: true });
+
+/** As in wrangler.toml, for every peer. */
+export const COMPATIBILITY = { date: CONFIG.compatibility_date ?? "", flags: CONFIG.compatibility_flags };
 
 /** The variables of wrangler.toml, with those that a deployment would set. */
 export function variables(): Record<string, string> {
-  const { vars } = unstable_readConfig({ config: new URL("wrangler.toml", ROOT).pathname }, { hideWarnings: true });
   return {
-    ...(vars as Record<string, string>),
+    ...(CONFIG.vars as Record<string, string>),
     PUBLIC_BASE_URL: "https://assets.example.com",
     S3_ENDPOINT: "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com",
     S3_ACCESS_KEY_ID: "benchmark",
@@ -34,14 +37,14 @@ export function variables(): Record<string, string> {
   };
 }
 
-export interface Actor {
+export interface SimulatedWorker {
   name: string;
   modules: Module[];
   database: Size;
 }
 
 /** What all requests of the benchmark are about. */
-export const CAST = {
+export const FIXTURES = {
   token: makeToken(),
   org: randomUUID(),
   user: randomUUID(),
@@ -63,7 +66,7 @@ function hasRoom(folder: string): boolean {
 
 const databaseId = (size: Size) => `bench-${size}`;
 
-function options(actors: Actor[]): ConstructorParameters<typeof Miniflare>[0] {
+function options(workers: SimulatedWorker[], overrides: Record<string, string>): ConstructorParameters<typeof Miniflare>[0] {
   const worker = (name: string, modules: Module[], databases: Record<string, string>) => ({
     name,
     modulesRoot: "/",
@@ -72,16 +75,17 @@ function options(actors: Actor[]): ConstructorParameters<typeof Miniflare>[0] {
       path: `/${path}`,
       contents: type === "CompiledWasm" ? new Uint8Array(contents) : contents.toString("utf8"),
     })),
-    compatibilityDate: COMPATIBILITY_DATE,
-    bindings: variables(),
+    compatibilityDate: COMPATIBILITY.date,
+    compatibilityFlags: COMPATIBILITY.flags,
+    bindings: { ...variables(), ...overrides },
     d1Databases: databases,
     r2Buckets: { BUCKET: "bench" },
     unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
   });
   const all = Object.fromEntries((Object.keys(SIZES) as Size[]).map((size) => [size, databaseId(size)]));
-  const backstage = { path: "backstage.js", type: "ESModule" as const, contents: Buffer.from(BACKSTAGE) };
+  const setup = { path: "setup.js", type: "ESModule" as const, contents: Buffer.from(SETUP_WORKER) };
   return convertV4MiniflareOptions({
-    workers: [worker("backstage", [backstage], all), ...actors.map(({ name, modules, database }) => worker(name, modules, { DB: databaseId(database) }))],
+    workers: [worker("setup", [setup], all), ...workers.map(({ name, modules, database }) => worker(name, modules, { DB: databaseId(database) }))],
     resourcePersistencePath: PERSIST.pathname,
     log: new Log(LogLevel.ERROR),
     handleStructuredLogs: () => {},
@@ -90,8 +94,8 @@ function options(actors: Actor[]): ConstructorParameters<typeof Miniflare>[0] {
   } as never);
 }
 
-/** Sets the scene between blocks: SQL in a database, or objects in the bucket. */
-const BACKSTAGE = `
+/** Runs SQL in a database or puts objects into the bucket, for the benchmark itself. */
+const SETUP_WORKER = `
 export default {
   async fetch(request, env) {
     const { size, statements, objects = [] } = await request.json();
@@ -104,35 +108,36 @@ export default {
   },
 };`;
 
-export class Stage {
+export class Simulator {
   private readonly miniflare: Miniflare;
 
   private constructor(miniflare: Miniflare) {
     this.miniflare = miniflare;
   }
 
-  /** Makes the databases and the bucket. `told` hears how far it is. */
-  static async prepare(told: (what: string) => void): Promise<void> {
-    const stage = await Stage.open([]);
+  /** Makes the databases and the bucket. */
+  static async prepare(onProgress: (what: string) => void): Promise<void> {
+    const simulator = await Simulator.open([]);
     for (const size of Object.keys(SIZES) as Size[]) {
       // The name by which the file is recognised below.
-      await stage.sql(size, [...migrations(), `INSERT INTO organizations VALUES ('${CAST.org}', '${size}', 0)`].map((sql): [string] => [sql]));
+      await simulator.sql(size, [...migrations(), `INSERT INTO organizations VALUES ('${FIXTURES.org}', '${size}', 0)`].map((sql): [string] => [sql]));
     }
-    await stage.backstage({ objects: [...CAST.pool, CAST.asset].map((id) => `uploads/${id}`) });
-    await stage.close();
+    await simulator.setup({ objects: [...FIXTURES.pool, FIXTURES.asset].map((id) => `uploads/${id}`) });
+    await simulator.close();
     const folder = new URL("d1/", PERSIST);
     for (const entry of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
       if (!entry.endsWith(".sqlite") || entry.includes("metadata")) continue;
       const database = new DatabaseSync(new URL(entry, folder).pathname);
-      fill(database, told);
+      fill(database, onProgress);
       database.close();
     }
   }
 
-  static async open(actors: Actor[]): Promise<Stage> {
-    const stage = new Stage(new Miniflare(options(actors)));
-    await stage.miniflare.ready;
-    return stage;
+  /** `overrides` are variables that differ. */
+  static async open(workers: SimulatedWorker[], overrides: Record<string, string> = {}): Promise<Simulator> {
+    const simulator = new Simulator(new Miniflare(options(workers, overrides)));
+    await simulator.miniflare.ready;
+    return simulator;
   }
 
   async port(name: string): Promise<number> {
@@ -141,12 +146,12 @@ export class Stage {
 
   /** The rows of each statement of one transaction. */
   async sql(size: Size, statements: [sql: string, ...params: unknown[]][]): Promise<any[][]> {
-    return this.backstage({ size, statements });
+    return this.setup({ size, statements });
   }
 
-  /** Makes the pool wait again: no asset, no mark of a confirmation. */
-  async reset(size: Size): Promise<void> {
-    const ids = JSON.stringify(CAST.pool);
+  /** Makes these uploads wait again: no asset, and in the peer hono's column no time of a confirmation. */
+  async reset(size: Size, uploads: readonly string[]): Promise<void> {
+    const ids = JSON.stringify(uploads);
     await this.sql(size, [
       ["DELETE FROM assets WHERE id IN (SELECT value FROM json_each(?))", ids],
       ["UPDATE asset_uploads SET confirmed_at = NULL WHERE id IN (SELECT value FROM json_each(?)) AND confirmed_at IS NOT NULL", ids],
@@ -165,11 +170,11 @@ export class Stage {
     return this.miniflare.dispose();
   }
 
-  private async backstage(body: unknown): Promise<any> {
-    const url = await this.miniflare.unsafeGetDirectURL("backstage");
+  private async setup(body: unknown): Promise<any> {
+    const url = await this.miniflare.unsafeGetDirectURL("setup");
     const answer = await fetch(url, { method: "POST", body: JSON.stringify(body) });
     const text = await answer.text();
-    if (!answer.ok) throw new Error(`backstage: ${text}`);
+    if (!answer.ok) throw new Error(`setup: ${text}`);
     return JSON.parse(text);
   }
 }
@@ -183,11 +188,11 @@ function migrations(): string[] {
 }
 
 /** Confirmed uploads as years of use leave them, and the pool; straight into the file, which D1 would take minutes for. */
-function fill(database: DatabaseSync, told: (what: string) => void): void {
+function fill(database: DatabaseSync, onProgress: (what: string) => void): void {
   const size = (database.prepare("SELECT name FROM organizations").get() as { name: Size }).name;
   const count = SIZES[size];
-  told(`${count.toLocaleString("en")} assets`);
-  const { org, user, folder, asset, token, pool } = CAST;
+  onProgress(`${count.toLocaleString("en")} assets`);
+  const { org, user, folder, asset, token, pool } = FIXTURES;
   const start = Date.UTC(2026, 0, 1);
   database.exec("PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF; BEGIN");
   database.prepare("INSERT INTO users (id, email, first_name, email_verified_at, created_at) VALUES (?, 'ann@example.com', 'Ann', 1, 0)").run(user);

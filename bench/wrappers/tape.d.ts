@@ -1,3 +1,0 @@
-// What stands beside canned.ts when it runs: the answers of storage that were recorded.
-declare const tape: { head: unknown; statements: Record<string, Record<string, unknown>> };
-export default tape;
