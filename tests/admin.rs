@@ -1,6 +1,6 @@
-//! The admin commands as an operator runs them: organizations, users and members, and what is refused.
+//! The admin commands as an operator runs them: organizations, users and members, and which input fails.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
 
 mod operator;
 mod sqlite;
@@ -9,7 +9,10 @@ use std::ffi::OsStr;
 use std::process::Output;
 
 use asset_uploads::domain::ids::OrganizationId;
-use operator::{ORG, OTHER, USER, admin, apply, everything, made, now, office, only, refused, text};
+use operator::{
+    ORG, OTHER, USER, admin, apply, everything, expect_failure, now, only, organization_with_member, sql_of,
+    text,
+};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use rusqlite::types::Value::{Integer, Null, Text};
@@ -58,25 +61,25 @@ fn row_of(user: &str) -> String {
 
 /// One column of what `list` shows.
 fn listed(conn: &Connection, what: &str, column: &str) -> Vec<Value> {
-    let rows = rows(conn, &made(&["list", what]).0).into_iter();
+    let rows = rows(conn, &sql_of(&["list", what]).0).into_iter();
     rows.map(|row| row.into_iter().find(|(name, _)| name == column).unwrap().1).collect()
 }
 
 #[test]
 fn organizations_are_made() {
     let conn = open();
-    let told = apply(&conn, &["create-org", "Acme"]);
+    let messages = apply(&conn, &["create-org", "Acme"]);
     let [id, name, created_at] = only(&conn, "SELECT * FROM organizations").try_into().unwrap();
     let Text(id) = id else { panic!("{id:?}") };
     assert!(OrganizationId::parse(&id).is_some() && id.as_bytes()[14] == b'7', "{id}");
-    assert_eq!((told.as_str(), name), (format!("organization {id}\n").as_str(), text("Acme")));
+    assert_eq!((messages.as_str(), name), (format!("organization {id}\n").as_str(), text("Acme")));
     let Integer(created_at) = created_at else { panic!("{created_at:?}") };
     assert!((now(&conn) - created_at).abs() < 60_000, "{created_at}");
 }
 
 #[test]
 fn hostile_names_are_stored_exactly() {
-    let conn = office();
+    let conn = organization_with_member();
     let before = everything(&conn);
     for (n, hostile) in HOSTILE.iter().enumerate() {
         apply(&conn, &["create-org", "--", hostile]);
@@ -103,21 +106,21 @@ fn hostile_names_are_stored_exactly() {
     }
     // And nothing else has happened.
     let after = everything(&conn);
-    let grown = [0, 1, 3];
+    let changed = [0, 1, 3];
     for (n, (before, after)) in before.iter().zip(&after).enumerate() {
-        let added = if grown.contains(&n) { HOSTILE.len() } else { 0 };
+        let added = if changed.contains(&n) { HOSTILE.len() } else { 0 };
         assert_eq!(after.len(), before.len() + added, "table {n}");
         assert!(before.iter().all(|row| after.contains(row)), "table {n}");
     }
 }
 
 #[test]
-fn every_ascii_character_is_stored_or_refused() {
-    let conn = office();
+fn every_ascii_character_is_stored_or_rejected() {
+    let conn = organization_with_member();
     for byte in 1..=127_u8 {
         let name = format!("a{}b", char::from(byte));
         if byte.is_ascii_control() {
-            refused(&["create-org", &name]);
+            expect_failure(&["create-org", &name]);
         } else {
             apply(&conn, &["create-org", &name]);
             assert_eq!(
@@ -135,11 +138,11 @@ fn every_ascii_character_is_stored_or_refused() {
 #[test]
 fn users_are_made() {
     let conn = open();
-    let told = apply(&conn, &["create-user", "ada@example.com"]);
+    let messages = apply(&conn, &["create-user", "ada@example.com"]);
     let columns = "email, first_name, last_name, avatar_url, disabled_at, email_verified_at = created_at, id";
     let [rest @ .., Text(id)] = &only(&conn, &format!("SELECT {columns} FROM users"))[..] else { panic!() };
     assert_eq!(rest, [text("ada@example.com"), Null, Null, Null, Null, Integer(1)]);
-    assert_eq!(told, format!("user {id}\n"));
+    assert_eq!(messages, format!("user {id}\n"));
 
     apply(&conn, &["create-user", "bob@example.com", "--unverified", "--id", OTHER, "--first-name", "Bob"]);
     let bob = format!("SELECT email, first_name, email_verified_at FROM users WHERE id = '{OTHER}'");
@@ -160,7 +163,7 @@ fn ids_are_stored_as_the_worker_reads_them() {
 
 #[test]
 fn membership_is_given_and_changed() {
-    let conn = office();
+    let conn = organization_with_member();
     let role =
         || only(&conn, &format!("SELECT org_id, user_id, role FROM memberships WHERE user_id = '{OTHER}'"));
     apply(&conn, &["add-member", ORG, OTHER]);
@@ -177,10 +180,10 @@ fn membership_is_given_and_changed() {
 
 #[test]
 fn a_members_role_is_set() {
-    let conn = office();
+    let conn = organization_with_member();
     let before = rows(&conn, "SELECT * FROM memberships");
     for name in ["owner", "admin", "viewer", "viewer", "editor"] {
-        let (sql, _) = made(&["set-role", ORG, USER, name]);
+        let (sql, _) = sql_of(&["set-role", ORG, USER, name]);
         assert_eq!(only(&conn, &sql), [text(ORG), text(USER), text(name)]);
         assert_eq!(role_of(&conn, USER), text(name));
         assert_eq!(listed(&conn, "members", "role"), [text(name)]);
@@ -195,11 +198,11 @@ fn a_members_role_is_set() {
 
 #[test]
 fn a_member_is_removed_from_one_organization() {
-    let conn = office();
+    let conn = organization_with_member();
     apply(&conn, &["create-org", "Other", "--id", OTHER]);
     apply(&conn, &["add-member", OTHER, USER, "owner"]);
     apply(&conn, &["add-member", ORG, OTHER, "viewer"]);
-    let (sql, _) = made(&["remove-member", ORG, USER]);
+    let (sql, _) = sql_of(&["remove-member", ORG, USER]);
     assert_eq!(only(&conn, &sql), [text(ORG), text(USER), text("editor")]);
     let left = "SELECT org_id, user_id, role FROM memberships ORDER BY role";
     let left: Vec<Vec<Value>> =
@@ -208,15 +211,15 @@ fn a_member_is_removed_from_one_organization() {
 
     // Again, there is nobody to remove.
     let before = everything(&conn);
-    assert_eq!(rows(&conn, &made(&["remove-member", ORG, USER]).0), NONE);
+    assert_eq!(rows(&conn, &sql_of(&["remove-member", ORG, USER]).0), NONE);
     assert_eq!(everything(&conn), before);
 }
 
 #[test]
 fn users_are_disabled_and_enabled() {
-    let conn = office();
+    let conn = organization_with_member();
     let (row, untouched) = (only(&conn, &row_of(USER)), only(&conn, &row_of(OTHER)));
-    let (sql, _) = made(&["disable-user", USER]);
+    let (sql, _) = sql_of(&["disable-user", USER]);
     let [id, email, Integer(disabled_at)] = &only(&conn, &sql)[..] else { panic!() };
     assert_eq!([id, email], [&text(USER), &text("ada@example.com")]);
     assert!((now(&conn) - disabled_at).abs() < 60_000, "{disabled_at}");
@@ -224,11 +227,11 @@ fn users_are_disabled_and_enabled() {
 
     // Again, the user stays disabled from the first time on.
     conn.execute("UPDATE users SET disabled_at = 1 WHERE disabled_at IS NOT NULL", []).unwrap();
-    let (sql, _) = made(&["disable-user", USER]);
+    let (sql, _) = sql_of(&["disable-user", USER]);
     assert_eq!(only(&conn, &sql), [text(USER), text("ada@example.com"), Integer(1)]);
 
     for _ in 0..2 {
-        let (sql, _) = made(&["enable-user", USER]);
+        let (sql, _) = sql_of(&["enable-user", USER]);
         assert_eq!(only(&conn, &sql), [text(USER), text("ada@example.com"), Null]);
         assert_eq!(only(&conn, &row_of(USER)), row);
     }
@@ -240,21 +243,21 @@ fn an_address_is_verified_once() {
     let conn = open();
     apply(&conn, &["create-user", "ada@example.com", "--id", USER, "--unverified"]);
     apply(&conn, &["create-user", "bob@example.com", "--id", OTHER, "--unverified"]);
-    let (sql, _) = made(&["verify-email", USER]);
+    let (sql, _) = sql_of(&["verify-email", USER]);
     let [id, email, Integer(verified_at)] = &only(&conn, &sql)[..] else { panic!() };
     assert_eq!([id, email], [&text(USER), &text("ada@example.com")]);
     assert!((now(&conn) - verified_at).abs() < 60_000, "{verified_at}");
     assert_eq!(listed(&conn, "users", "email_verified_at"), [Integer(*verified_at), Null]);
 
     conn.execute("UPDATE users SET email_verified_at = 1 WHERE email_verified_at IS NOT NULL", []).unwrap();
-    let (sql, _) = made(&["verify-email", USER]);
+    let (sql, _) = sql_of(&["verify-email", USER]);
     assert_eq!(only(&conn, &sql), [text(USER), text("ada@example.com"), Integer(1)]);
 }
 
 /// The row that the SQL returns shows that there was one; the program says what no row means.
 #[test]
 fn changes_of_nobody_show_no_row_and_change_nothing() {
-    let conn = office();
+    let conn = organization_with_member();
     apply(&conn, &["create-org", "Other", "--id", OTHER]);
     let nobody = "018f4d2e-7c4b-7a35-9c1f-0242ac12ffff";
     let before = everything(&conn);
@@ -270,21 +273,21 @@ fn changes_of_nobody_show_no_row_and_change_nothing() {
         (&["verify-email", nobody], "no such user"),
         (&["revoke-key", nobody], "no such key"),
     ] {
-        let (sql, told) = made(args);
+        let (sql, messages) = sql_of(args);
         assert_eq!(rows(&conn, &sql), NONE, "{args:?}");
-        assert_eq!(told, format!("If no row is shown, there is {meaning}.\n"), "{args:?}");
+        assert_eq!(messages, format!("If no row is shown, there is {meaning}.\n"), "{args:?}");
     }
     assert_eq!(everything(&conn), before);
 }
 
 #[test]
 fn lists_show_everything_but_hashes_and_change_nothing() {
-    let conn = office();
+    let conn = organization_with_member();
     apply(&conn, &["create-key", USER, "--name", "laptop"]);
     let shown = [("orgs", "Acme"), ("users", "ada@example.com"), ("members", "editor"), ("keys", "laptop")];
     for (what, expected) in shown {
-        let (sql, told) = made(&["list", what]);
-        assert_eq!(told, "");
+        let (sql, messages) = sql_of(&["list", what]);
+        assert_eq!(messages, "");
         assert!(conn.prepare(&sql).unwrap().readonly(), "{sql}");
         let rows = rows(&conn, &sql);
         assert!(
@@ -296,8 +299,8 @@ fn lists_show_everything_but_hashes_and_change_nothing() {
 }
 
 #[test]
-fn references_to_nobody_are_refused_by_the_database() {
-    let conn = office();
+fn the_database_rejects_references_to_nobody() {
+    let conn = organization_with_member();
     let nobody = "018f4d2e-7c4b-7a35-9c1f-0242ac12ffff";
     let before = everything(&conn);
     for args in [
@@ -309,7 +312,7 @@ fn references_to_nobody_are_refused_by_the_database() {
         &["create-org", "Acme", "--id", ORG],
         &["create-user", "ada@example.com"],
     ] {
-        assert!(conn.execute_batch(&made(args).0).is_err(), "{args:?}");
+        assert!(conn.execute_batch(&sql_of(args).0).is_err(), "{args:?}");
     }
     assert_eq!(everything(&conn), before);
 }
@@ -378,7 +381,7 @@ fn bad_input_gives_no_sql() {
         &["list", "tokens"],
         &["list", "keys; DROP TABLE users"],
     ] {
-        refused(args);
+        expect_failure(args);
     }
 }
 
@@ -386,8 +389,8 @@ fn bad_input_gives_no_sql() {
 #[test]
 fn text_that_is_no_utf8_gives_no_sql() {
     use std::os::unix::ffi::OsStrExt;
-    refused(&[OsStr::new("create-org"), OsStr::from_bytes(b"Acm\xc3")]);
-    refused(&[OsStr::new("create-user"), OsStr::from_bytes(b"ada@\xff")]);
+    expect_failure(&[OsStr::new("create-org"), OsStr::from_bytes(b"Acm\xc3")]);
+    expect_failure(&[OsStr::new("create-user"), OsStr::from_bytes(b"ada@\xff")]);
 }
 
 /// The Makefile sends to D1 what ends in a semicolon, and shows all else.

@@ -1,7 +1,7 @@
 //! The admin commands for API keys: what one shows and stores, what a key may do, and its end; and what
 //! the commands for members and users do to the keys' rights.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
 
 mod operator;
 mod sqlite;
@@ -11,17 +11,17 @@ use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::{ApiError, AuthError};
 use asset_uploads::store::rights::{Caller, CheckRights, Permission};
 use asset_uploads::token::TokenHash;
-use operator::{ORG, OTHER, USER, apply, made, now, office, only, text};
+use operator::{ORG, OTHER, USER, apply, now, only, organization_with_member, sql_of, text};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use rusqlite::types::Value::{Integer, Null, Text};
 use sqlite::{rows, run};
 
 /// The key that a command shows.
-fn token(told: &str) -> &str {
-    let at = told.find("au_").unwrap();
-    assert_eq!(told.matches("au_").count(), 1, "{told}");
-    told[at..].split_whitespace().next().unwrap()
+fn token(messages: &str) -> &str {
+    let at = messages.find("au_").unwrap();
+    assert_eq!(messages.matches("au_").count(), 1, "{messages}");
+    messages[at..].split_whitespace().next().unwrap()
 }
 
 /// Whether the holder of a key may act, in the organization named or that of the key or user.
@@ -38,9 +38,9 @@ fn may(conn: &Connection, token: &str, org: Option<&str>, permission: Permission
 
 #[test]
 fn a_key_is_shown_once_and_works() {
-    let conn = office();
-    let (sql, told) = made(&["create-key", USER, "--name", "laptop"]);
-    let token = token(&told);
+    let conn = organization_with_member();
+    let (sql, messages) = sql_of(&["create-key", USER, "--name", "laptop"]);
+    let token = token(&messages);
     let hash = TokenHash::of(token).unwrap();
     assert!(!sql.contains("au_") && !sql.contains(&token[3..]), "{sql}");
     assert!(sql.contains(&format!("'{}'", hash.as_str())), "{sql}");
@@ -56,32 +56,33 @@ fn a_key_is_shown_once_and_works() {
         panic!()
     };
     assert_eq!(rest, [text(hash.as_str()), text(USER), Null, Null, text("laptop"), Null, Null]);
-    assert!(told.starts_with(&format!("key {id}\n")), "{told}");
+    assert!(messages.starts_with(&format!("key {id}\n")), "{messages}");
 }
 
 #[test]
 fn no_two_keys_are_alike() {
-    let outputs = [(); 3].map(|()| made(&["create-key", USER, "--name", "laptop"]));
-    let mut tokens: Vec<&str> = outputs.iter().map(|(_, told)| token(told)).collect();
+    let outputs = [(); 3].map(|()| sql_of(&["create-key", USER, "--name", "laptop"]));
+    let mut tokens: Vec<&str> = outputs.iter().map(|(_, messages)| token(messages)).collect();
     tokens.sort_unstable();
     tokens.dedup();
     assert_eq!(tokens.len(), 3);
 }
 
 #[test]
-fn a_key_may_be_bound_lent_and_limited() {
-    let conn = office();
+fn a_key_may_be_bound_given_to_an_impersonator_and_limited_in_time() {
+    let conn = organization_with_member();
     apply(&conn, &["create-org", "Other", "--id", OTHER]);
     apply(&conn, &["add-member", OTHER, USER, "editor"]);
 
-    let told = apply(&conn, &["create-key", USER, "--name", "bound", "--org", ORG]);
-    assert_eq!(may(&conn, token(&told), None, Permission::AssetsWrite), Ok(()));
-    let elsewhere = may(&conn, token(&told), Some(OTHER), Permission::AssetsWrite);
+    let messages = apply(&conn, &["create-key", USER, "--name", "bound", "--org", ORG]);
+    assert_eq!(may(&conn, token(&messages), None, Permission::AssetsWrite), Ok(()));
+    let elsewhere = may(&conn, token(&messages), Some(OTHER), Permission::AssetsWrite);
     assert_eq!(elsewhere, Err(ApiError::Auth(AuthError::OrganizationMembershipRequired)));
 
-    let told = apply(&conn, &["create-key", USER, "--name", "lent", "--org", ORG, "--impersonator", OTHER]);
-    assert_eq!(may(&conn, token(&told), None, Permission::AssetsRead), Ok(()));
-    let write = may(&conn, token(&told), None, Permission::AssetsWrite);
+    let messages =
+        apply(&conn, &["create-key", USER, "--name", "impersonation", "--org", ORG, "--impersonator", OTHER]);
+    assert_eq!(may(&conn, token(&messages), None, Permission::AssetsRead), Ok(()));
+    let write = may(&conn, token(&messages), None, Permission::AssetsWrite);
     assert_eq!(write, Err(ApiError::Auth(AuthError::ImpersonationReadOnly)));
 
     apply(&conn, &["create-key", USER, "--name", "limited", "--expires-in-days", "30"]);
@@ -91,32 +92,32 @@ fn a_key_may_be_bound_lent_and_limited() {
 
 #[test]
 fn a_revoked_key_is_useless_from_then_on() {
-    let conn = office();
-    let told = apply(&conn, &["create-key", USER, "--name", "laptop"]);
+    let conn = organization_with_member();
+    let messages = apply(&conn, &["create-key", USER, "--name", "laptop"]);
     let kept = apply(&conn, &["create-key", USER, "--name", "phone"]);
-    let id = &told["key ".len()..][..36];
-    let (sql, _) = made(&["revoke-key", id]);
+    let id = &messages["key ".len()..][..36];
+    let (sql, _) = sql_of(&["revoke-key", id]);
     let shown = only(&conn, &sql);
     assert_eq!(shown[..2], [text(id), text("laptop")]);
     let unauthorized = Err(ApiError::Auth(AuthError::Unauthorized));
-    assert_eq!(may(&conn, token(&told), None, Permission::AssetsRead), unauthorized);
+    assert_eq!(may(&conn, token(&messages), None, Permission::AssetsRead), unauthorized);
     assert_eq!(may(&conn, token(&kept), None, Permission::AssetsRead), Ok(()));
 
     // Again, it stays revoked from the first time on; an unknown one shows no row.
     conn.execute("UPDATE api_keys SET revoked_at = 1 WHERE revoked_at IS NOT NULL", []).unwrap();
-    let (sql, _) = made(&["revoke-key", id]);
+    let (sql, _) = sql_of(&["revoke-key", id]);
     assert_eq!(only(&conn, &sql), [text(id), text("laptop"), Integer(1)]);
-    let (sql, _) = made(&["revoke-key", OTHER]);
+    let (sql, _) = sql_of(&["revoke-key", OTHER]);
     assert_eq!(rows(&conn, &sql), Vec::<Vec<(String, Value)>>::new());
 }
 
-fn denied(refusal: AuthError) -> Result<(), ApiError> {
-    Err(ApiError::Auth(refusal))
+fn denied(error: AuthError) -> Result<(), ApiError> {
+    Err(ApiError::Auth(error))
 }
 
 #[test]
 fn a_removed_member_keeps_no_rights_there() {
-    let conn = office();
+    let conn = organization_with_member();
     apply(&conn, &["create-org", "Other", "--id", OTHER]);
     apply(&conn, &["add-member", OTHER, USER, "editor"]);
     let free = apply(&conn, &["create-key", USER, "--name", "free"]);
@@ -141,9 +142,9 @@ fn a_removed_member_keeps_no_rights_there() {
 
 #[test]
 fn a_role_that_is_set_decides_from_then_on() {
-    let conn = office();
-    let told = apply(&conn, &["create-key", USER, "--name", "laptop"]);
-    let may = |permission| may(&conn, token(&told), None, permission);
+    let conn = organization_with_member();
+    let messages = apply(&conn, &["create-key", USER, "--name", "laptop"]);
+    let may = |permission| may(&conn, token(&messages), None, permission);
     assert_eq!(may(Permission::AssetsWrite), Ok(()));
     apply(&conn, &["set-role", ORG, USER, "viewer"]);
     assert_eq!(
@@ -156,7 +157,7 @@ fn a_role_that_is_set_decides_from_then_on() {
 
 #[test]
 fn a_disabled_user_may_nothing_until_enabled() {
-    let conn = office();
+    let conn = organization_with_member();
     apply(&conn, &["add-member", ORG, OTHER, "editor"]);
     let mine = apply(&conn, &["create-key", USER, "--name", "laptop"]);
     let revoked = apply(&conn, &["create-key", USER, "--name", "lost"]);
@@ -174,12 +175,15 @@ fn a_disabled_user_may_nothing_until_enabled() {
 
 #[test]
 fn a_user_may_act_once_the_address_is_verified() {
-    let conn = office();
+    let conn = organization_with_member();
     let late = "018f4d2e-7c4b-7a35-9c1f-0242ac120004";
     apply(&conn, &["create-user", "cleo@example.com", "--id", late, "--unverified"]);
     apply(&conn, &["add-member", ORG, late, "editor"]);
-    let told = apply(&conn, &["create-key", late, "--name", "laptop"]);
-    assert_eq!(may(&conn, token(&told), None, Permission::AssetsRead), denied(AuthError::EmailNotVerified));
+    let messages = apply(&conn, &["create-key", late, "--name", "laptop"]);
+    assert_eq!(
+        may(&conn, token(&messages), None, Permission::AssetsRead),
+        denied(AuthError::EmailNotVerified)
+    );
     apply(&conn, &["verify-email", late]);
-    assert_eq!(may(&conn, token(&told), None, Permission::AssetsWrite), Ok(()));
+    assert_eq!(may(&conn, token(&messages), None, Permission::AssetsWrite), Ok(()));
 }

@@ -1,6 +1,6 @@
 //! The Worker's variables: defaults, every valid form, and a sentence for each that is wrong.
 
-#![allow(clippy::panic, reason = "helpers of tests are tests")]
+#![allow(clippy::panic, reason = "test code may panic")]
 
 use asset_uploads::config::{Config, Cors, DEFAULT_ALLOWED_MIME_TYPES, DEFAULT_MAX_UPLOAD_BYTES};
 use asset_uploads::domain::asset::Links;
@@ -12,25 +12,25 @@ fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
 }
 
 fn good(name: &str, value: &str) -> Config {
-    read(&[(name, value)]).unwrap_or_else(|faults| panic!("{name}={value}: {faults:?}"))
+    read(&[(name, value)]).unwrap_or_else(|errors| panic!("{name}={value}: {errors:?}"))
 }
 
-/// The variable is refused with one sentence, which names it.
+/// There is one error, a sentence, which names it.
 fn wrong(name: &str, value: &str) {
-    let faults = read(&[(name, value)]).err().unwrap_or_else(|| panic!("{name}={value:?} is accepted"));
-    assert!(matches!(&faults[..], [fault] if fault.starts_with(&format!("{name} must be "))), "{faults:?}");
+    let errors = read(&[(name, value)]).err().unwrap_or_else(|| panic!("{name}={value:?} is accepted"));
+    assert!(matches!(&errors[..], [error] if error.starts_with(&format!("{name} must be "))), "{errors:?}");
 }
 
 #[test]
 fn without_variables_there_are_defaults() {
-    let config = read(&[]).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let config = read(&[]).unwrap_or_else(|errors| panic!("{errors:?}"));
     assert_eq!(DEFAULT_MAX_UPLOAD_BYTES, 50 * 1024 * 1024);
     assert_eq!(config.rules.max_bytes, DEFAULT_MAX_UPLOAD_BYTES);
     assert!(!config.rules.reject_mismatch);
     assert_eq!(config.links, Links { public_base_url: None, thumbnail_template: None });
     assert_eq!(config.cors, Cors::Off);
     let permits = |text: &str| config.rules.allowed_types.permits(&MimeType::parse(text).unwrap());
-    let office = |name: &str| format!("application/vnd.openxmlformats-officedocument.{name}");
+    let office_type = |name: &str| format!("application/vnd.openxmlformats-officedocument.{name}");
     for yes in [
         "image/png",
         "video/mp4",
@@ -47,9 +47,9 @@ fn without_variables_there_are_defaults() {
         "application/msword",
         "application/vnd.ms-excel",
         "application/vnd.ms-powerpoint",
-        &office("wordprocessingml.document"),
-        &office("spreadsheetml.sheet"),
-        &office("presentationml.presentation"),
+        &office_type("wordprocessingml.document"),
+        &office_type("spreadsheetml.sheet"),
+        &office_type("presentationml.presentation"),
         "application/vnd.oasis.opendocument.text",
         "application/vnd.oasis.opendocument.spreadsheet",
         "application/vnd.oasis.opendocument.presentation",
@@ -73,7 +73,7 @@ fn without_variables_there_are_defaults() {
 
 #[test]
 fn the_sweepers_limits() {
-    let defaults = read(&[]).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let defaults = read(&[]).unwrap_or_else(|errors| panic!("{errors:?}"));
     assert_eq!((defaults.sweep_timeout_ms, defaults.sweep.max_statements), (30_000, 50));
     assert_eq!(good("SWEEP_TIMEOUT_MS", "1000").sweep_timeout_ms, 1_000);
     assert_eq!(good("SWEEP_MAX_STATEMENTS", "1000").sweep.max_statements, 1_000);
@@ -139,7 +139,7 @@ fn types() {
         wrong("ALLOWED_MIME_TYPES", text);
     }
     let defaults = good("ALLOWED_MIME_TYPES", DEFAULT_ALLOWED_MIME_TYPES);
-    assert!(defaults == read(&[]).unwrap_or_else(|faults| panic!("{faults:?}")));
+    assert!(defaults == read(&[]).unwrap_or_else(|errors| panic!("{errors:?}")));
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn an_origin_is_allowed_when_it_is_listed() {
 
 #[test]
 fn every_wrong_variable_is_named_at_once() {
-    let faults = read(&[
+    let errors = read(&[
         ("MAX_UPLOAD_BYTES", "all"),
         ("ALLOWED_MIME_TYPES", "all"),
         ("DECLARED_MISMATCH", "all"),
@@ -285,9 +285,9 @@ fn every_wrong_variable_is_named_at_once() {
         ("CORS_ALLOWED_ORIGINS", "all"),
         ("STORAGE_TIMEOUT_MS", "all"),
     ]);
-    let mut faults = faults.err().unwrap();
-    faults.sort();
-    let names: Vec<&str> = faults.iter().map(|fault| fault.split(' ').next().unwrap()).collect();
+    let mut errors = errors.err().unwrap();
+    errors.sort();
+    let names: Vec<&str> = errors.iter().map(|error| error.split(' ').next().unwrap()).collect();
     let expected = [
         "ALLOWED_MIME_TYPES",
         "CORS_ALLOWED_ORIGINS",
@@ -298,5 +298,5 @@ fn every_wrong_variable_is_named_at_once() {
         "THUMBNAIL_URL_TEMPLATE",
     ];
     assert_eq!(names, expected);
-    assert!(faults[0].contains("`all`"), "{}", faults[0]);
+    assert!(errors[0].contains("`all`"), "{}", errors[0]);
 }

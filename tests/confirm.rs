@@ -1,27 +1,28 @@
-//! Confirming an upload once: what is written, and each refusal by itself.
+//! Confirming an upload once: what is written, and why an object is rejected. tests/confirm_order.rs has the other rules.
 
 mod sqlite;
 
 use asset_uploads::domain::asset::Asset;
-use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::domain::upload::{ObjectState, StoredObject};
-use asset_uploads::error::{ApiError, AuthError};
+use asset_uploads::domain::upload::StoredObject;
 use asset_uploads::store::confirm::{Confirm, Confirmed};
 use asset_uploads::store::rights::Identity;
 use rusqlite::types::Value::{Integer, Null, Text};
 use serde_json::json;
-use sqlite::studio::{RULES, SOON, STRICT, asset_of, confirm, lists, made, refuses, stored, studio};
+use sqlite::fixtures::{
+    DEADLINE, RULES, STRICT, asset_of, confirm, confirmed_asset, expect_field_errors, pending_upload,
+    stored_object,
+};
 use sqlite::{NOW, contents, run};
 
 #[test]
 fn an_editor_confirms_and_every_column_is_as_it_should_be() {
-    let (conn, org, editor, upload) = studio();
+    let (conn, org, editor, upload) = pending_upload();
     let folder = sqlite::folder(&conn, org, &editor, None);
     // Declared are 640 bytes of image/png: what HEAD says counts, without parameters and case.
-    let object = RULES.verify(stored(999, "Video/MP4; codecs=avc1"));
+    let object = RULES.verify(stored_object(999, "Video/MP4; codecs=avc1"));
     let operation = Confirm { folder_id: Some(folder), object, ..confirm(&editor, upload) };
 
-    let (answer, identity) = sqlite::run_and_identify(&conn, &operation);
+    let (answer, identity) = sqlite::run_with_identity(&conn, &operation);
 
     let asset = Asset {
         mime_type: "video/mp4".to_owned(),
@@ -29,7 +30,7 @@ fn an_editor_confirms_and_every_column_is_as_it_should_be() {
         asset_type: "video".to_owned(),
         ..asset_of(org, upload, &editor, Some(folder))
     };
-    assert_eq!(answer, made(asset, &editor, false));
+    assert_eq!(answer, confirmed_asset(asset, &editor, false));
     assert_eq!(identity, Identity { user_id: Some(editor.user.id), org_id: Some(org) });
     let text = |text: &dyn ToString| Text(text.to_string());
     let expected = [
@@ -59,81 +60,17 @@ fn an_editor_confirms_and_every_column_is_as_it_should_be() {
 
 #[test]
 fn a_name_of_any_characters_comes_back_as_it_is() {
-    let (conn, org, editor, upload) = studio();
+    let (conn, org, editor, upload) = pending_upload();
     let name = "a\"b\\c'd\n\t\u{1}\u{7f}é\u{1F3D6}\u{202e}; DROP TABLE assets;--{key}";
     conn.execute("UPDATE asset_uploads SET filename = ?1", [name]).unwrap();
 
     let asset = Asset { name: name.to_owned(), ..asset_of(org, upload, &editor, None) };
-    assert_eq!(run(&conn, &confirm(&editor, upload)), made(asset, &editor, false));
+    assert_eq!(run(&conn, &confirm(&editor, upload)), confirmed_asset(asset, &editor, false));
 }
 
 #[test]
-fn another_organizations_session_is_as_unknown_as_none() {
-    let (conn, org, _, upload) = studio();
-    let (outsider, _) = sqlite::outsider(&conn);
-    let unknown = sqlite::nobodys_session();
-    refuses(&conn, &confirm(&outsider, upload), &ApiError::AssetUploadNotFound);
-    refuses(&conn, &confirm(&outsider, unknown), &ApiError::AssetUploadNotFound);
-
-    // Nor does naming the organization help who is not in it.
-    let mut pushy = confirm(&outsider, upload);
-    pushy.caller.organization = Some(org);
-    refuses(&conn, &pushy, &ApiError::Auth(AuthError::OrganizationMembershipRequired));
-    // A member of both has to name the right one.
-    sqlite::join(&conn, &outsider.user, org, Some("editor"));
-    refuses(&conn, &confirm(&outsider, upload), &ApiError::Auth(AuthError::OrganizationMembershipRequired));
-    assert_eq!(run(&conn, &pushy), made(asset_of(org, upload, &outsider, None), &outsider, false));
-}
-
-#[test]
-fn a_viewer_may_not_confirm() {
-    let (conn, org, _, upload) = studio();
-    let viewer = sqlite::viewer(&conn, org);
-    refuses(&conn, &confirm(&viewer, upload), &ApiError::Auth(AuthError::PermissionDenied));
-}
-
-#[test]
-fn a_folder_must_exist_here() {
-    let (conn, org, editor, upload) = studio();
-    let (outsider, elsewhere) = sqlite::outsider(&conn);
-    let foreign = sqlite::folder(&conn, elsewhere, &outsider, None);
-    let deleted = sqlite::folder(&conn, org, &editor, Some(Timestamp(NOW.0 - 1)));
-    for folder in [foreign, deleted, sqlite::nobodys_folder()] {
-        let operation = Confirm { folder_id: Some(folder), ..confirm(&editor, upload) };
-        refuses(&conn, &operation, &ApiError::FolderNotFound);
-    }
-    // The session is as it was: without the folder it goes through.
-    assert_eq!(
-        run(&conn, &confirm(&editor, upload)),
-        made(asset_of(org, upload, &editor, None), &editor, false)
-    );
-}
-
-#[test]
-fn a_session_ends_at_its_deadline_to_the_millisecond() {
-    let (conn, org, editor, in_time) = studio();
-    for expires_at in [NOW, Timestamp(NOW.0 - 1), Timestamp(0)] {
-        let late = sqlite::session(&conn, org, &editor, expires_at);
-        refuses(&conn, &confirm(&editor, late), &ApiError::AssetUploadExpired);
-    }
-    assert_eq!(
-        run(&conn, &confirm(&editor, in_time)),
-        made(asset_of(org, in_time, &editor, None), &editor, false)
-    );
-}
-
-#[test]
-fn without_an_object_there_is_no_asset() {
-    let (conn, _, editor, upload) = studio();
-    let missing = Confirm { object: ObjectState::Missing, ..confirm(&editor, upload) };
-    refuses(&conn, &missing, &ApiError::ObjectNotUploaded);
-    let unavailable = Confirm { object: ObjectState::Unavailable("R2 10001".to_owned()), ..missing };
-    refuses(&conn, &unavailable, &ApiError::unavailable("R2 10001"));
-}
-
-#[test]
-fn an_unfit_object_is_rejected_with_every_reason() {
-    let (conn, _, editor, upload) = studio();
+fn rule_17_an_unfit_object_is_rejected_with_every_reason() {
+    let (conn, _, editor, upload) = pending_upload();
     let size = |kind: &str, msg: &str, actual: u64| {
         json!({"loc": ["object", "size_bytes"], "msg": msg, "type": kind,
                "declared": 640, "actual": actual, "limit": 1_000})
@@ -149,66 +86,66 @@ fn an_unfit_object_is_rejected_with_every_reason() {
                "type": "mime_type_not_allowed", "declared": "image/png", "actual": actual,
                "limit": ["image/*", "video/*", "!image/svg+xml"]})
     };
-    for (object, faults) in [
-        (stored(0, "image/png"), json!([empty])),
-        (stored(1_001, "image/png"), json!([large])),
-        (stored(640, "text/html"), json!([kind("text/html")])),
-        (stored(640, "image/svg+xml"), json!([kind("image/svg+xml")])),
-        (stored(640, "nonsense"), json!([kind("nonsense")])),
-        (stored(0, "Text/HTML"), json!([empty, kind("Text/HTML")])),
-        (stored(1_001, &"x".repeat(5_000)), json!([large, kind(&"x".repeat(255))])),
-        (StoredObject { customer_key: true, ..stored(640, "image/png") }, json!([encrypted])),
+    for (object, errors) in [
+        (stored_object(0, "image/png"), json!([empty])),
+        (stored_object(1_001, "image/png"), json!([large])),
+        (stored_object(640, "text/html"), json!([kind("text/html")])),
+        (stored_object(640, "image/svg+xml"), json!([kind("image/svg+xml")])),
+        (stored_object(640, "nonsense"), json!([kind("nonsense")])),
+        (stored_object(0, "Text/HTML"), json!([empty, kind("Text/HTML")])),
+        (stored_object(1_001, &"x".repeat(5_000)), json!([large, kind(&"x".repeat(255))])),
+        (StoredObject { customer_key: true, ..stored_object(640, "image/png") }, json!([encrypted])),
         (
-            StoredObject { customer_key: true, ..stored(1_001, "text/html") },
+            StoredObject { customer_key: true, ..stored_object(1_001, "text/html") },
             json!([large, encrypted, kind("text/html")]),
         ),
     ] {
         let operation = Confirm { object: RULES.verify(object), ..confirm(&editor, upload) };
-        lists(&conn, &operation, "UPLOAD_REJECTED", &faults);
+        expect_field_errors(&conn, &operation, "UPLOAD_REJECTED", &errors);
     }
     // The largest that is permitted.
-    let object = RULES.verify(stored(1_000, "image/png"));
+    let object = RULES.verify(stored_object(1_000, "image/png"));
     assert!(run(&conn, &Confirm { object, ..confirm(&editor, upload) }).is_ok());
 }
 
 #[test]
 fn an_untyped_object_takes_the_declared_type() {
-    let (conn, org, editor, upload) = studio();
+    let (conn, org, editor, upload) = pending_upload();
     for content_type in [None, Some(String::new()), Some(" \t".to_owned())] {
-        let object = StoredObject { content_type, ..stored(640, "") };
+        let object = StoredObject { content_type, ..stored_object(640, "") };
         let first = Confirm { object: RULES.verify(object), ..confirm(&editor, upload) };
         let before = contents(&conn);
         assert_eq!(run(&conn, &first), Ok(Confirmed::NeedsDeclaredType("image/png".to_owned())));
         assert_eq!(contents(&conn), before);
     }
-    let object = RULES.verify_as(StoredObject { content_type: None, ..stored(640, "") }, "image/png");
+    let object = RULES.verify_as(StoredObject { content_type: None, ..stored_object(640, "") }, "image/png");
     let second = Confirm { object, rules: &STRICT, ..confirm(&editor, upload) };
-    assert_eq!(run(&conn, &second), made(asset_of(org, upload, &editor, None), &editor, false));
+    assert_eq!(run(&conn, &second), confirmed_asset(asset_of(org, upload, &editor, None), &editor, false));
 }
 
 #[test]
-fn a_mismatch_counts_where_the_operator_says_so() {
-    let (conn, org, editor, upload) = studio();
+fn rule_17_a_mismatch_counts_where_the_operator_says_so() {
+    let (conn, org, editor, upload) = pending_upload();
     let size = json!({"loc": ["object", "size_bytes"], "type": "declared_mismatch", "limit": 1_000,
         "msg": "The stored object has another size than declared.", "declared": 640, "actual": 641});
     let kind = json!({"loc": ["object", "mime_type"], "type": "declared_mismatch",
         "msg": "The stored object has another media type than declared.", "declared": "image/png",
         "actual": "image/gif", "limit": ["image/*", "video/*", "!image/svg+xml"]});
-    for (object, faults) in [
-        (stored(641, "image/png"), json!([size])),
-        (stored(640, "image/gif"), json!([kind])),
-        (stored(641, "image/gif"), json!([size, kind])),
+    for (object, errors) in [
+        (stored_object(641, "image/png"), json!([size])),
+        (stored_object(640, "image/gif"), json!([kind])),
+        (stored_object(641, "image/gif"), json!([size, kind])),
     ] {
         let strict =
             Confirm { object: STRICT.verify(object.clone()), rules: &STRICT, ..confirm(&editor, upload) };
-        lists(&conn, &strict, "UPLOAD_REJECTED", &faults);
-        let other = sqlite::session(&conn, org, &editor, SOON);
+        expect_field_errors(&conn, &strict, "UPLOAD_REJECTED", &errors);
+        let other = sqlite::session(&conn, org, &editor, DEADLINE);
         let lenient = Confirm { object: RULES.verify(object.clone()), ..confirm(&editor, other) };
         let Ok(Confirmed::Asset { asset, .. }) = run(&conn, &lenient) else { panic!("{object:?}") };
         assert_eq!((asset.size_bytes, Some(asset.mime_type)), (object.size_bytes, object.content_type));
     }
     // What agrees, agrees in spite of case and parameters.
-    let object = STRICT.verify(stored(640, "Image/PNG; q=1"));
+    let object = STRICT.verify(stored_object(640, "Image/PNG; q=1"));
     let agreeing = Confirm { object, rules: &STRICT, ..confirm(&editor, upload) };
-    assert_eq!(run(&conn, &agreeing), made(asset_of(org, upload, &editor, None), &editor, false));
+    assert_eq!(run(&conn, &agreeing), confirmed_asset(asset_of(org, upload, &editor, None), &editor, false));
 }

@@ -1,20 +1,20 @@
-//! The order in which a confirmation is judged: every combination of findings about caller, session,
-//! earlier confirmation, folder and object, against an oracle that reads like the contract's table.
+//! The order of a confirmation's checks: every combination of findings about caller, session,
+//! earlier confirmation, folder and object, against an oracle that reads like the table of docs/behaviour.md.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code may panic")]
 
 mod sqlite;
 
 use asset_uploads::domain::idempotency::IdempotencyKey;
-use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
+use asset_uploads::domain::ids::{FolderId, OrganizationId};
 use asset_uploads::domain::media::AllowedTypes;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::{ObjectState, StoredObject, UploadRules};
 use asset_uploads::error::ApiError;
 use asset_uploads::store::confirm::{Confirm, Confirmed};
 use asset_uploads::store::rights::Permission;
-use rusqlite::{Connection, params};
-use sqlite::studio::stored;
+use rusqlite::Connection;
+use sqlite::fixtures::stored_object;
 use sqlite::{NOW, Person, contents, run};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,15 +25,15 @@ enum Session {
     Unknown,
 }
 
-/// Whose asset there is already.
+/// The asset that the upload has already.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Earlier {
-    Nobodys,
+    None,
     Others,
     /// Of this very Idempotency-Key, in no folder.
-    Ours,
-    /// Of this very Idempotency-Key, in the folder that has been deleted since.
-    OursInDeleted,
+    Own,
+    /// Of this very Idempotency-Key, in the folder that has been deleted meanwhile.
+    OwnInDeletedFolder,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,7 +69,7 @@ fn all_cases() -> Vec<Case> {
     let mut all = Vec::new();
     for may_write in [true, false] {
         for session in [Session::Pending, Session::Expired, Session::Foreign, Session::Unknown] {
-            for earlier in [Earlier::Nobodys, Earlier::Others, Earlier::Ours, Earlier::OursInDeleted] {
+            for earlier in [Earlier::None, Earlier::Others, Earlier::Own, Earlier::OwnInDeletedFolder] {
                 for folder in [Folder::None, Folder::Own, Folder::Deleted, Folder::Foreign, Folder::Unknown] {
                     for object in [
                         Object::AsDeclared,
@@ -89,14 +89,14 @@ fn all_cases() -> Vec<Case> {
     }
     // No asset without a session, and none of another organization in this one's folder.
     all.retain(|case| match case.session {
-        Session::Unknown => case.earlier == Earlier::Nobodys,
-        Session::Foreign => case.earlier != Earlier::OursInDeleted,
+        Session::Unknown => case.earlier == Earlier::None,
+        Session::Foreign => case.earlier != Earlier::OwnInDeletedFolder,
         Session::Pending | Session::Expired => true,
     });
     all
 }
 
-/// Rows 8 to 17 of the contract, in its order; where there is an answer, its code.
+/// Rules 8 to 17 of docs/behaviour.md, in their order: the code of an error, else what was done.
 fn oracle(case: Case) -> &'static str {
     if !case.may_write {
         return "PERMISSION_DENIED";
@@ -105,10 +105,10 @@ fn oracle(case: Case) -> &'static str {
         return "ASSET_UPLOAD_NOT_FOUND";
     }
     match (case.earlier, case.folder) {
-        (Earlier::Nobodys, _) => {}
+        (Earlier::None, _) => {}
         (Earlier::Others, _) => return "ASSET_UPLOAD_ALREADY_CONFIRMED",
-        (Earlier::Ours, Folder::None) | (Earlier::OursInDeleted, Folder::Deleted) => return "replayed",
-        (Earlier::Ours | Earlier::OursInDeleted, _) => return "VALIDATION_ERROR",
+        (Earlier::Own, Folder::None) | (Earlier::OwnInDeletedFolder, Folder::Deleted) => return "replayed",
+        (Earlier::Own | Earlier::OwnInDeletedFolder, _) => return "VALIDATION_ERROR",
     }
     if case.session == Session::Expired {
         return "ASSET_UPLOAD_EXPIRED";
@@ -126,17 +126,8 @@ fn oracle(case: Case) -> &'static str {
     }
 }
 
-/// Puts an asset there as an earlier confirmation would have left it.
-fn confirmed_before(conn: &Connection, upload: AssetUploadId, folder: Option<String>, key: &str) {
-    let sql = "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type,
-                 source_type, source_id, etag, confirmation_key, confirmed_folder_id, created_by, created_at, updated_at)
-               SELECT id, org_id, ?2, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload',
-                 id, 'etag-0', ?3, ?2, created_by, 5, 5 FROM asset_uploads WHERE id = ?1";
-    assert_eq!(conn.execute(sql, params![upload.to_string(), folder, key]), Ok(1));
-}
-
 /// Who and what is there in every case.
-struct Stage {
+struct Fixtures {
     conn: Connection,
     org: OrganizationId,
     editor: Person,
@@ -148,7 +139,7 @@ struct Stage {
     foreign: FolderId,
 }
 
-fn stage() -> Stage {
+fn fixtures() -> Fixtures {
     let conn = sqlite::open();
     let org = sqlite::organization(&conn);
     let editor = sqlite::editor(&conn, org);
@@ -157,23 +148,23 @@ fn stage() -> Stage {
     let own = sqlite::folder(&conn, org, &editor, None);
     let deleted = sqlite::folder(&conn, org, &editor, Some(Timestamp(NOW.0 - 1)));
     let foreign = sqlite::folder(&conn, elsewhere, &outsider, None);
-    Stage { conn, org, editor, viewer, elsewhere, outsider, own, deleted, foreign }
+    Fixtures { conn, org, editor, viewer, elsewhere, outsider, own, deleted, foreign }
 }
 
-/// Plays a case and clears up; the answer in a word, and how many assets it made.
-fn play(stage: &Stage, case: Case) -> (&'static str, i64) {
-    let Stage { conn, org, editor, viewer, elsewhere, outsider, own, deleted, foreign } = stage;
+/// Runs a case and removes what it made; the result in a word, and how many assets it made.
+fn run_case(fixtures: &Fixtures, case: Case) -> (&'static str, i64) {
+    let Fixtures { conn, org, editor, viewer, elsewhere, outsider, own, deleted, foreign } = fixtures;
     let upload = match case.session {
         Session::Pending => sqlite::session(conn, *org, editor, Timestamp(NOW.0 + 1)),
         Session::Expired => sqlite::session(conn, *org, editor, NOW),
         Session::Foreign => sqlite::session(conn, *elsewhere, outsider, Timestamp(NOW.0 + 1)),
-        Session::Unknown => sqlite::nobodys_session(),
+        Session::Unknown => sqlite::unused_upload_id(),
     };
     match case.earlier {
-        Earlier::Nobodys => {}
-        Earlier::Others => confirmed_before(conn, upload, None, "k0"),
-        Earlier::Ours => confirmed_before(conn, upload, None, "k1"),
-        Earlier::OursInDeleted => confirmed_before(conn, upload, Some(deleted.to_string()), "k1"),
+        Earlier::None => {}
+        Earlier::Others => sqlite::asset(conn, upload, None, "k0"),
+        Earlier::Own => sqlite::asset(conn, upload, None, "k1"),
+        Earlier::OwnInDeletedFolder => sqlite::asset(conn, upload, Some(*deleted), "k1"),
     }
     let rules = UploadRules {
         max_bytes: 1_000,
@@ -181,22 +172,22 @@ fn play(stage: &Stage, case: Case) -> (&'static str, i64) {
         reject_mismatch: case.reject_mismatch,
     };
     let operation = Confirm {
-        caller: if case.may_write { editor } else { viewer }.asks_to(Permission::AssetsWrite),
+        caller: if case.may_write { editor } else { viewer }.caller(Permission::AssetsWrite),
         asset_upload_id: upload,
         folder_id: match case.folder {
             Folder::None => None,
             Folder::Own => Some(*own),
             Folder::Deleted => Some(*deleted),
             Folder::Foreign => Some(*foreign),
-            Folder::Unknown => Some(sqlite::nobodys_folder()),
+            Folder::Unknown => Some(sqlite::unused_folder_id()),
         },
         idempotency_key: IdempotencyKey::parse("k1"),
-        request_id: sqlite::next_request(),
+        request_id: sqlite::new_request_id(),
         object: match case.object {
-            Object::AsDeclared => rules.verify(stored(640, "image/png")),
-            Object::Other => rules.verify(stored(641, "image/gif")),
-            Object::Unfit => rules.verify(stored(1_001, "text/html")),
-            Object::Untyped => rules.verify(StoredObject { content_type: None, ..stored(640, "") }),
+            Object::AsDeclared => rules.verify(stored_object(640, "image/png")),
+            Object::Other => rules.verify(stored_object(641, "image/gif")),
+            Object::Unfit => rules.verify(stored_object(1_001, "text/html")),
+            Object::Untyped => rules.verify(StoredObject { content_type: None, ..stored_object(640, "") }),
             Object::Missing => ObjectState::Missing,
             Object::Unavailable => ObjectState::Unavailable("R2 is down".to_owned()),
         },
@@ -206,8 +197,8 @@ fn play(stage: &Stage, case: Case) -> (&'static str, i64) {
     let before = contents(conn);
     let [assets, ..] = &before;
     let answer = run(conn, &operation);
-    let grown = sqlite::assets(conn) - i64::try_from(assets.len()).unwrap();
-    if grown == 0 {
+    let written = sqlite::count_assets(conn) - i64::try_from(assets.len()).unwrap();
+    if written == 0 {
         assert_eq!(contents(conn), before, "{case:?} changed something");
     }
     let word = match answer {
@@ -221,16 +212,16 @@ fn play(stage: &Stage, case: Case) -> (&'static str, i64) {
         Err(error) => error.code().as_str(),
     };
     conn.execute_batch("DELETE FROM assets; DELETE FROM asset_uploads").unwrap();
-    (word, grown)
+    (word, written)
 }
 
 #[test]
-fn the_first_row_that_applies_is_the_answer() {
+fn rules_8_to_17_the_first_that_applies_is_the_answer() {
     let cases = all_cases();
     assert_eq!(cases.len(), 2 * (4 + 4 + 3 + 1) * 5 * 6 * 2);
-    let stage = stage();
+    let fixtures = fixtures();
     for case in cases {
         let expected = oracle(case);
-        assert_eq!(play(&stage, case), (expected, i64::from(expected == "written")), "{case:?}");
+        assert_eq!(run_case(&fixtures, case), (expected, i64::from(expected == "written")), "{case:?}");
     }
 }

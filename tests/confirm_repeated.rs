@@ -1,6 +1,6 @@
-//! Confirming an upload again: replays, conflicts, races and retries.
+//! Confirming an upload again: replays, conflicts and repeats.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test code may panic")]
 
 mod sqlite;
 
@@ -9,38 +9,47 @@ use asset_uploads::domain::ids::{AssetUploadId, FolderId};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::{ObjectState, StoredObject};
 use asset_uploads::error::ApiError;
-use asset_uploads::store::confirm::{Confirm, Confirmed};
+use asset_uploads::store::confirm::Confirm;
 use rusqlite::params;
 use serde_json::json;
-use sqlite::studio::{RULES, SOON, asset_of, confirm, keyed, lists, made, refuses, stored, studio};
+use sqlite::fixtures::{
+    DEADLINE, RULES, asset_of, confirm, confirm_with_key, confirmed_asset, expect_error, expect_field_errors,
+    pending_upload, stored_object,
+};
 use sqlite::{Key, NOW, Person, contents, run};
 
 #[test]
 fn the_same_key_and_body_replay_the_first_answer() {
-    let (conn, org, editor, upload) = studio();
+    let (conn, org, editor, upload) = pending_upload();
     let folder = sqlite::folder(&conn, org, &editor, None);
-    let first = Confirm { folder_id: Some(folder), ..keyed(&editor, upload, "k1") };
+    let first = Confirm { folder_id: Some(folder), ..confirm_with_key(&editor, upload, "k1") };
     let asset = asset_of(org, upload, &editor, Some(folder));
-    assert_eq!(run(&conn, &first), made(asset.clone(), &editor, false));
+    assert_eq!(run(&conn, &first), confirmed_asset(asset.clone(), &editor, false));
     let before = contents(&conn);
 
     // However late, whatever has become of object, session and folder, and with whichever key of the same user.
     let other_key = Person { key: sqlite::key(&conn, &editor.user, Key::default()), ..editor.clone() };
-    let late = Timestamp(SOON.0 + 86_400_000);
+    let late = Timestamp(DEADLINE.0 + 86_400_000);
     conn.execute("UPDATE folders SET deleted_at = ?1", [NOW.0]).unwrap();
     for object in [
         first.object.clone(),
-        RULES.verify(stored(7, "image/gif")),
-        RULES.verify(stored(0, "text/html")),
-        ObjectState::Untyped(StoredObject { content_type: None, ..stored(7, "") }),
+        RULES.verify(stored_object(7, "image/gif")),
+        RULES.verify(stored_object(0, "text/html")),
+        ObjectState::Untyped(StoredObject { content_type: None, ..stored_object(7, "") }),
         ObjectState::Missing,
         ObjectState::Unavailable("R2 is down".to_owned()),
     ] {
         for now in [NOW, late] {
             let object = object.clone();
-            let mut again = Confirm { object, folder_id: Some(folder), ..keyed(&other_key, upload, "k1") };
+            let mut again =
+                Confirm { object, folder_id: Some(folder), ..confirm_with_key(&other_key, upload, "k1") };
             again.caller.now = now;
-            assert_eq!(run(&conn, &again), made(asset.clone(), &editor, true), "{:?}", again.object);
+            assert_eq!(
+                run(&conn, &again),
+                confirmed_asset(asset.clone(), &editor, true),
+                "{:?}",
+                again.object
+            );
         }
     }
     assert_eq!(contents(&conn)[0], before[0]);
@@ -48,56 +57,57 @@ fn the_same_key_and_body_replay_the_first_answer() {
 
 /// Of two requests with one key in one millisecond, each repeated by the Worker, only the first wrote.
 #[test]
-fn a_replay_is_told_from_an_own_write_by_the_request_alone() {
-    let (conn, org, editor, upload) = studio();
-    let [first, second] = [(); 2].map(|()| keyed(&editor, upload, "k1"));
+fn a_replay_differs_from_an_own_write_by_the_request_id() {
+    let (conn, org, editor, upload) = pending_upload();
+    let [first, second] = [(); 2].map(|()| confirm_with_key(&editor, upload, "k1"));
     let asset = asset_of(org, upload, &editor, None);
     for _ in 0..2 {
-        assert_eq!(run(&conn, &first), made(asset.clone(), &editor, false));
-        assert_eq!(run(&conn, &second), made(asset.clone(), &editor, true));
+        assert_eq!(run(&conn, &first), confirmed_asset(asset.clone(), &editor, false));
+        assert_eq!(run(&conn, &second), confirmed_asset(asset.clone(), &editor, true));
     }
 }
 
 #[test]
-fn a_replay_is_the_same_users() {
-    let (conn, org, editor, upload) = studio();
-    run(&conn, &keyed(&editor, upload, "k1")).unwrap();
+fn rule_12_a_replay_is_the_same_users() {
+    let (conn, org, editor, upload) = pending_upload();
+    run(&conn, &confirm_with_key(&editor, upload, "k1")).unwrap();
     let colleague = sqlite::editor(&conn, org);
     let elsewhere = sqlite::folder(&conn, org, &editor, None);
     for folder_id in [None, Some(elsewhere)] {
-        let theirs = Confirm { folder_id, ..keyed(&colleague, upload, "k1") };
-        refuses(&conn, &theirs, &ApiError::AssetUploadAlreadyConfirmed(upload.to_string()));
+        let theirs = Confirm { folder_id, ..confirm_with_key(&colleague, upload, "k1") };
+        expect_error(&conn, &theirs, &ApiError::AssetUploadAlreadyConfirmed(upload.to_string()));
     }
 }
 
-/// The first body is remembered, wherever the asset has been moved since; the answer is the asset as it is now.
+/// The first body is remembered, wherever the asset has been moved to; the answer is the asset as it is now.
 #[test]
 fn a_replay_of_a_moved_asset_repeats_the_first_body() {
-    let (conn, org, editor, upload) = studio();
+    let (conn, org, editor, upload) = pending_upload();
     let [first, now] = [(); 2].map(|()| sqlite::folder(&conn, org, &editor, None));
-    let filed = |folder_id| Confirm { folder_id, ..keyed(&editor, upload, "k1") };
+    let filed = |folder_id| Confirm { folder_id, ..confirm_with_key(&editor, upload, "k1") };
     run(&conn, &filed(Some(first))).unwrap();
     conn.execute("UPDATE assets SET folder_id = ?1, name = 'sea.png'", [now.to_string()]).unwrap();
 
     let asset = Asset { name: "sea.png".to_owned(), ..asset_of(org, upload, &editor, Some(now)) };
-    assert_eq!(run(&conn, &filed(Some(first))), made(asset, &editor, true));
+    assert_eq!(run(&conn, &filed(Some(first))), confirmed_asset(asset, &editor, true));
     for folder_id in [Some(now), None] {
-        lists(&conn, &filed(folder_id), "VALIDATION_ERROR", &reused());
+        expect_field_errors(&conn, &filed(folder_id), "VALIDATION_ERROR", &reused());
     }
 }
 
 #[test]
 fn a_replay_of_a_deleted_asset_finds_none() {
-    let (conn, org, editor, upload) = studio();
-    run(&conn, &keyed(&editor, upload, "k1")).unwrap();
+    let (conn, org, editor, upload) = pending_upload();
+    run(&conn, &confirm_with_key(&editor, upload, "k1")).unwrap();
     conn.execute("UPDATE assets SET deleted_at = ?1", [NOW.0]).unwrap();
-    refuses(&conn, &keyed(&editor, upload, "k1"), &ApiError::AssetNotFound);
-    let other = Confirm { folder_id: Some(sqlite::nobodys_folder()), ..keyed(&editor, upload, "k1") };
-    lists(&conn, &other, "VALIDATION_ERROR", &reused());
+    expect_error(&conn, &confirm_with_key(&editor, upload, "k1"), &ApiError::AssetNotFound);
+    let other =
+        Confirm { folder_id: Some(sqlite::unused_folder_id()), ..confirm_with_key(&editor, upload, "k1") };
+    expect_field_errors(&conn, &other, "VALIDATION_ERROR", &reused());
     // To everybody else it is confirmed, as before.
     let already = ApiError::AssetUploadAlreadyConfirmed(upload.to_string());
-    refuses(&conn, &confirm(&editor, upload), &already);
-    refuses(&conn, &keyed(&sqlite::editor(&conn, org), upload, "k1"), &already);
+    expect_error(&conn, &confirm(&editor, upload), &already);
+    expect_error(&conn, &confirm_with_key(&sqlite::editor(&conn, org), upload, "k1"), &already);
 }
 
 /// Rows that an earlier version wrote: without request, and with the folder of the confirmation as their own.
@@ -107,7 +117,7 @@ fn what_was_confirmed_before_the_migration_is_replayed() {
     let org = sqlite::organization(&conn);
     let editor = sqlite::editor(&conn, org);
     let folder = sqlite::folder(&conn, org, &editor, None);
-    let [filed, loose, keyless] = [(); 3].map(|()| sqlite::session(&conn, org, &editor, SOON));
+    let [filed, loose, keyless] = [(); 3].map(|()| sqlite::session(&conn, org, &editor, DEADLINE));
     let confirmed = |upload: AssetUploadId, folder: Option<FolderId>, key: &str| {
         let sql = "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type,
                source_id, etag, confirmation_key, created_by, created_at, updated_at)
@@ -124,12 +134,19 @@ fn what_was_confirmed_before_the_migration_is_replayed() {
     let moved = sqlite::folder(&conn, org, &editor, None);
     conn.execute("UPDATE assets SET folder_id = ?1", [moved.to_string()]).unwrap();
     for (upload, folder_id) in [(filed, Some(folder)), (loose, None)] {
-        let again = Confirm { folder_id, ..keyed(&editor, upload, "k1") };
-        assert_eq!(run(&conn, &again), made(asset_of(org, upload, &editor, Some(moved)), &editor, true));
-        let other = Confirm { folder_id: Some(moved), ..keyed(&editor, upload, "k1") };
-        lists(&conn, &other, "VALIDATION_ERROR", &reused());
+        let again = Confirm { folder_id, ..confirm_with_key(&editor, upload, "k1") };
+        assert_eq!(
+            run(&conn, &again),
+            confirmed_asset(asset_of(org, upload, &editor, Some(moved)), &editor, true)
+        );
+        let other = Confirm { folder_id: Some(moved), ..confirm_with_key(&editor, upload, "k1") };
+        expect_field_errors(&conn, &other, "VALIDATION_ERROR", &reused());
     }
-    refuses(&conn, &confirm(&editor, keyless), &ApiError::AssetUploadAlreadyConfirmed(keyless.to_string()));
+    expect_error(
+        &conn,
+        &confirm(&editor, keyless),
+        &ApiError::AssetUploadAlreadyConfirmed(keyless.to_string()),
+    );
 }
 
 fn reused() -> serde_json::Value {
@@ -141,63 +158,52 @@ fn reused() -> serde_json::Value {
 }
 
 #[test]
-fn the_same_key_with_another_folder_is_a_fault() {
-    let (conn, org, editor, upload) = studio();
+fn rule_10_the_same_key_with_another_folder_is_an_error() {
+    let (conn, org, editor, upload) = pending_upload();
     let [folder, other] = [(); 2].map(|()| sqlite::folder(&conn, org, &editor, None));
-    let in_no_folder = sqlite::session(&conn, org, &editor, SOON);
-    run(&conn, &Confirm { folder_id: Some(folder), ..keyed(&editor, upload, "k1") }).unwrap();
-    run(&conn, &keyed(&editor, in_no_folder, "k1")).unwrap();
+    let in_no_folder = sqlite::session(&conn, org, &editor, DEADLINE);
+    run(&conn, &Confirm { folder_id: Some(folder), ..confirm_with_key(&editor, upload, "k1") }).unwrap();
+    run(&conn, &confirm_with_key(&editor, in_no_folder, "k1")).unwrap();
 
-    let nowhere = sqlite::nobodys_folder();
+    let nowhere = sqlite::unused_folder_id();
     for (upload, folder_id) in
         [(upload, Some(other)), (upload, None), (upload, Some(nowhere)), (in_no_folder, Some(folder))]
     {
-        let again = Confirm { folder_id, ..keyed(&editor, upload, "k1") };
-        lists(&conn, &again, "VALIDATION_ERROR", &reused());
+        let again = Confirm { folder_id, ..confirm_with_key(&editor, upload, "k1") };
+        expect_field_errors(&conn, &again, "VALIDATION_ERROR", &reused());
     }
 }
 
 #[test]
-fn a_repeat_without_the_key_names_the_asset_that_exists() {
-    let (conn, _, editor, upload) = studio();
-    run(&conn, &keyed(&editor, upload, "k1")).unwrap();
+fn rule_12_a_repeat_without_the_key_names_the_asset_that_exists() {
+    let (conn, _, editor, upload) = pending_upload();
+    run(&conn, &confirm_with_key(&editor, upload, "k1")).unwrap();
 
     let already = ApiError::AssetUploadAlreadyConfirmed(upload.to_string());
-    refuses(&conn, &confirm(&editor, upload), &already);
-    refuses(&conn, &keyed(&editor, upload, "k2"), &already);
+    expect_error(&conn, &confirm(&editor, upload), &already);
+    expect_error(&conn, &confirm_with_key(&editor, upload, "k2"), &already);
     // Keys are compared as they are: K1 is not k1.
-    refuses(&conn, &keyed(&editor, upload, "K1"), &already);
-}
-
-#[test]
-fn of_many_confirmations_one_succeeds() {
-    let (conn, _, editor, upload) = studio();
-    let answers: Vec<_> = (0..20).map(|_| run(&conn, &confirm(&editor, upload))).collect();
-    assert!(matches!(answers[0], Ok(Confirmed::Asset { replayed: false, .. })), "{:?}", answers[0]);
-    for answer in &answers[1..] {
-        assert_eq!(answer, &Err(ApiError::AssetUploadAlreadyConfirmed(upload.to_string())));
-    }
-    assert_eq!(sqlite::assets(&conn), 1);
+    expect_error(&conn, &confirm_with_key(&editor, upload, "K1"), &already);
 }
 
 #[test]
 fn one_key_may_confirm_many_uploads() {
-    let (conn, org, editor, upload) = studio();
-    let second = sqlite::session(&conn, org, &editor, SOON);
+    let (conn, org, editor, upload) = pending_upload();
+    let second = sqlite::session(&conn, org, &editor, DEADLINE);
     for upload in [upload, second] {
         assert_eq!(
-            run(&conn, &keyed(&editor, upload, "k1")),
-            made(asset_of(org, upload, &editor, None), &editor, false)
+            run(&conn, &confirm_with_key(&editor, upload, "k1")),
+            confirmed_asset(asset_of(org, upload, &editor, None), &editor, false)
         );
     }
 }
 
 /// The database commits, the answer is lost, the Worker sends the transaction again.
 #[test]
-fn a_retry_after_a_lost_answer_finds_its_own_write() {
-    let (conn, org, editor, upload) = studio();
+fn a_repeat_after_a_lost_answer_finds_its_own_write() {
+    let (conn, org, editor, upload) = pending_upload();
     let operation = confirm(&editor, upload);
-    let expected = made(asset_of(org, upload, &editor, None), &editor, false);
+    let expected = confirmed_asset(asset_of(org, upload, &editor, None), &editor, false);
     assert_eq!(run(&conn, &operation), expected);
     let before = contents(&conn);
     assert_eq!(run(&conn, &operation), expected);

@@ -1,7 +1,7 @@
 //! Reading a confirmation's path, headers and body: what is accepted, what is 400, and what is 422
 //! with every error at once.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
 mod requests;
 
@@ -103,7 +103,7 @@ fn headers_are_read() {
 }
 
 #[test]
-fn what_is_no_json_object_is_a_bad_request() {
+fn rule_9_what_is_no_json_object_is_a_bad_request() {
     for body in [
         "null",
         "[]",
@@ -154,7 +154,7 @@ fn depth_costs_nothing() {
 }
 
 #[test]
-fn bytes_that_are_no_utf_8_are_a_bad_request() {
+fn rule_9_bytes_that_are_no_utf_8_are_a_bad_request() {
     let expected = Err(ApiError::BadRequest("The body is not UTF-8; send JSON in UTF-8."));
     // A stray byte, a truncated character, a surrogate, an overlong slash, UTF-16, Latin-1.
     for bytes in [
@@ -170,7 +170,7 @@ fn bytes_that_are_no_utf_8_are_a_bad_request() {
 }
 
 #[test]
-fn an_absent_body_is_an_error_whatever_its_type() {
+fn rule_10_an_absent_body_is_an_error_whatever_its_type() {
     for content_type in [None, Some("application/json"), Some("text/plain")] {
         let headers =
             RequestHeaders { content_type: content_type.map(str::to_owned), ..RequestHeaders::default() };
@@ -180,7 +180,7 @@ fn an_absent_body_is_an_error_whatever_its_type() {
 }
 
 #[test]
-fn a_body_that_did_not_arrive_is_a_bad_request() {
+fn rule_9_a_body_that_did_not_arrive_is_a_bad_request() {
     let read = |body| parse_all("no id", &json_headers(), body);
     let too_large = ApiError::BadRequest("The body is over 64 KiB; send a smaller one.");
     assert_eq!(read(Body::TooLarge), Err(too_large));
@@ -190,7 +190,7 @@ fn a_body_that_did_not_arrive_is_a_bad_request() {
 }
 
 #[test]
-fn only_json_is_taken_for_json() {
+fn rule_9_only_json_is_taken_for_json() {
     let read = |content_type: Option<&str>| {
         let headers =
             RequestHeaders { content_type: content_type.map(str::to_owned), ..RequestHeaders::default() };
@@ -225,7 +225,7 @@ fn only_json_is_taken_for_json() {
 }
 
 #[test]
-fn a_folder_is_a_uuid_in_a_string_or_null() {
+fn rule_10_a_folder_is_a_uuid_in_a_string_or_null() {
     for value in ["1", "1e400", "true", "false", "[]", "{}", "{\"a\":null}", "-0"] {
         assert_eq!(errors(parse(format!(r#"{{"folder_id":{value}}}"#))), json!([string_error()]), "{value}");
     }
@@ -250,7 +250,7 @@ fn a_folder_is_a_uuid_in_a_string_or_null() {
 }
 
 #[test]
-fn every_error_is_listed_at_once() {
+fn rule_10_every_error_is_listed_at_once() {
     let headers = RequestHeaders {
         organization: Some("acme".to_owned()),
         idempotency_key: Some("not one".to_owned()),
@@ -270,7 +270,7 @@ fn every_error_is_listed_at_once() {
     ];
     let expected: Vec<Value> = in_body.into_iter().chain(rest.clone()).collect();
     assert_eq!(errors(parse_all("7", &headers, body)), json!(expected));
-    // Without a body the others are still told.
+    // Without a body the others are still listed.
     let empty = Body::Bytes(Vec::new());
     let mut expected = missing().as_array().unwrap().clone();
     expected.extend(rest);
@@ -278,7 +278,7 @@ fn every_error_is_listed_at_once() {
 }
 
 #[test]
-fn header_values_at_their_limits() {
+fn rule_10_header_values_at_their_limits() {
     let with_key = |key: String| {
         let headers = RequestHeaders { idempotency_key: Some(key), ..json_headers() };
         parse_all(UPLOAD, &headers, Body::Bytes(b"{}".to_vec()))
@@ -300,7 +300,7 @@ fn header_values_at_their_limits() {
 
 /// 64 KiB of unknown fields, each with an answer of its own, must not make an answer of a megabyte.
 #[test]
-fn the_first_hundred_errors_are_listed() {
+fn rule_10_the_first_hundred_errors_are_listed() {
     let body = |count: usize| {
         let fields: Vec<String> = (0..count).map(|n| format!(r#""a{n}":1"#)).collect();
         format!("{{{}}}", fields.join(","))
@@ -312,7 +312,7 @@ fn the_first_hundred_errors_are_listed() {
 }
 
 #[test]
-fn repeated_names_are_told_once_and_long_ones_cut() {
+fn rule_10_repeated_names_are_listed_once_and_long_ones_cut() {
     let twice = format!(r#"{{"folder_id":null,"folder\u005fid":"{FOLDER}","folder_id":null}}"#);
     assert_eq!(errors(parse(twice)), json!([duplicate("folder_id")]));
     let long = "é".repeat(5_000);

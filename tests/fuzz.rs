@@ -1,7 +1,7 @@
-//! Parsers under arbitrary and nearly valid input, each judged by an oracle written here. PROPTEST_CASES sets
+//! Parsers under arbitrary and nearly valid input, each compared with an oracle written here. PROPTEST_CASES sets
 //! how many inputs a property gets; without it there are 256.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
 mod requests;
 
@@ -95,7 +95,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_header_is_accepted_when_it_is_bearer_and_a_key(
+    fn rule_3_a_header_is_accepted_when_it_is_bearer_and_a_key(
         scheme in prop_oneof![4 => "[Bb]earer|BEARER", 1 => nearly("Bearer|Basic")],
         space in prop_oneof![4 => " {1,3}", 1 => "|[ \t]{1,2}"],
         key in nearly(key()),
@@ -132,24 +132,24 @@ proptest! {
         prop_assert_eq!(found.map(|id| id.object_key()), id.map(|_| key.clone()));
     }
 
-    /// The id is a pure function of key, organization and intent, and differs when one of them does.
+    /// The id is a pure function of key, organization and Idempotency-Key, and differs when one of them does.
     #[test]
-    fn an_intent_has_one_id(
+    fn an_idempotency_key_has_one_id(
         keys in [key(), key()], organizations in prop::array::uniform2(any::<Option<[u8; 10]>>()), names in ["[!-~]{1,9}", "[!-~]{1,9}"],
     ) {
-        let intent = |at: [usize; 3]| {
+        let id_of = |at: [usize; 3]| {
             let organization = organizations[at[1]].map(|random| OrganizationId::v7(1, &random));
             let name = IdempotencyKey::parse(&names[at[2]]).unwrap();
             AssetUploadId::for_idempotency_key(TokenHash::of(&keys[at[0]]).unwrap().as_str(), organization.as_ref(), &name)
         };
-        let id = intent([0, 0, 0]).to_string();
-        prop_assert_eq!(&id, &intent([0, 0, 0]).to_string());
+        let id = id_of([0, 0, 0]).to_string();
+        prop_assert_eq!(&id, &id_of([0, 0, 0]).to_string());
         // Version 8, and the variant of RFC 9562.
         prop_assert!(id.as_bytes()[14] == b'8' && b"89ab".contains(&id.as_bytes()[19]), "{}", id);
         let same = [keys[0] == keys[1], organizations[0] == organizations[1], names[0] == names[1]];
         for other in [[1, 0, 0], [0, 1, 0], [0, 0, 1]] {
             let expected = same.iter().zip(other).all(|(same, changed)| *same || changed == 0);
-            prop_assert_eq!(intent(other).to_string() == id, expected);
+            prop_assert_eq!(id_of(other).to_string() == id, expected);
         }
     }
 }
@@ -193,7 +193,7 @@ proptest! {
 
     #[test]
     fn a_bare_media_type_is_checked_by_the_rule(text in nearly(bare_type())) {
-        // What has parameters is judged elsewhere, by those that are given to a type.
+        // Types with parameters have a property of their own.
         prop_assume!(!text.contains(';'));
         let expected = (text.len() <= 255 && is_bare_type(text.trim())).then(|| text.trim().to_ascii_lowercase());
         let parsed = MimeType::parse(&text);
@@ -237,7 +237,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_path_has_the_route_of_its_pattern_and_method(
+    fn rules_1_and_2_a_path_has_the_route_of_its_pattern_and_method(
         path in nearly(prop_oneof![
             select(PATTERNS.to_vec()).prop_map(|(pattern, _)| pattern.to_owned()),
             "/v1/(asset-uploads|assets)/[^/]{0,3}(/confirmations)?",
@@ -264,11 +264,11 @@ proptest! {
 /// A value of a body's field, as JSON, and the kind of error it is.
 type Checked = (String, Option<&'static str>);
 
-fn sound(text: &str) -> Checked {
+fn valid(text: &str) -> Checked {
     (text.to_owned(), None)
 }
 
-fn faulty(kind: &'static str) -> impl Fn(String) -> Checked {
+fn invalid(kind: &'static str) -> impl Fn(String) -> Checked {
     move |text| (text, Some(kind))
 }
 
@@ -282,27 +282,27 @@ fn filename() -> impl Strategy<Value = Checked> {
         4 => "[^\\pC/\\\\]{1,40}|é{500}|\\.{3}"
             .prop_filter("no name", |text| text != "." && text != "..")
             .prop_map(|text| (quoted(&text), None)),
-        1 => "\\.{1,2}|a{0,9}[\u{202a}-\u{202e}\u{2066}-\u{2069}]b?".prop_map(|text| faulty("filename")(quoted(&text))),
-        1 => "a{0,9}[\\x00-\\x1f\\x7f-\\x9f/\\\\]b?|é{501,505}|".prop_map(|text| faulty("filename")(quoted(&text))),
-        1 => "-?[1-9]{1,3}|null|true|\\[\"a\"\\]|\\{\\}|\"\\\\ud800\"".prop_map(faulty("string_type")),
+        1 => "\\.{1,2}|a{0,9}[\u{202a}-\u{202e}\u{2066}-\u{2069}]b?".prop_map(|text| invalid("filename")(quoted(&text))),
+        1 => "a{0,9}[\\x00-\\x1f\\x7f-\\x9f/\\\\]b?|é{501,505}|".prop_map(|text| invalid("filename")(quoted(&text))),
+        1 => "-?[1-9]{1,3}|null|true|\\[\"a\"\\]|\\{\\}|\"\\\\ud800\"".prop_map(invalid("string_type")),
     ]
 }
 
 fn mime_type() -> impl Strategy<Value = Checked> {
     prop_oneof![
         4 => "(image|IMAGE)/[a-z]{0,8}[a-km-z]( ?; ?[a-z]{1,3}=[a-z]{1,3})?|text/plain".prop_map(|text| (quoted(&text), None)),
-        1 => "imagery/[a-z]{1,9}|text/html|image/svg\\+xml|image/([a-z]{1,5}(\\+|\\.)?)?xml".prop_map(|text| faulty("mime_type_not_allowed")(quoted(&text))),
-        1 => "[a-z ]{0,9}|image/|image/\\*|image//a|/".prop_map(|text| faulty("mime_type_parsing")(quoted(&text))),
-        1 => "-?[1-9]{1,3}|null|\\[\\]".prop_map(faulty("string_type")),
+        1 => "imagery/[a-z]{1,9}|text/html|image/svg\\+xml|image/([a-z]{1,5}(\\+|\\.)?)?xml".prop_map(|text| invalid("mime_type_not_allowed")(quoted(&text))),
+        1 => "[a-z ]{0,9}|image/|image/\\*|image//a|/".prop_map(|text| invalid("mime_type_parsing")(quoted(&text))),
+        1 => "-?[1-9]{1,3}|null|\\[\\]".prop_map(invalid("string_type")),
     ]
 }
 
 fn size_bytes() -> impl Strategy<Value = Checked> {
     prop_oneof![
-        4 => (1..=MAX_BYTES).prop_map(|size| sound(&size.to_string())),
-        1 => (MAX_BYTES + 1..).prop_map(|size| faulty("size_out_of_range")(size.to_string())),
-        1 => "0|-[1-9][0-9]{0,30}|-0|[1-9][0-9]{20,40}".prop_map(faulty("size_out_of_range")),
-        1 => "[1-9]\\.[1-9]|[1-9]e-[1-9]|\"[1-9]\"|null|\\{\"a\":1\\}".prop_map(faulty("int_type")),
+        4 => (1..=MAX_BYTES).prop_map(|size| valid(&size.to_string())),
+        1 => (MAX_BYTES + 1..).prop_map(|size| invalid("size_out_of_range")(size.to_string())),
+        1 => "0|-[1-9][0-9]{0,30}|-0|[1-9][0-9]{20,40}".prop_map(invalid("size_out_of_range")),
+        1 => "[1-9]\\.[1-9]|[1-9]e-[1-9]|\"[1-9]\"|null|\\{\"a\":1\\}".prop_map(invalid("int_type")),
     ]
 }
 
@@ -316,7 +316,7 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
     ])
 });
 
-/// A header that is absent, sound or not.
+/// A header that is absent, valid or not.
 fn header(good: &'static str, wrong: &'static str) -> impl Strategy<Value = (Option<String>, bool)> {
     prop_oneof![
         2 => Just((None, true)),
@@ -336,10 +336,10 @@ fn idempotency_key() -> impl Strategy<Value = (Option<String>, bool)> {
     header("[!-~]{1,9}|[!-~]{255}", "[!-~]{256,260}||[!-~]{0,9}[ \\x7fé\t][!-~]{0,9}")
 }
 
-/// Where each fault is and of what kind, in no order.
+/// Where each error is and of what kind, in no order.
 fn errors_of<T>(result: Result<T, ApiError>) -> Vec<(String, String)> {
-    let Err(ApiError::Validation(faults)) = result else { return Vec::new() };
-    let mut found: Vec<_> = faults.iter().map(|fault| (fault.loc.join(" "), fault.kind.to_owned())).collect();
+    let Err(ApiError::Validation(errors)) = result else { return Vec::new() };
+    let mut found: Vec<_> = errors.iter().map(|error| (error.loc.join(" "), error.kind.to_owned())).collect();
     found.sort();
     found
 }
@@ -351,9 +351,9 @@ fn expect(place: &str, kind: &str) -> (String, String) {
 proptest! {
     #![proptest_config(config())]
 
-    /// The list of faults is exactly those that were put into the request.
+    /// The errors are exactly those that were put into the request.
     #[test]
-    fn a_start_lists_every_fault_and_no_other(
+    fn rule_10_a_start_lists_every_error_and_no_other(
         fields in (filename(), mime_type(), size_bytes()),
         present in prop::array::uniform3(prop::bool::weighted(0.9)),
         twice in prop::option::weighted(0.2, 0_usize..3),
@@ -366,13 +366,13 @@ proptest! {
         let mut members = Vec::new();
         let mut expected = Vec::new();
         for place in 0..3 {
-            let (name, (value, fault)) = (names[place], values[place]);
+            let (name, (value, error)) = (names[place], values[place]);
             let at = format!("body {name}");
-            // A field that stands twice is at fault for that, and for its value each time.
+            // A field that stands twice is an error, beside those of its value each time.
             let times = if !present[place] { 0 } else if twice == Some(place) { 2 } else { 1 };
             for _ in 0..times {
                 members.push(format!("{}:{value}", quoted(name)));
-                expected.extend(fault.map(|kind| expect(&at, kind)));
+                expected.extend(error.map(|kind| expect(&at, kind)));
             }
             match times {
                 0 => expected.push(expect(&at, "missing")),
@@ -414,7 +414,7 @@ proptest! {
     /// Another reading of the same bytes finds an object wherever this one does, and the same in it. (This one
     /// knows more objects: it leaves values unread, however large their numbers and deep their nesting.)
     #[test]
-    fn bytes_are_a_body_when_they_are_a_json_object(
+    fn rule_9_bytes_are_a_body_when_they_are_a_json_object(
         bytes in prop_oneof![
             4 => nearly(Just(r#"{"filename":"a \u00e9.png", "mime_type":"image/png" ,"size_bytes":12}"#.to_owned())).prop_map(String::into_bytes),
             1 => prop::collection::vec(any::<u8>(), 1..40),
@@ -445,13 +445,13 @@ proptest! {
                 prop_assert_eq!(other["size_bytes"].as_f64(), Some(read.size_bytes as f64));
             }
             Err(ApiError::BadRequest(_)) => prop_assert!(other.is_none()),
-            Err(ApiError::Validation(faults)) => prop_assert!(is_json && !faults.is_empty()),
+            Err(ApiError::Validation(errors)) => prop_assert!(is_json && !errors.is_empty()),
             Err(error) => prop_assert!(false, "{error:?}"),
         }
     }
 
     #[test]
-    fn a_query_is_checked_by_each_embed_in_it(
+    fn rule_10_a_query_is_checked_by_each_embed_in_it(
         id in nearly(Just(ID.to_owned())),
         pairs in prop::collection::vec(nearly(select(vec!["embed=created_by_user", "embed", "a=b", ""]).prop_map(str::to_owned)), 0..4),
         organization in organization(),
@@ -522,7 +522,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn variables_cause_no_panic_and_faults_name_one_without_a_secret(
+    fn variables_cause_no_panic_and_errors_name_one_without_a_secret(
         values in prop::array::uniform15(prop::option::weighted(0.4, nearly(select(vec![
             "1", "52428800", "image/*, !image/svg+xml", "[\"a/b\"]", "accept", "reject", "true", "*", "https://a.example",
             "https://a.example/{key}", "/cdn-cgi/local", "http://[::1]:80",
@@ -539,11 +539,11 @@ proptest! {
                 prop_assert!(config.rules.max_bytes > 0);
                 prop_assert!(uploads.s3.as_ref().err().is_none_or(|missing| !missing.contains(&secret)));
             }
-            Err(faults) => {
-                prop_assert!(!faults.is_empty());
-                for fault in faults {
-                    prop_assert!(NAMES.contains(&fault.split(' ').next().unwrap()), "{}", fault);
-                    prop_assert!(!fault.contains(&secret), "{}", fault);
+            Err(errors) => {
+                prop_assert!(!errors.is_empty());
+                for error in errors {
+                    prop_assert!(NAMES.contains(&error.split(' ').next().unwrap()), "{}", error);
+                    prop_assert!(!error.contains(&secret), "{}", error);
                 }
             }
         }
@@ -584,12 +584,12 @@ proptest! {
         let url = format!("{scheme}{}{}{path}{rest}", host.0, port.0);
         // White space around a variable is no part of it, and what is blank is not set.
         prop_assume!(!url.trim().is_empty());
-        let sound = (scheme == "http://" || scheme == "https://") && host.1 && port.1 && rest.is_empty();
+        let valid = (scheme == "http://" || scheme == "https://") && host.1 && port.1 && rest.is_empty();
         let config = variables(&[("PUBLIC_BASE_URL", &url)]).ok();
-        let expected = sound.then(|| format!("{}/uploads/x", url.trim_end_matches('/')));
+        let expected = valid.then(|| format!("{}/uploads/x", url.trim_end_matches('/')));
         prop_assert_eq!(config.and_then(|config| config.links.url("uploads/x")), expected, "{}", url);
         let endpoint = variables(&[("S3_ENDPOINT", &url)]).is_ok();
-        prop_assert_eq!(endpoint, sound || (url.starts_with('/') && !url.contains(['?', '#'])), "{}", url);
+        prop_assert_eq!(endpoint, valid || (url.starts_with('/') && !url.contains(['?', '#'])), "{}", url);
     }
 
     #[test]
@@ -601,10 +601,10 @@ proptest! {
     ) {
         let origin = format!("{scheme}://{}{}{rest}", host.0, port.0);
         let own_port = matches!((scheme.as_str(), port.0.as_str()), ("http", ":80") | ("https", ":443"));
-        let sound = (scheme == "http" || scheme == "https") && host.1 && port.1 && !own_port && rest.is_empty();
+        let valid = (scheme == "http" || scheme == "https") && host.1 && port.1 && !own_port && rest.is_empty();
         // A space would part a list.
         prop_assume!(!origin.contains(' '));
         let cors = variables(&[("CORS_ALLOWED_ORIGINS", &origin)]).ok().map(|config| config.cors);
-        prop_assert_eq!(cors, sound.then(|| Cors::Origins(vec![origin.clone()])), "{}", origin);
+        prop_assert_eq!(cors, valid.then(|| Cors::Origins(vec![origin.clone()])), "{}", origin);
     }
 }

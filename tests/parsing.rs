@@ -38,7 +38,7 @@ proptest! {
     }
 
     #[test]
-    fn an_id_with_one_other_character_is_judged_by_the_rule(
+    fn an_id_with_one_other_character_is_checked_by_the_rule(
         place in 0_usize..36, other in any::<char>(), random in any::<[u8; 10]>(), ms in 0_u64..1 << 48,
     ) {
         let mut text: Vec<char> = AssetUploadId::v7(ms, &random).to_string().chars().collect();
@@ -81,7 +81,7 @@ proptest! {
     }
 
     #[test]
-    fn a_mistyped_key_is_refused(random in any::<[u8; 32]>(), place in 0_usize..52, digit in 0_usize..62) {
+    fn rule_3_a_mistyped_key_is_no_key(random in any::<[u8; 32]>(), place in 0_usize..52, digit in 0_usize..62) {
         let key = generate(&random);
         let other = &BASE62[digit..=digit];
         let changed = format!("{}{other}{}", &key[..place], &key[place + 1..]);
@@ -93,7 +93,7 @@ proptest! {
     }
 
     #[test]
-    fn a_key_with_any_other_character_is_refused(
+    fn rule_3_a_key_with_any_other_character_is_no_key(
         random in any::<[u8; 32]>(), place in 0_usize..52, other in any::<char>(),
     ) {
         let key = generate(&random);
@@ -102,7 +102,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_not_generated_is_no_key(text in "au_[0-9A-Za-z]{49}|au_.{0,60}|.{0,60}") {
+    fn rule_3_what_was_not_generated_is_no_key(text in "au_[0-9A-Za-z]{49}|au_.{0,60}|.{0,60}") {
         // One in 2^32 texts of the right form has a right checksum by chance.
         prop_assert_eq!(TokenHash::of(&text), None);
         prop_assert_eq!(TokenHash::from_authorization(Some(&text)), None);
@@ -276,7 +276,7 @@ fn a_wildcard_is_no_media_type() {
 
 /// `*/*` reads as "everything"; taken for a type called `*`, it would permit nothing, without a word.
 #[test]
-fn a_wildcard_for_everything_works_or_is_refused() {
+fn a_wildcard_for_everything_works_or_is_an_error() {
     if let Ok(allowed) = AllowedTypes::parse(["*/*"]) {
         assert!(allowed.permits(&MimeType::parse("image/png").unwrap()), "`*/*` permits nothing");
     }
@@ -297,8 +297,8 @@ fn a_whole_type_permits_no_xml() {
         !permits(&["image/svg+xml", "image/png", "!image/*"], "image/svg+xml"),
         "what forbids a family forbids it whole"
     );
-    let office = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
-    assert!(permits(&["application/*"], office) && !permits(&["application/*"], "application/xml"));
+    let office_type = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+    assert!(permits(&["application/*"], office_type) && !permits(&["application/*"], "application/xml"));
 }
 
 #[test]

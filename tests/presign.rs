@@ -1,7 +1,7 @@
 //! Presigned URLs against two implementations that others wrote and use: rusty-s3 with arbitrary input,
 //! and fixed vectors made by botocore. That rusty-s3 itself is right is shown by Amazon's own example.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test code may panic")]
 
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ fn with(endpoint: &str, [bucket, access_key_id, secret_access_key]: [String; 3])
     S3 { endpoint: endpoint.to_owned(), bucket, access_key_id, secret_access_key }
 }
 
-fn moments() -> impl Strategy<Value = Timestamp> {
+fn times() -> impl Strategy<Value = Timestamp> {
     // Up to the year 9999, with the first and last second of days.
     prop_oneof![
         (0_i64..253_402_000_000_000).prop_map(Timestamp),
@@ -150,7 +150,7 @@ proptest! {
         filename in filenames(),
         size_bytes in prop_oneof![1_u64..100_000_000, any::<u64>()],
         write_once in any::<bool>(),
-        now in moments(),
+        now in times(),
         seconds in 1_u64..=604_800,
     ) {
         let s3 = with(&endpoint, given);
@@ -173,7 +173,7 @@ proptest! {
         path in "(/[a-z0-9][-.a-z0-9]{0,9}){1,3}/?",
         given in credentials(),
         key in keys(),
-        now in moments(),
+        now in times(),
     ) {
         let s3 = with(&path, given);
         let oracle = Oracle::new(&s3, &format!("{origin}{path}"), now, 900);
@@ -280,7 +280,7 @@ fn every_endpoint_that_the_configuration_accepts_is_signed_as_clients_see_it() {
             };
             Some(value.to_owned())
         };
-        // Refused is fine, too.
+        // An error is fine, too.
         let Ok(config) = Config::parse(get) else { continue };
         let s3 = config.uploads.s3.unwrap();
         let oracle = Oracle::new(&s3, endpoint, NOW, 900);
@@ -288,5 +288,5 @@ fn every_endpoint_that_the_configuration_accepts_is_signed_as_clients_see_it() {
             wrong.push(endpoint);
         }
     }
-    assert_eq!(wrong, Vec::<&str>::new(), "neither refused nor signed as clients see them");
+    assert_eq!(wrong, Vec::<&str>::new(), "neither rejected nor signed as clients see them");
 }

@@ -1,6 +1,6 @@
 //! Presigned URLs: what a signature covers, and when there is none. tests/presign.rs has that it is right.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test code may panic")]
 
 use std::sync::LazyLock;
 
@@ -30,7 +30,7 @@ fn upload_of(mime_type: &MimeType) -> Put<'_> {
 }
 
 #[test]
-fn nothing_but_the_second_of_the_moment_is_signed() {
+fn times_are_signed_to_the_second() {
     let mime_type = MimeType::parse("image/png").unwrap();
     let s3 = s3("https://storage.example");
     let url = |now: i64| s3.put(upload_of(&mime_type), ORIGIN, Timestamp(now), 900).unwrap().url;
@@ -89,9 +89,9 @@ fn an_endpoint_that_is_no_url_is_an_error() {
     assert!(s3("/s3").get("uploads/x", "", NOW, 900).is_err());
 }
 
-/// A moment that cannot be written has no signature either; it must not become one of another time.
+/// A time that cannot be written has no signature either; it must not become one of another time.
 #[test]
-fn a_moment_out_of_range_is_an_error() {
+fn a_time_out_of_range_is_an_error() {
     for now in [i64::MIN, i64::MAX, 253_402_300_800_000] {
         assert!(
             s3("https://storage.example").get("uploads/x", ORIGIN, Timestamp(now), 900).is_err(),

@@ -1,18 +1,13 @@
 //! How SQLite finds the rows of each operation: by key, never by reading a table through. D1 bills the
 //! rows read, and one slow statement holds up the whole database.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test code may panic")]
 
 mod sqlite;
 
-use asset_uploads::domain::idempotency::IdempotencyKey;
-use asset_uploads::domain::media::{AllowedTypes, MimeType};
-use asset_uploads::domain::upload::{Filename, ObjectState, StoredObject, UploadRules};
-use asset_uploads::store::confirm::Confirm;
-use asset_uploads::store::rights::{CallerOperation, CheckRights, Permission};
-use asset_uploads::store::uploads::{self, Cancel, Create};
-use asset_uploads::store::{Statement, assets};
+use asset_uploads::store::Statement;
 use rusqlite::{Connection, StatementStatus, params_from_iter};
+use sqlite::operations::{self, Kind};
 use sqlite::{Person, bound};
 
 /// One line of EXPLAIN QUERY PLAN.
@@ -66,57 +61,13 @@ fn costly(plan: &[Step]) -> Vec<&str> {
         .collect()
 }
 
-/// Every statement of every operation that a request to the API makes.
+/// Every statement of every operation that a request runs for a caller.
 fn statements(by: &Person) -> Vec<(&'static str, Statement)> {
-    let rules = UploadRules {
-        max_bytes: 1_000,
-        allowed_types: AllowedTypes::parse(["image/*"]).unwrap(),
-        reject_mismatch: true,
+    let of = |kind: Kind| {
+        let statements = kind.build(by.caller(kind.permission), sqlite::unused_upload_id()).any_statements();
+        statements.into_iter().map(move |statement| (kind.name, statement))
     };
-    let object = StoredObject {
-        size_bytes: 640,
-        content_type: Some("image/png".to_owned()),
-        etag: "etag-1".to_owned(),
-        customer_key: false,
-    };
-    let verified = Confirm {
-        caller: by.asks_to(Permission::AssetsWrite),
-        asset_upload_id: sqlite::nobodys_session(),
-        folder_id: Some(sqlite::nobodys_folder()),
-        idempotency_key: IdempotencyKey::parse("k1"),
-        request_id: sqlite::next_request(),
-        object: rules.verify(object),
-        rules: &rules,
-    };
-    let missing = Confirm { object: ObjectState::Missing, ..verified.clone() };
-    let check = CheckRights { caller: by.asks_to(Permission::AssetsRead) };
-    let asset_upload_id = sqlite::nobodys_session();
-    let create = Create {
-        caller: by.asks_to(Permission::AssetsWrite),
-        asset_upload_id,
-        filename: Filename::parse("beach.png").unwrap(),
-        mime_type: MimeType::parse("image/png").unwrap(),
-        size_bytes: 640,
-        expires_at: sqlite::NOW,
-        request_id: sqlite::next_request(),
-    };
-    let read = uploads::Read { caller: by.asks_to(Permission::AssetsRead), asset_upload_id };
-    let cancel = Cancel { caller: by.asks_to(Permission::AssetsWrite), asset_upload_id };
-    let read_asset =
-        assets::Read { caller: by.asks_to(Permission::AssetsRead), asset_id: asset_upload_id.into() };
-    let all = [
-        ("confirm", verified.statements()),
-        ("confirm without an object", missing.statements()),
-        ("check rights", check.statements()),
-        ("create", create.statements()),
-        ("read", read.statements()),
-        ("cancel", cancel.statements()),
-        ("read asset", read_asset.statements()),
-    ];
-    assert_eq!(all.each_ref().map(|(_, statements)| statements.len()), [2, 1, 1, 2, 1, 2, 1]);
-    all.into_iter()
-        .flat_map(|(name, list)| list.into_iter().map(move |statement| (name, statement)))
-        .collect()
+    operations::all().into_iter().flat_map(of).collect()
 }
 
 #[test]
@@ -133,7 +84,7 @@ fn every_row_is_found_by_its_key() {
     }
 }
 
-/// What the test above relies on: that a plan which reads too much is told from one which does not.
+/// The test above relies on this: `costly` finds the plans that read too much, and no others.
 #[test]
 fn costly_plans_are_recognized() {
     let conn = sqlite::open();
@@ -160,7 +111,7 @@ fn many_memberships_cost_no_more_than_two() {
         let org = sqlite::organization(&conn);
         let editor = sqlite::editor(&conn, org);
         for _ in 1..memberships {
-            sqlite::join(&conn, &editor.user, sqlite::organization(&conn), Some("editor"));
+            sqlite::add_member(&conn, &editor.user, sqlite::organization(&conn), Some("editor"));
         }
         let steps = statements(&editor).into_iter().map(|(_, statement)| {
             let mut prepared = conn.prepare(statement.sql).unwrap();

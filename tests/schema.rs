@@ -1,20 +1,20 @@
-//! What the schema itself refuses, whatever code may come to write.
+//! What the schema itself forbids, whatever the code does.
 
 mod sqlite;
 
 use asset_uploads::domain::ids::{AssetUploadId, FolderId};
 use rusqlite::params;
+use sqlite::fixtures::{confirm, pending_upload};
 use sqlite::run;
-use sqlite::studio::{confirm, studio};
 
 #[test]
-fn the_schema_refuses_what_must_never_be() {
-    let (conn, org, editor, upload) = studio();
+fn the_schema_forbids_what_must_never_be() {
+    let (conn, org, editor, upload) = pending_upload();
     let (outsider, elsewhere) = sqlite::outsider(&conn);
     let foreign = sqlite::folder(&conn, elsewhere, &outsider, None);
     let own = sqlite::folder(&conn, org, &editor, None);
     run(&conn, &confirm(&editor, upload)).unwrap();
-    let other = sqlite::nobodys_session();
+    let other = sqlite::unused_upload_id();
     let insert = |id: AssetUploadId, folder: Option<FolderId>, r2_key: &str| {
         let result = conn.execute(
             "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type,
@@ -30,19 +30,19 @@ fn the_schema_refuses_what_must_never_be() {
         );
         result.map_err(|error| error.to_string())
     };
-    let refused = |text: &str| Err(text.to_owned());
-    assert_eq!(insert(other, Some(foreign), "uploads/x"), refused("FOREIGN KEY constraint failed"));
-    assert_eq!(insert(upload, None, "uploads/x"), refused("UNIQUE constraint failed: assets.id"));
+    let error = |text: &str| Err(text.to_owned());
+    assert_eq!(insert(other, Some(foreign), "uploads/x"), error("FOREIGN KEY constraint failed"));
+    assert_eq!(insert(upload, None, "uploads/x"), error("UNIQUE constraint failed: assets.id"));
     let taken = upload.object_key();
-    assert_eq!(insert(other, None, &taken), refused("UNIQUE constraint failed: assets.r2_key"));
+    assert_eq!(insert(other, None, &taken), error("UNIQUE constraint failed: assets.r2_key"));
     let update = |sql: &str| conn.execute(sql, []).map_err(|error| error.to_string());
     let move_away = format!("UPDATE assets SET folder_id = '{foreign}'");
-    assert_eq!(update(&move_away), refused("FOREIGN KEY constraint failed"));
+    assert_eq!(update(&move_away), error("FOREIGN KEY constraint failed"));
     let nest = format!("UPDATE folders SET parent_id = '{foreign}' WHERE id = '{own}'");
-    assert_eq!(update(&nest), refused("FOREIGN KEY constraint failed"));
+    assert_eq!(update(&nest), error("FOREIGN KEY constraint failed"));
     assert!(update("UPDATE assets SET deleted_by = created_by").unwrap_err().starts_with("CHECK"));
     assert!(update("UPDATE assets SET size_bytes = 1.5").unwrap_err().starts_with("cannot store REAL"));
-    assert_eq!(sqlite::assets(&conn), 1);
-    // The same statement with an own folder goes through, so each refusal had its own reason.
+    assert_eq!(sqlite::count_assets(&conn), 1);
+    // The same statement with an own folder goes through, so each error had its own reason.
     assert_eq!(insert(other, Some(own), "uploads/x"), Ok(1));
 }

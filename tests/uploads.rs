@@ -1,6 +1,6 @@
 //! Starting, reading and cancelling uploads: what is written, what is answered, and what a repeat does.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
 mod sqlite;
 
@@ -14,50 +14,42 @@ use asset_uploads::store::uploads::{Cancel, Create, Created, Read};
 use rusqlite::Connection;
 use rusqlite::types::Value::{Integer, Text};
 use serde_json::json;
-use sqlite::studio::{SOON, confirm, studio};
-use sqlite::{NOW, Person, contents, run, run_and_identify};
+use sqlite::fixtures::{DEADLINE, confirm, create_for, pending_upload};
+use sqlite::{NOW, Person, contents, run, run_with_identity};
 
 /// A new upload of `beach.png`, 640 bytes of `image/png`.
 fn create(by: &Person) -> Create {
-    Create {
-        caller: by.asks_to(Permission::AssetsWrite),
-        asset_upload_id: sqlite::nobodys_session(),
-        filename: Filename::parse("beach.png").unwrap(),
-        mime_type: MimeType::parse("image/png").unwrap(),
-        size_bytes: 640,
-        expires_at: SOON,
-        request_id: sqlite::next_request(),
-    }
+    create_for(by.caller(Permission::AssetsWrite), sqlite::unused_upload_id())
 }
 
 /// The same upload, started by a request of its own.
 fn again(create: &Create) -> Create {
-    Create { request_id: sqlite::next_request(), ..create.clone() }
+    Create { request_id: sqlite::new_request_id(), ..create.clone() }
 }
 
 fn read(by: &Person, asset_upload_id: AssetUploadId) -> Read {
-    Read { caller: by.asks_to(Permission::AssetsRead), asset_upload_id }
+    Read { caller: by.caller(Permission::AssetsRead), asset_upload_id }
 }
 
 fn cancel(by: &Person, asset_upload_id: AssetUploadId) -> Cancel {
-    Cancel { caller: by.asks_to(Permission::AssetsWrite), asset_upload_id }
+    Cancel { caller: by.caller(Permission::AssetsWrite), asset_upload_id }
 }
 
-fn asks_at(by: &Person, now: Timestamp) -> Caller {
-    Caller { now, ..by.asks_to(Permission::AssetsWrite) }
+fn caller_at(by: &Person, now: Timestamp) -> Caller {
+    Caller { now, ..by.caller(Permission::AssetsWrite) }
 }
 
-fn beach() -> Session {
+fn session_of_beach() -> Session {
     Session {
         filename: "beach.png".to_owned(),
         mime_type: "image/png".to_owned(),
         size_bytes: 640,
-        expires_at: SOON,
+        expires_at: DEADLINE,
     }
 }
 
 fn created(existed: bool) -> Result<Created, ApiError> {
-    Ok(Created { session: beach(), existed })
+    Ok(Created { session: session_of_beach(), existed })
 }
 
 /// Sessions that are not cancelled.
@@ -65,11 +57,11 @@ fn sessions(conn: &Connection) -> usize {
     sqlite::rows(conn, "SELECT id FROM asset_uploads WHERE expires_at >= 0").len()
 }
 
-/// The refusal is that of a reused Idempotency-Key, and the database is as it was.
-fn refuses_key(conn: &Connection, create: &Create) {
+/// The error is that of a reused Idempotency-Key, and the database is as it was.
+fn expect_reused_key(conn: &Connection, create: &Create) {
     let before = contents(conn);
-    for attempt in [run; 2] {
-        let error = attempt(conn, create).unwrap_err();
+    for _ in 0..2 {
+        let error = run(conn, create).unwrap_err();
         let body: serde_json::Value = serde_json::from_str(&error.body()).unwrap();
         assert_eq!(body["code"], "VALIDATION_ERROR");
         assert_eq!(body["errors"].as_array().unwrap().len(), 1);
@@ -86,7 +78,7 @@ fn an_editor_starts_an_upload_and_every_column_is_as_it_should_be() {
     let editor = sqlite::editor(&conn, org);
     let operation = create(&editor);
 
-    let (answer, identity) = run_and_identify(&conn, &operation);
+    let (answer, identity) = run_with_identity(&conn, &operation);
 
     assert_eq!(answer, created(false));
     assert_eq!(identity, Identity { user_id: Some(editor.user.id), org_id: Some(org) });
@@ -99,17 +91,17 @@ fn an_editor_starts_an_upload_and_every_column_is_as_it_should_be() {
         ("size_bytes", Integer(640)),
         ("created_by", text(&editor.user.id)),
         ("created_at", Integer(NOW.0)),
-        ("expires_at", Integer(SOON.0)),
+        ("expires_at", Integer(DEADLINE.0)),
         ("request_id", text(&operation.request_id)),
     ]
     .map(|(column, value)| (column.to_owned(), value));
     assert_eq!(sqlite::rows(&conn, "SELECT * FROM asset_uploads"), [expected.to_vec()]);
-    assert_eq!(run(&conn, &read(&editor, operation.asset_upload_id)), Ok((beach(), false)));
+    assert_eq!(run(&conn, &read(&editor, operation.asset_upload_id)), Ok((session_of_beach(), false)));
 }
 
 #[test]
 fn extremes_are_stored_as_they_are() {
-    let (conn, _, editor, _) = studio();
+    let (conn, _, editor, _) = pending_upload();
     let names = ["x", "'; DROP TABLE assets; --", "\u{200f}\u{2028}\"`$(x)", "e\u{301}é ", &"😀".repeat(500)];
     for (n, name) in names.into_iter().enumerate() {
         // The largest object that a single PUT can make, and one byte.
@@ -132,33 +124,33 @@ fn extremes_are_stored_as_they_are() {
 }
 
 #[test]
-fn the_same_intent_finds_its_session_again() {
-    let (conn, org, editor, _) = studio();
-    let first = Create { caller: asks_at(&editor, Timestamp(NOW.0 - 1)), ..create(&editor) };
+fn a_repeated_start_finds_its_session() {
+    let (conn, org, editor, _) = pending_upload();
+    let first = Create { caller: caller_at(&editor, Timestamp(NOW.0 - 1)), ..create(&editor) };
     assert_eq!(run(&conn, &first), created(false));
     let before = contents(&conn);
 
     // By a later request, with a deadline of its own that does not count, after a failure of D1 too.
     let later = Create {
-        caller: editor.asks_to(Permission::AssetsWrite),
-        expires_at: Timestamp(SOON.0 + 5_000),
+        caller: editor.caller(Permission::AssetsWrite),
+        expires_at: Timestamp(DEADLINE.0 + 5_000),
         ..again(&first)
     };
-    for attempt in [run; 2] {
-        assert_eq!(attempt(&conn, &later), created(true));
+    for _ in 0..2 {
+        assert_eq!(run(&conn, &later), created(true));
     }
     // Where a colleague may act, the session is the organization's.
     let colleague = sqlite::editor(&conn, org);
-    let theirs = Create { caller: colleague.asks_to(Permission::AssetsWrite), ..again(&first) };
-    for attempt in [run; 2] {
-        assert_eq!(attempt(&conn, &theirs), created(true));
+    let theirs = Create { caller: colleague.caller(Permission::AssetsWrite), ..again(&first) };
+    for _ in 0..2 {
+        assert_eq!(run(&conn, &theirs), created(true));
     }
     assert_eq!(contents(&conn), before);
 }
 
 #[test]
 fn an_answer_that_was_lost_is_given_again() {
-    let (conn, _, editor, _) = studio();
+    let (conn, _, editor, _) = pending_upload();
     // Whether or not the first try was committed, this request made the session; another, in the same millisecond
     // too, did not.
     let first = create(&editor);
@@ -175,8 +167,8 @@ fn an_answer_that_was_lost_is_given_again() {
 }
 
 #[test]
-fn the_same_intent_with_another_file_is_a_fault() {
-    let (conn, _, editor, _) = studio();
+fn rule_10_the_same_key_with_another_file_is_an_error() {
+    let (conn, _, editor, _) = pending_upload();
     let first = create(&editor);
     run(&conn, &first).unwrap();
     for other in [
@@ -184,79 +176,79 @@ fn the_same_intent_with_another_file_is_a_fault() {
         Create { mime_type: MimeType::parse("image/jpeg").unwrap(), ..first.clone() },
         Create { size_bytes: 641, ..first.clone() },
     ] {
-        refuses_key(&conn, &other);
+        expect_reused_key(&conn, &other);
         // Whatever has become of the first.
-        let late = Create { caller: asks_at(&editor, SOON), ..other };
-        refuses_key(&conn, &late);
+        let late = Create { caller: caller_at(&editor, DEADLINE), ..other };
+        expect_reused_key(&conn, &late);
     }
 }
 
 /// As when a key's only membership moves to another organization.
 #[test]
-fn an_id_of_another_organization_is_a_reused_key_and_tells_nothing() {
-    let (conn, ..) = studio();
+fn rule_10_an_id_of_another_organization_is_a_reused_key_and_shows_nothing() {
+    let (conn, ..) = pending_upload();
     let (outsider, elsewhere) = sqlite::outsider(&conn);
     let org = sqlite::organization(&conn);
     let editor = sqlite::editor(&conn, org);
     let theirs = create(&outsider);
     run(&conn, &theirs).unwrap();
-    let mine = Create { caller: editor.asks_to(Permission::AssetsWrite), ..theirs.clone() };
-    refuses_key(&conn, &mine);
+    let mine = Create { caller: editor.caller(Permission::AssetsWrite), ..theirs.clone() };
+    expect_reused_key(&conn, &mine);
     run(&conn, &confirm(&outsider, theirs.asset_upload_id)).unwrap();
-    refuses_key(&conn, &mine);
-    refuses_key(&conn, &Create { caller: asks_at(&editor, SOON), ..mine });
+    expect_reused_key(&conn, &mine);
+    expect_reused_key(&conn, &Create { caller: caller_at(&editor, DEADLINE), ..mine });
     assert_eq!(contents(&conn)[1].iter().filter(|row| row[1].1 == Text(elsewhere.to_string())).count(), 1);
 }
 
 #[test]
-fn a_repeat_after_the_end_of_a_session_is_a_conflict() {
-    let (conn, _, editor, _) = studio();
+fn rules_12_and_13_a_repeat_after_the_end_of_a_session_is_a_conflict() {
+    let (conn, _, editor, _) = pending_upload();
     let first = create(&editor);
     run(&conn, &first).unwrap();
     // The last millisecond that is in time, and the first that is not.
-    let late = |now: i64| Create { caller: asks_at(&editor, Timestamp(now)), ..again(&first) };
-    assert_eq!(run(&conn, &late(SOON.0 - 1)), created(true));
-    assert_eq!(run(&conn, &late(SOON.0)), Err(ApiError::AssetUploadExpired));
+    let late = |now: i64| Create { caller: caller_at(&editor, Timestamp(now)), ..again(&first) };
+    assert_eq!(run(&conn, &late(DEADLINE.0 - 1)), created(true));
+    assert_eq!(run(&conn, &late(DEADLINE.0)), Err(ApiError::AssetUploadExpired));
 
     run(&conn, &confirm(&editor, first.asset_upload_id)).unwrap();
     let before = contents(&conn);
     let confirmed = Err(ApiError::AssetUploadAlreadyConfirmed(first.asset_upload_id.to_string()));
-    for attempt in [run; 2] {
-        assert_eq!(attempt(&conn, &first), confirmed);
-        // Row 12 comes before row 13.
-        assert_eq!(attempt(&conn, &late(SOON.0)), confirmed);
+    for _ in 0..2 {
+        assert_eq!(run(&conn, &first), confirmed);
+        // Rule 12 comes before rule 13.
+        assert_eq!(run(&conn, &late(DEADLINE.0)), confirmed);
     }
     assert_eq!(contents(&conn), before);
 }
 
 #[test]
 fn a_session_is_read_in_every_state() {
-    let (conn, org, editor, upload) = studio();
+    let (conn, org, editor, upload) = pending_upload();
     let viewer = sqlite::viewer(&conn, org);
     let states = |expected: &Result<(Session, bool), ApiError>| {
         let before = contents(&conn);
         for person in [&editor, &viewer] {
-            for attempt in [run; 2] {
-                assert_eq!(attempt(&conn, &read(person, upload)), *expected);
+            for _ in 0..2 {
+                assert_eq!(run(&conn, &read(person, upload)), *expected);
                 let mut late = read(person, upload);
-                late.caller.now = Timestamp(SOON.0 + 1);
-                assert_eq!(attempt(&conn, &late), *expected);
+                late.caller.now = Timestamp(DEADLINE.0 + 1);
+                assert_eq!(run(&conn, &late), *expected);
             }
         }
         assert_eq!(contents(&conn), before);
     };
-    states(&Ok((beach(), false)));
+    states(&Ok((session_of_beach(), false)));
     run(&conn, &confirm(&editor, upload)).unwrap();
-    states(&Ok((beach(), true)));
+    states(&Ok((session_of_beach(), true)));
     // A deleted asset leaves its session confirmed: nothing can be uploaded under it any more.
     conn.execute("UPDATE assets SET deleted_at = ?1", [NOW.0]).unwrap();
-    states(&Ok((beach(), true)));
+    states(&Ok((session_of_beach(), true)));
 }
 
 #[test]
 fn a_pending_session_is_cancelled_and_again() {
-    let (conn, org, editor, upload) = studio();
-    let other = sqlite::session(&conn, org, &editor, SOON);
+    let (conn, org, editor, upload) = pending_upload();
+    let other = sqlite::session(&conn, org, &editor, DEADLINE);
     let colleague = sqlite::editor(&conn, org);
     assert_eq!(run(&conn, &cancel(&colleague, upload)), Ok(()));
     assert_eq!(sessions(&conn), 1);
@@ -265,25 +257,25 @@ fn a_pending_session_is_cancelled_and_again() {
     assert_eq!(contents(&conn), before);
     assert_eq!(run(&conn, &read(&editor, upload)), Err(ApiError::AssetUploadNotFound));
     assert_eq!(run(&conn, &confirm(&editor, upload)), Err(ApiError::AssetUploadNotFound));
-    assert_eq!(run(&conn, &read(&editor, other)), Ok((beach(), false)));
+    assert_eq!(run(&conn, &read(&editor, other)), Ok((session_of_beach(), false)));
 }
 
 #[test]
 fn an_expired_session_can_be_cancelled() {
-    let (conn, _, editor, upload) = studio();
-    let late = Cancel { caller: asks_at(&editor, Timestamp(SOON.0 + 1)), asset_upload_id: upload };
+    let (conn, _, editor, upload) = pending_upload();
+    let late = Cancel { caller: caller_at(&editor, Timestamp(DEADLINE.0 + 1)), asset_upload_id: upload };
     assert_eq!(run(&conn, &late), Ok(()));
     assert_eq!(sessions(&conn), 0);
 }
 
 #[test]
-fn a_confirmed_session_stays() {
-    let (conn, _, editor, upload) = studio();
+fn rule_12_a_confirmed_session_cannot_be_cancelled() {
+    let (conn, _, editor, upload) = pending_upload();
     run(&conn, &confirm(&editor, upload)).unwrap();
     let before = contents(&conn);
     let confirmed = Err(ApiError::AssetUploadAlreadyConfirmed(upload.to_string()));
-    for attempt in [run; 2] {
-        assert_eq!(attempt(&conn, &cancel(&editor, upload)), confirmed);
+    for _ in 0..2 {
+        assert_eq!(run(&conn, &cancel(&editor, upload)), confirmed);
     }
     // A deleted asset is an asset.
     conn.execute("UPDATE assets SET deleted_at = created_at", []).unwrap();
@@ -293,18 +285,18 @@ fn a_confirmed_session_stays() {
 }
 
 #[test]
-fn another_organizations_session_is_as_one_that_does_not_exist() {
-    let (conn, _, editor, upload) = studio();
+fn rule_11_another_organizations_session_is_as_one_that_does_not_exist() {
+    let (conn, _, editor, upload) = pending_upload();
     let (outsider, _) = sqlite::outsider(&conn);
     let not_found = ApiError::AssetUploadNotFound;
     let check = || {
         let before = contents(&conn);
-        for id in [upload, sqlite::nobodys_session()] {
+        for id in [upload, sqlite::unused_upload_id()] {
             assert_eq!(run(&conn, &read(&outsider, id)).as_ref(), Err(&not_found));
             assert_eq!(run(&conn, &cancel(&outsider, id)).as_ref(), Err(&not_found));
             assert_eq!(run(&conn, &confirm(&outsider, id)).as_ref(), Err(&not_found));
         }
-        // A repeat cannot know whether its first attempt deleted what is not there now. What is there is
+        // A repeat cannot know whether its first request deleted what is not there now. What is there is
         // another's: a success would have the Worker remove its object.
         assert_eq!(run(&conn, &cancel(&outsider, upload)).as_ref(), Err(&not_found));
         assert_eq!(contents(&conn), before);

@@ -1,7 +1,7 @@
 //! An operator: runs the built admin program, and its SQL on SQLite with the migrations.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test whose ground is not laid must stop")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code may panic")]
 
 use std::ffi::OsStr;
 use std::process::{Command, Output};
@@ -21,27 +21,27 @@ pub(crate) fn admin<S: AsRef<OsStr>>(args: &[S]) -> Output {
 }
 
 /// SQL and messages of a command that must succeed.
-pub(crate) fn made(args: &[&str]) -> (String, String) {
+pub(crate) fn sql_of(args: &[&str]) -> (String, String) {
     let Output { status, stdout, stderr } = admin(args);
-    let (sql, told) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
-    assert!(status.success(), "{args:?}: {told}");
+    let (sql, messages) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+    assert!(status.success(), "{args:?}: {messages}");
     // The Makefile takes what ends so for SQL. Nothing in it may end it early or begin a comment.
     let statement = sql.strip_suffix(";\n").unwrap();
     assert!(statement.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{sql}");
     assert!(!statement.contains([';', '"', '`', '$', '\\']), "{sql}");
     assert!(!statement.contains("--") && !statement.contains("/*"), "{sql}");
-    (sql, told)
+    (sql, messages)
 }
 
 /// Runs a command and its SQL.
 pub(crate) fn apply(conn: &Connection, args: &[&str]) -> String {
-    let (sql, told) = made(args);
+    let (sql, messages) = sql_of(args);
     conn.execute_batch(&sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-    told
+    messages
 }
 
 /// The database with an organization and two users, one a member.
-pub(crate) fn office() -> Connection {
+pub(crate) fn organization_with_member() -> Connection {
     let conn = open();
     apply(&conn, &["create-org", "Acme", "--id", ORG]);
     apply(&conn, &["create-user", "ada@example.com", "--id", USER]);
@@ -76,7 +76,7 @@ pub(crate) fn everything(conn: &Connection) -> Vec<Vec<Vec<(String, Value)>>> {
 }
 
 /// The command fails, says why, and prints no SQL.
-pub(crate) fn refused<S: AsRef<OsStr> + std::fmt::Debug>(args: &[S]) {
+pub(crate) fn expect_failure<S: AsRef<OsStr> + std::fmt::Debug>(args: &[S]) {
     let Output { status, stdout, stderr } = admin(args);
     assert!(!status.success(), "{args:?} was taken");
     assert!(stdout.is_empty(), "{args:?} printed {}", String::from_utf8_lossy(&stdout));

@@ -1,9 +1,11 @@
 //! Runs operations on an in-memory SQLite with the real migrations, and fills it with people and things.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test whose ground is not laid must stop")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
-pub(crate) mod studio;
+pub(crate) mod callers;
+pub(crate) mod fixtures;
+pub(crate) mod operations;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,9 +18,9 @@ use asset_uploads::store::{Operation, Param, Rows, Statement};
 use asset_uploads::token::{self, TokenHash};
 use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, Params, params, params_from_iter};
 
-/// The moment of every request, unless a test says otherwise: 2026-11-22T12:51:07.042Z.
+/// The time of every request, unless a test says otherwise: 2026-11-22T12:51:07.042Z.
 pub(crate) const NOW: Timestamp = Timestamp(1_795_351_867_042);
 
 /// An empty database as the migrations leave it.
@@ -32,6 +34,8 @@ pub(crate) fn open_at(migrations: usize) -> Connection {
     conn.pragma_update(None, "foreign_keys", true).unwrap();
     // One plan a statement, whatever is bound: without it, each binding has SQLite plan anew.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
+    // Tests run the same few statements many thousand times.
+    conn.set_prepared_statement_cache_capacity(100);
     for path in paths_of_migrations().iter().take(migrations) {
         conn.execute_batch(&std::fs::read_to_string(path).unwrap()).unwrap();
     }
@@ -57,11 +61,11 @@ fn paths_of_migrations() -> Vec<std::path::PathBuf> {
 
 /// Runs an operation as D1 does: all its statements in one transaction.
 pub(crate) fn run<O: CallerOperation>(conn: &Connection, operation: &O) -> Result<O::Output, ApiError> {
-    run_and_identify(conn, operation).0
+    run_with_identity(conn, operation).0
 }
 
-/// Runs an operation, and says whom it found to be the caller.
-pub(crate) fn run_and_identify<O: CallerOperation>(
+/// Runs an operation; also returns who the caller is.
+pub(crate) fn run_with_identity<O: CallerOperation>(
     conn: &Connection,
     operation: &O,
 ) -> (Result<O::Output, ApiError>, Identity) {
@@ -86,7 +90,7 @@ fn rows_of(conn: &Connection, statements: &[Statement]) -> Result<Rows, ApiError
 
 /// Runs statements as D1 does: all in one transaction.
 pub(crate) fn transact(conn: &Connection, statements: &[Statement]) -> rusqlite::Result<Vec<Vec<String>>> {
-    assert!(!statements.is_empty(), "D1 refuses an empty batch");
+    assert!(!statements.is_empty(), "D1 rejects an empty batch");
     // Dropped on an error, it rolls back.
     let transaction = conn.unchecked_transaction()?;
     let mut texts = Vec::new();
@@ -130,7 +134,7 @@ pub(crate) fn contents(conn: &Connection) -> [Vec<Vec<(String, Value)>>; 3] {
 }
 
 /// How many assets there are.
-pub(crate) fn assets(conn: &Connection) -> i64 {
+pub(crate) fn count_assets(conn: &Connection) -> i64 {
     conn.query_row("SELECT count(*) FROM assets", [], |row| row.get(0)).unwrap()
 }
 
@@ -142,37 +146,42 @@ fn unique() -> [u8; 10] {
     bytes
 }
 
-/// When all that the scenes hold was made.
-pub(crate) const BORN: i64 = 1_700_000_000_000;
+/// When all rows of the fixtures were created.
+pub(crate) const CREATED_AT: i64 = 1_700_000_000_000;
 
 /// An id that nothing has.
-pub(crate) fn nobodys_organization() -> OrganizationId {
-    OrganizationId::v7(BORN.unsigned_abs(), &unique())
+pub(crate) fn unused_organization_id() -> OrganizationId {
+    OrganizationId::v7(CREATED_AT.unsigned_abs(), &unique())
 }
 
 /// An id that nothing has.
-pub(crate) fn nobodys_folder() -> FolderId {
-    FolderId::v7(BORN.unsigned_abs(), &unique())
+pub(crate) fn unused_folder_id() -> FolderId {
+    FolderId::v7(CREATED_AT.unsigned_abs(), &unique())
 }
 
 /// An id that nothing has.
-pub(crate) fn nobodys_session() -> AssetUploadId {
-    AssetUploadId::v7(BORN.unsigned_abs(), &unique())
+pub(crate) fn unused_upload_id() -> AssetUploadId {
+    AssetUploadId::v7(CREATED_AT.unsigned_abs(), &unique())
 }
 
 /// An id that no other request has.
-pub(crate) fn next_request() -> RequestId {
+pub(crate) fn new_request_id() -> RequestId {
     RequestId::v7(NOW.unix_ms(), &unique())
 }
 
 /// A well-formed key that nobody has.
-pub(crate) fn nobodys_key() -> TokenHash {
+pub(crate) fn unused_token() -> String {
     let mut random = [0; 32];
     random[..10].copy_from_slice(&unique());
-    TokenHash::of(&token::generate(&random)).unwrap()
+    token::generate(&random)
 }
 
-/// Somebody who calls with a key.
+/// The hash of a key that nobody has.
+pub(crate) fn unused_key() -> TokenHash {
+    TokenHash::of(&unused_token()).unwrap()
+}
+
+/// A user with an API key.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
     pub(crate) user: User,
@@ -180,8 +189,8 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// A call that names no organization.
-    pub(crate) fn asks_to(&self, permission: Permission) -> Caller {
+    /// A request that names no organization.
+    pub(crate) fn caller(&self, permission: Permission) -> Caller {
         Caller { token: self.key.clone(), organization: None, now: NOW, permission }
     }
 }
@@ -195,15 +204,20 @@ pub(crate) struct Key {
     pub(crate) revoked_at: Option<Timestamp>,
 }
 
+/// Inserts one row.
+fn insert(conn: &Connection, sql: &str, params: impl Params) {
+    assert_eq!(conn.prepare_cached(sql).unwrap().execute(params), Ok(1));
+}
+
 pub(crate) fn organization(conn: &Connection) -> OrganizationId {
-    let id = nobodys_organization();
-    conn.execute("INSERT INTO organizations VALUES (?1, 'Acme', ?2)", params![id.to_string(), BORN]).unwrap();
+    let id = unused_organization_id();
+    insert(conn, "INSERT INTO organizations VALUES (?1, 'Acme', ?2)", params![id.to_string(), CREATED_AT]);
     id
 }
 
 /// A user with a verified e-mail address, without key or membership.
 pub(crate) fn user(conn: &Connection, name: &str) -> User {
-    let id = UserId::v7(BORN.unsigned_abs(), &unique());
+    let id = UserId::v7(CREATED_AT.unsigned_abs(), &unique());
     let user = User {
         id,
         email: format!("{name}@{id}.example"),
@@ -211,47 +225,49 @@ pub(crate) fn user(conn: &Connection, name: &str) -> User {
         last_name: None,
         avatar_url: Some(format!("https://faces.example/{name}.png")),
     };
-    conn.execute(
+    insert(
+        conn,
         "INSERT INTO users (id, email, first_name, last_name, avatar_url, email_verified_at, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
-        params![id.to_string(), user.email, user.first_name, user.last_name, user.avatar_url, BORN],
-    )
-    .unwrap();
+        params![id.to_string(), user.email, user.first_name, user.last_name, user.avatar_url, CREATED_AT],
+    );
     user
 }
 
-pub(crate) fn join(conn: &Connection, user: &User, org: OrganizationId, role: Option<&str>) {
-    conn.execute(
+pub(crate) fn add_member(conn: &Connection, user: &User, org: OrganizationId, role: Option<&str>) {
+    insert(
+        conn,
         "INSERT INTO memberships (org_id, user_id, role) VALUES (?1, ?2, ?3)",
         params![org.to_string(), user.id.to_string(), role],
-    )
-    .unwrap();
+    );
 }
 
-/// Gives a user a key.
+/// Gives a user a key; its hash.
 pub(crate) fn key(conn: &Connection, user: &User, key: Key) -> TokenHash {
-    let hash = nobodys_key();
-    conn.execute(
-        "INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at,
-           revoked_at) VALUES (?1, ?2, ?3, ?4, ?5, 'laptop', ?6, ?7, ?8)",
-        params![
-            nobodys_session().to_string(),
+    TokenHash::of(&give_token(conn, user, key)).unwrap()
+}
+
+/// Gives a user a key; the key itself.
+pub(crate) fn give_token(conn: &Connection, user: &User, key: Key) -> String {
+    let token = unused_token();
+    let hash = TokenHash::of(&token).unwrap();
+    insert(conn, "INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at,
+           revoked_at) VALUES (?1, ?2, ?3, ?4, ?5, 'laptop', ?6, ?7, ?8)", params![
+            unused_upload_id().to_string(),
             hash.as_str(),
             user.id.to_string(),
             key.org.map(|id| id.to_string()),
             key.impersonator.map(|id| id.to_string()),
-            BORN,
+            CREATED_AT,
             key.expires_at.map(|time| time.0),
             key.revoked_at.map(|time| time.0),
-        ],
-    )
-    .unwrap();
-    hash
+        ]);
+    token
 }
 
 fn member(conn: &Connection, name: &str, org: OrganizationId, role: &str) -> Person {
     let user = user(conn, name);
-    join(conn, &user, org, Some(role));
+    add_member(conn, &user, org, Some(role));
     let key = key(conn, &user, Key::default());
     Person { user, key }
 }
@@ -279,13 +295,19 @@ pub(crate) fn folder(
     by: &Person,
     deleted_at: Option<Timestamp>,
 ) -> FolderId {
-    let id = nobodys_folder();
-    conn.execute(
+    let id = unused_folder_id();
+    insert(
+        conn,
         "INSERT INTO folders (id, org_id, name, created_by, created_at, updated_at, deleted_at)
          VALUES (?1, ?2, 'Holiday', ?3, ?4, ?4, ?5)",
-        params![id.to_string(), org.to_string(), by.user.id.to_string(), BORN, deleted_at.map(|time| time.0)],
-    )
-    .unwrap();
+        params![
+            id.to_string(),
+            org.to_string(),
+            by.user.id.to_string(),
+            CREATED_AT,
+            deleted_at.map(|time| time.0)
+        ],
+    );
     id
 }
 
@@ -296,12 +318,19 @@ pub(crate) fn session(
     by: &Person,
     expires_at: Timestamp,
 ) -> AssetUploadId {
-    let id = nobodys_session();
-    conn.execute(
-        "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
-         VALUES (?1, ?2, 'beach.png', 'image/png', 640, ?3, ?4, ?5)",
-        params![id.to_string(), org.to_string(), by.user.id.to_string(), BORN, expires_at.0],
-    )
-    .unwrap();
+    let id = unused_upload_id();
+    insert(conn, "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
+         VALUES (?1, ?2, 'beach.png', 'image/png', 640, ?3, ?4, ?5)", params![id.to_string(), org.to_string(), by.user.id.to_string(), CREATED_AT, expires_at.0]);
     id
+}
+
+/// Makes the asset of a session, in the session's organization, as an earlier confirmation left it; `key` is its
+/// Idempotency-Key, empty for none.
+pub(crate) fn asset(conn: &Connection, upload: AssetUploadId, folder: Option<FolderId>, key: &str) {
+    let folder = folder.map(|id| id.to_string());
+    let sql = "INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type,
+                 source_type, source_id, etag, confirmation_key, confirmed_folder_id, created_by, created_at, updated_at)
+               SELECT id, org_id, ?2, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload',
+                 id, 'etag-0', ?3, ?2, created_by, ?4, ?4 FROM asset_uploads WHERE id = ?1";
+    insert(conn, sql, params![upload.to_string(), folder, key, CREATED_AT]);
 }

@@ -1,15 +1,11 @@
-//! File names, the header that keeps them for downloads, and thumbnails' URLs.
+//! File names, and the header that keeps them for downloads.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, reason = "test code may panic")]
 
-mod sqlite;
-
-use asset_uploads::domain::asset::Links;
 use asset_uploads::domain::disposition::content_disposition;
 use asset_uploads::domain::media::MimeType;
 use asset_uploads::domain::upload::Filename;
 use proptest::prelude::*;
-use sqlite::studio::{asset_of, studio};
 
 #[test]
 fn names_that_no_file_should_have_are_none() {
@@ -95,24 +91,5 @@ proptest! {
         prop_assert!(!ascii.contains(['"', '\\', '%']));
         let decoded = percent_encoding::percent_decode_str(encoded).decode_utf8().unwrap();
         prop_assert_eq!(decoded, name);
-    }
-}
-
-#[test]
-fn a_url_in_the_query_of_a_thumbnail_is_encoded() {
-    let (_, org, editor, upload) = studio();
-    let asset = asset_of(org, upload, &editor, None);
-    let url = "https://b.example/uploads/x?a=1&b=c d#e";
-    let encoded = "https%3A%2F%2Fb.example%2Fuploads%2Fx%3Fa%3D1%26b%3Dc%20d%23e";
-    for (template, expected) in [
-        ("https://t.example/?src={url}&w=1", format!("https://t.example/?src={encoded}&w=1")),
-        ("https://t.example/{url}", format!("https://t.example/{url}")),
-        (
-            "https://t.example/{url}?again={url}&k={key}",
-            format!("https://t.example/{url}?again={encoded}&k={}", asset.r2_key),
-        ),
-    ] {
-        let links = Links { public_base_url: None, thumbnail_template: Some(template.to_owned()) };
-        assert_eq!(links.thumbnail_url(&asset, Some(url)), Some(expected), "{template}");
     }
 }

@@ -1,16 +1,17 @@
-//! An organization with an editor and an upload of hers, and what a confirmation of it comes to.
+//! Fixtures: an organization with an editor and an upload, confirmations of it, and their results.
 
 use std::sync::LazyLock;
 
 use asset_uploads::domain::asset::Asset;
 use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
-use asset_uploads::domain::media::AllowedTypes;
+use asset_uploads::domain::media::{AllowedTypes, MimeType};
 use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::domain::upload::{StoredObject, UploadRules};
+use asset_uploads::domain::upload::{Filename, StoredObject, UploadRules};
 use asset_uploads::error::ApiError;
 use asset_uploads::store::confirm::{Confirm, Confirmed};
-use asset_uploads::store::rights::Permission;
+use asset_uploads::store::rights::{Caller, Permission};
+use asset_uploads::store::uploads::Create;
 use rusqlite::Connection;
 use serde_json::json;
 
@@ -24,10 +25,10 @@ pub(crate) static RULES: LazyLock<UploadRules> = LazyLock::new(|| UploadRules {
 pub(crate) static STRICT: LazyLock<UploadRules> =
     LazyLock::new(|| UploadRules { reject_mismatch: true, ..RULES.clone() });
 
-/// The moment after which a session that is pending now can no longer be confirmed.
-pub(crate) const SOON: Timestamp = Timestamp(NOW.0 + 1);
+/// When a session that is pending now expires.
+pub(crate) const DEADLINE: Timestamp = Timestamp(NOW.0 + 1);
 
-pub(crate) fn stored(size_bytes: u64, content_type: &str) -> StoredObject {
+pub(crate) fn stored_object(size_bytes: u64, content_type: &str) -> StoredObject {
     StoredObject {
         size_bytes,
         content_type: Some(content_type.to_owned()),
@@ -36,31 +37,49 @@ pub(crate) fn stored(size_bytes: u64, content_type: &str) -> StoredObject {
     }
 }
 
+/// The start of an upload of `beach.png`, 640 bytes of `image/png`. Each is a request of its own.
+pub(crate) fn create_for(caller: Caller, asset_upload_id: AssetUploadId) -> Create {
+    Create {
+        caller,
+        asset_upload_id,
+        filename: Filename::parse("beach.png").unwrap(),
+        mime_type: MimeType::parse("image/png").unwrap(),
+        size_bytes: 640,
+        expires_at: DEADLINE,
+        request_id: super::new_request_id(),
+    }
+}
+
 /// A confirmation without Idempotency-Key or folder, of an object that is as it was declared. Each is a request
 /// of its own.
-pub(crate) fn confirm(by: &Person, asset_upload_id: AssetUploadId) -> Confirm<'static> {
+pub(crate) fn confirm_for(caller: Caller, asset_upload_id: AssetUploadId) -> Confirm<'static> {
     Confirm {
-        caller: by.asks_to(Permission::AssetsWrite),
+        caller,
         asset_upload_id,
         folder_id: None,
         idempotency_key: None,
-        request_id: super::next_request(),
-        object: RULES.verify(stored(640, "image/png")),
+        request_id: super::new_request_id(),
+        object: RULES.verify(stored_object(640, "image/png")),
         rules: &RULES,
     }
 }
 
+/// The same by somebody who names no organization.
+pub(crate) fn confirm(by: &Person, asset_upload_id: AssetUploadId) -> Confirm<'static> {
+    confirm_for(by.caller(Permission::AssetsWrite), asset_upload_id)
+}
+
 /// The same with an Idempotency-Key.
-pub(crate) fn keyed(by: &Person, asset_upload_id: AssetUploadId, key: &str) -> Confirm<'static> {
+pub(crate) fn confirm_with_key(by: &Person, asset_upload_id: AssetUploadId, key: &str) -> Confirm<'static> {
     Confirm { idempotency_key: IdempotencyKey::parse(key), ..confirm(by, asset_upload_id) }
 }
 
-/// An organization with an editor and a pending session of hers.
-pub(crate) fn studio() -> (Connection, OrganizationId, Person, AssetUploadId) {
+/// An organization with an editor and a pending upload of theirs.
+pub(crate) fn pending_upload() -> (Connection, OrganizationId, Person, AssetUploadId) {
     let conn = super::open();
     let org = super::organization(&conn);
     let editor = super::editor(&conn, org);
-    let upload = super::session(&conn, org, &editor, SOON);
+    let upload = super::session(&conn, org, &editor, DEADLINE);
     (conn, org, editor, upload)
 }
 
@@ -89,21 +108,26 @@ pub(crate) fn asset_of(
     }
 }
 
-pub(crate) fn made(asset: Asset, by: &Person, replayed: bool) -> Result<Confirmed, ApiError> {
+pub(crate) fn confirmed_asset(asset: Asset, by: &Person, replayed: bool) -> Result<Confirmed, ApiError> {
     Ok(Confirmed::Asset { asset: Box::new(asset), created_by_user: by.user.clone(), replayed })
 }
 
-/// The answer is the refusal, and the database is as it was.
-pub(crate) fn refuses(conn: &Connection, operation: &Confirm<'_>, expected: &ApiError) {
+/// The operation fails with this error, and the database is as it was.
+pub(crate) fn expect_error(conn: &Connection, operation: &Confirm<'_>, expected: &ApiError) {
     let before = contents(conn);
     assert_eq!(run(conn, operation).as_ref(), Err(expected));
     assert_eq!(contents(conn), before, "{expected:?} left something behind");
 }
 
-/// The same for a refusal that lists faults: its code, and `errors` as the client reads them.
-pub(crate) fn lists(conn: &Connection, operation: &Confirm<'_>, code: &str, faults: &serde_json::Value) {
+/// The same for an error that lists others: its code, and `errors` as the client reads them.
+pub(crate) fn expect_field_errors(
+    conn: &Connection,
+    operation: &Confirm<'_>,
+    code: &str,
+    errors: &serde_json::Value,
+) {
     let before = contents(conn);
     let body: serde_json::Value = serde_json::from_str(&run(conn, operation).unwrap_err().body()).unwrap();
-    assert_eq!((&body["code"], &body["errors"]), (&json!(code), faults));
+    assert_eq!((&body["code"], &body["errors"]), (&json!(code), errors));
     assert_eq!(contents(conn), before, "{code} left something behind");
 }

@@ -1,0 +1,145 @@
+//! An organization with people, an upload and an asset, and a request for every endpoint.
+
+use asset_uploads::api::descriptions;
+use asset_uploads::api::endpoint::Description;
+use asset_uploads::config::Config;
+use asset_uploads::domain::asset::User;
+use asset_uploads::domain::ids::{AssetUploadId, OrganizationId};
+use asset_uploads::error::AuthError;
+use asset_uploads::store::rights::Permission;
+
+use super::TestPlatform;
+use super::client::{TestAnswer, TestRequest};
+use crate::requests;
+use crate::sqlite::fixtures::{DEADLINE, stored_object};
+use crate::sqlite::{self, Key, Person, unused_token};
+
+/// An API with things in it.
+pub(crate) struct Api {
+    pub(crate) platform: TestPlatform,
+    pub(crate) config: Config,
+    pub(crate) org: OrganizationId,
+    pub(crate) editor: User,
+    /// The editor's key.
+    pub(crate) token: String,
+    /// A pending upload, whose object is in the bucket.
+    pub(crate) upload: AssetUploadId,
+    /// A confirmed upload.
+    pub(crate) asset: AssetUploadId,
+}
+
+/// Somebody with a key, and the rule that denies them reading and writing.
+pub(crate) struct DeniedCaller {
+    pub(crate) who: &'static str,
+    pub(crate) token: String,
+    read: Option<AuthError>,
+    write: AuthError,
+}
+
+impl DeniedCaller {
+    /// Why they may not; `None` where they may.
+    pub(crate) fn error(&self, permission: Permission) -> Option<AuthError> {
+        if permission.writes() { Some(self.write) } else { self.read }
+    }
+}
+
+impl Api {
+    /// With these variables beside those that signing needs.
+    pub(crate) fn new(variables: &[(&str, &str)]) -> Self {
+        let conn = sqlite::open();
+        let org = sqlite::organization(&conn);
+        let editor = sqlite::user(&conn, "Edith");
+        sqlite::add_member(&conn, &editor, org, Some("editor"));
+        let token = sqlite::give_token(&conn, &editor, Key::default());
+        let person = Person { user: editor.clone(), key: sqlite::unused_key() };
+        let [upload, asset] = [(); 2].map(|()| sqlite::session(&conn, org, &person, DEADLINE));
+        sqlite::asset(&conn, asset, None, "");
+        let platform = TestPlatform::new(conn);
+        for id in [upload, asset] {
+            platform.objects.borrow_mut().insert(id.object_key(), stored_object(640, "image/png"));
+        }
+        Self { platform, config: requests::config(variables), org, editor, token, upload, asset }
+    }
+
+    /// Sends a request. An error must be among those that openapi.json has for its endpoint.
+    pub(crate) fn send(&self, request: &TestRequest) -> TestAnswer {
+        let answer = self.platform.send(request, Ok(&self.config));
+        let endpoint = descriptions().into_iter().find(|endpoint| {
+            let route = endpoint.route;
+            answer.log.route == Some(route.path)
+                && request.method.replace("HEAD", "GET") == route.method.as_str()
+        });
+        if let (Some(endpoint), Some(code)) = (endpoint, answer.log.code) {
+            let of_all = endpoint.permission.is_some()
+                && ["BAD_REQUEST", "VALIDATION_ERROR", "STORAGE_UNAVAILABLE"].contains(&code)
+                || [401, 403, 500].contains(&answer.status);
+            let documented = endpoint.doc.errors.iter().any(|error| error.as_str() == code);
+            assert!(
+                of_all || documented,
+                "{} answers {code}, which its description lacks",
+                endpoint.route.path
+            );
+        }
+        answer
+    }
+
+    /// A request of the editor's with which an endpoint succeeds. A new endpoint needs a line here.
+    pub(crate) fn example(&self, endpoint: &Description) -> TestRequest {
+        let path = match endpoint.doc.operation_id {
+            "getHealth" | "getReady" | "createAssetUpload" => endpoint.route.path.to_owned(),
+            "getAssetUpload" | "cancelAssetUpload" | "createAssetUploadConfirmation" => {
+                endpoint.route.path.replace("{asset_upload_id}", &self.upload.to_string())
+            }
+            "getAsset" => endpoint.route.path.replace("{asset_id}", &self.asset.to_string()),
+            other => panic!("{other} has no example"),
+        };
+        let request = TestRequest::new(endpoint.route.method.as_str(), &path);
+        let request = match endpoint.doc.operation_id {
+            "createAssetUpload" => {
+                request.json(r#"{"filename":"beach.png","mime_type":"image/png","size_bytes":640}"#)
+            }
+            "createAssetUploadConfirmation" => request.json("{}"),
+            _ => request,
+        };
+        if endpoint.permission.is_some() { request.token(&self.token) } else { request }
+    }
+
+    /// Rules 3 to 8: one caller for each.
+    pub(crate) fn denied_callers(&self) -> Vec<DeniedCaller> {
+        use AuthError::{
+            EmailNotVerified, ImpersonationReadOnly, OrganizationMembershipRequired, PermissionDenied,
+            RoleUnresolved, Unauthorized,
+        };
+        let conn = &self.platform.conn;
+        let user = |role: Option<Option<&str>>| {
+            let user = sqlite::user(conn, "Carla");
+            role.into_iter().for_each(|role| sqlite::add_member(conn, &user, self.org, role));
+            user
+        };
+        let token_of = |user: &User| sqlite::give_token(conn, user, Key::default());
+        let unverified = user(Some(Some("editor")));
+        let sql = "UPDATE users SET email_verified_at = NULL WHERE id = ?1";
+        conn.execute(sql, [unverified.id.to_string()]).unwrap();
+        let impersonation = Key { impersonator: Some(user(None).id), ..Key::default() };
+        let all = |who, token, error| DeniedCaller { who, token, read: Some(error), write: error };
+        let writers = |who, token, error| DeniedCaller { who, token, read: None, write: error };
+        vec![
+            all("an unknown key", unused_token(), Unauthorized),
+            all("an unverified user", token_of(&unverified), EmailNotVerified),
+            all("no member", token_of(&user(None)), OrganizationMembershipRequired),
+            all("a member without a role", token_of(&user(Some(None))), RoleUnresolved),
+            writers(
+                "an impersonation key",
+                sqlite::give_token(conn, &user(Some(Some("owner"))), impersonation),
+                ImpersonationReadOnly,
+            ),
+            writers("a viewer", token_of(&user(Some(Some("viewer")))), PermissionDenied),
+        ]
+    }
+}
+
+/// The endpoints that need a key, with what they ask for.
+pub(crate) fn endpoints_with_callers() -> Vec<(Description, Permission)> {
+    let with_permission = |endpoint: Description| Some((endpoint, endpoint.permission?));
+    descriptions().into_iter().filter_map(with_permission).collect()
+}

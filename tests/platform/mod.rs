@@ -1,0 +1,143 @@
+//! The smallest platform that the API runs on natively: SQLite, a map for a bucket, a clock that stands still.
+//! Nothing in it waits, so a request is answered at once.
+
+#![allow(dead_code, reason = "no test file needs all of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code may panic")]
+
+pub(crate) mod client;
+pub(crate) mod fixtures;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use asset_uploads::api::answer::answer;
+use asset_uploads::config::Config;
+use asset_uploads::domain::timestamp::Timestamp;
+use asset_uploads::domain::upload::StoredObject;
+use asset_uploads::error::ApiError;
+use asset_uploads::platform::{ObjectPage, Platform, Usage};
+use asset_uploads::storage_error::{StorageError, StorageErrorKind};
+use asset_uploads::store::{Rows, Statement};
+use rusqlite::Connection;
+
+use crate::sqlite::{self, NOW};
+use client::{RequestInFlight, TestAnswer, TestRequest};
+
+/// Milliseconds that each call is said to have taken.
+pub(crate) const R2_MS: u64 = 17;
+pub(crate) const D1_MS: u64 = 3;
+
+/// A database, a bucket and a clock.
+pub(crate) struct TestPlatform {
+    pub(crate) conn: Connection,
+    pub(crate) objects: RefCell<BTreeMap<String, StoredObject>>,
+    pub(crate) clock: Cell<Timestamp>,
+    /// What every call to D1 fails with.
+    pub(crate) d1_error: RefCell<Option<StorageError>>,
+    /// What every call to R2 fails with.
+    pub(crate) r2_error: RefCell<Option<StorageError>>,
+    /// Whether there are random bytes.
+    pub(crate) random: Cell<bool>,
+    /// How often they were drawn: each time others.
+    draws: Cell<u64>,
+    usage: Cell<Usage>,
+}
+
+pub(crate) fn storage_error(kind: StorageErrorKind, message: &str) -> StorageError {
+    StorageError { kind, message: message.to_owned() }
+}
+
+impl TestPlatform {
+    pub(crate) fn new(conn: Connection) -> Self {
+        Self {
+            conn,
+            objects: RefCell::default(),
+            clock: Cell::new(NOW),
+            d1_error: RefCell::default(),
+            r2_error: RefCell::default(),
+            random: Cell::new(true),
+            draws: Cell::default(),
+            usage: Cell::default(),
+        }
+    }
+
+    /// Answers a request, and checks what every answer must have.
+    pub(crate) fn send(&self, request: &TestRequest, config: Result<&Config, ApiError>) -> TestAnswer {
+        self.usage.take();
+        let cors = config.as_ref().is_ok_and(|config| config.cors.is_on());
+        let started = self.clock.get();
+        let in_flight = RequestInFlight { request, clock: &self.clock, body_read: Cell::new(false) };
+        let answer = ready(answer(&in_flight, self, config));
+        let answer = TestAnswer::new(answer, in_flight.body_read.get(), self.usage.get());
+        answer.check(request, started, cors);
+        answer
+    }
+
+    fn add_usage(&self, change: impl FnOnce(&mut Usage)) {
+        let mut usage = self.usage.get();
+        change(&mut usage);
+        self.usage.set(usage);
+    }
+
+    fn r2(&self) -> Result<(), StorageError> {
+        self.add_usage(|usage| usage.r2_ms = Some(usage.r2_ms.unwrap_or_default() + R2_MS));
+        self.r2_error.borrow().clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Platform for TestPlatform {
+    async fn transact(&self, statements: &[Statement]) -> Result<Rows, StorageError> {
+        self.add_usage(|usage| usage.d1_ms = Some(usage.d1_ms.unwrap_or_default() + D1_MS));
+        if let Some(error) = self.d1_error.borrow().clone() {
+            return Err(error);
+        }
+        Ok(Rows { texts: sqlite::transact(&self.conn, statements).unwrap() })
+    }
+
+    async fn head_object(&self, key: &str) -> Result<Option<StoredObject>, StorageError> {
+        self.r2()?;
+        Ok(self.objects.borrow().get(key).cloned())
+    }
+
+    async fn list_objects(&self, _: &str, _: &str, _: u32) -> Result<ObjectPage, StorageError> {
+        panic!("a request lists no objects");
+    }
+
+    async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError> {
+        self.r2()?;
+        self.objects.borrow_mut().retain(|key, _| !keys.contains(key));
+        Ok(())
+    }
+
+    async fn bucket_owner(&self, _: &str) -> Result<String, StorageError> {
+        panic!("a request does not ask whose the bucket is");
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.get()
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), String> {
+        if !self.random.get() {
+            return Err("crypto has no random bytes".to_owned());
+        }
+        self.draws.set(self.draws.get() + 1);
+        bytes.iter_mut().zip(self.draws.get().to_le_bytes()).for_each(|(to, from)| *to = from);
+        Ok(())
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage.get()
+    }
+}
+
+/// The output of a future that never waits.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("nothing here waits"),
+    }
+}

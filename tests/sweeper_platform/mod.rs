@@ -1,0 +1,242 @@
+//! The platform that the sweeper runs on in its tests: the real schema on SQLite, a bucket in memory, a clock, and
+//! failures where a test wants them.
+
+#![allow(dead_code, reason = "no test file needs all of it")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use asset_uploads::config::{SweepOrphans, SweepSettings};
+use asset_uploads::domain::ids::AssetUploadId;
+use asset_uploads::domain::timestamp::Timestamp;
+use asset_uploads::domain::upload::StoredObject;
+use asset_uploads::platform::{ListedObject, ObjectPage, Platform, Usage};
+use asset_uploads::storage_error::{StorageError, StorageErrorKind};
+use asset_uploads::store::{Rows, Statement};
+use asset_uploads::sweeper::{GRACE_SECONDS, PageSize, Report, sweep};
+use rusqlite::Connection;
+
+use crate::sqlite::{self, NOW};
+
+pub(crate) const HOUR: u64 = 3_600;
+pub(crate) const DAY: u64 = 86_400;
+/// Later than any deadline of these tests by more than the grace.
+pub(crate) const LATER: Timestamp = Timestamp(NOW.0 + (GRACE_SECONDS as i64 + 86_400) * 1_000);
+pub(crate) const FEW: SweepSettings = SweepSettings { orphans: SweepOrphans::Few, max_statements: 50 };
+/// For runs side by side, which share the count.
+pub(crate) const UNBOUNDED: SweepSettings = SweepSettings { max_statements: u32::MAX, ..FEW };
+pub(crate) const ALL: SweepSettings = SweepSettings { orphans: SweepOrphans::All, ..FEW };
+
+/// A call of the sweeper to R2.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Call {
+    Owner,
+    List,
+    Delete,
+}
+
+/// Key, ETag and when it was stored.
+pub(crate) type Bucket = BTreeMap<String, (String, Timestamp)>;
+
+/// A database, a bucket, and failures of the calls to them. A page is `PAGE` objects: a handful of uploads fills several.
+pub(crate) struct SweeperPlatform<const PAGE: u32 = 2> {
+    pub(crate) conn: Connection,
+    pub(crate) bucket: Rc<RefCell<Bucket>>,
+    /// The database that the bucket belongs to.
+    pub(crate) owner: Rc<RefCell<Option<String>>>,
+    pub(crate) now: Cell<Timestamp>,
+    /// After so many more storage calls of a sweeper one fails; `true`: after it was carried out.
+    pub(crate) failure: Cell<Option<(u32, bool)>>,
+    /// A call that always fails, and after how many milliseconds.
+    pub(crate) broken: Cell<Option<(Call, u64)>>,
+    /// Keys that R2 never removes.
+    pub(crate) locked: RefCell<BTreeSet<String>>,
+    pub(crate) etags: Cell<u32>,
+    pub(crate) deletes: Cell<u32>,
+    pub(crate) statements: Cell<u32>,
+    pub(crate) elapsed_ms: Cell<u64>,
+}
+
+impl<const PAGE: u32> SweeperPlatform<PAGE> {
+    pub(crate) const PAGES: PageSize = PageSize { objects: PAGE, pages: 2 };
+
+    pub(crate) fn new(conn: Connection) -> Self {
+        Self {
+            conn,
+            now: Cell::new(NOW),
+            bucket: Rc::default(),
+            owner: Rc::default(),
+            failure: Cell::default(),
+            broken: Cell::default(),
+            locked: RefCell::default(),
+            etags: Cell::default(),
+            deletes: Cell::default(),
+            statements: Cell::default(),
+            elapsed_ms: Cell::default(),
+        }
+    }
+
+    /// Stores an object, unless there is one: uploads are write-once.
+    pub(crate) fn put(&self, key: String) {
+        let etag = self.etags.get() + 1;
+        self.etags.set(etag);
+        self.bucket.borrow_mut().entry(key).or_insert_with(|| (format!("etag-{etag}"), self.now.get()));
+    }
+
+    pub(crate) fn objects(&self) -> Vec<String> {
+        self.bucket.borrow().keys().cloned().collect()
+    }
+
+    pub(crate) fn has(&self, id: AssetUploadId) -> bool {
+        self.bucket.borrow().contains_key(&id.object_key())
+    }
+
+    pub(crate) fn count(&self, table: &str) -> i64 {
+        self.conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    /// Every asset has the very object that it was made of.
+    pub(crate) fn check(&self) {
+        for row in sqlite::rows(&self.conn, "SELECT r2_key, etag FROM assets") {
+            let [key, etag] = [0, 1].map(|n| match &row[n].1 {
+                rusqlite::types::Value::Text(text) => text.clone(),
+                other => format!("{other:?}, which is no text"),
+            });
+            let stored = self.bucket.borrow().get(&key).map(|(etag, _)| etag.clone());
+            assert_eq!(stored, Some(etag), "the object of asset {key}");
+        }
+        let sql = "SELECT 1 FROM retired_uploads r
+             WHERE EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = r.id) OR EXISTS (SELECT 1 FROM assets a WHERE a.id = r.id)";
+        assert_eq!(sqlite::rows(&self.conn, sql).len(), 0, "a retired id is in use");
+    }
+
+    /// Others may act before a storage call is carried out, and between that and its answer.
+    async fn call<T>(&self, call: impl FnOnce() -> T) -> Result<T, StorageError> {
+        let lost = || Err(unavailable("lost"));
+        pause().await;
+        let failure = self.failure.take();
+        if failure == Some((0, false)) {
+            return lost();
+        }
+        let answer = call();
+        self.failure.set(failure.and_then(|(calls, after)| Some((calls.checked_sub(1)?, after))));
+        pause().await;
+        if failure == Some((0, true)) { lost() } else { Ok(answer) }
+    }
+
+    /// A call to R2, which may be broken.
+    async fn r2<T>(&self, which: Call, call: impl FnOnce() -> T) -> Result<T, StorageError> {
+        match self.broken.get() {
+            Some((broken, ms)) if broken == which => {
+                self.elapsed_ms.set(self.elapsed_ms.get() + ms);
+                Err(unavailable(&format!("R2: {which:?} is broken")))
+            }
+            _ => self.call(call).await,
+        }
+    }
+
+    pub(crate) fn sweep(&self, settings: SweepSettings) -> Report {
+        self.statements.set(0);
+        self.elapsed_ms.set(0);
+        let report = finish(Box::pin(sweep(self, self.now.get(), settings, Self::PAGES)));
+        assert!(self.statements.get() <= settings.max_statements, "{} statements", self.statements.get());
+        report
+    }
+
+    /// A run that reports no problems but orphans.
+    pub(crate) fn sweep_now(&self) -> Report {
+        let report = self.sweep(FEW);
+        assert_eq!(report.problems.len(), usize::from(report.orphans_noted > 0), "{:?}", report.problems);
+        self.check();
+        report
+    }
+
+    pub(crate) fn wait(&self, seconds: u64) {
+        self.now.set(self.now.get().plus_seconds(seconds));
+    }
+}
+
+impl<const PAGE: u32> Platform for SweeperPlatform<PAGE> {
+    async fn transact(&self, statements: &[Statement]) -> Result<Rows, StorageError> {
+        self.statements.set(self.statements.get() + u32::try_from(statements.len()).unwrap());
+        let texts = self.call(|| sqlite::transact(&self.conn, statements)).await?;
+        Ok(Rows { texts: texts.unwrap() })
+    }
+
+    async fn head_object(&self, _: &str) -> Result<Option<StoredObject>, StorageError> {
+        let kind = StorageErrorKind::Unexpected;
+        Err(StorageError { kind, message: "the sweeper asks for no object".to_owned() })
+    }
+
+    async fn list_objects(&self, prefix: &str, after: &str, limit: u32) -> Result<ObjectPage, StorageError> {
+        self.r2(Call::List, || {
+            let bucket = self.bucket.borrow();
+            let behind = bucket.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
+            let listed = |(key, (_, at)): (&String, &(String, Timestamp))| ListedObject {
+                key: key.clone(),
+                uploaded_at: *at,
+            };
+            let objects: Vec<ListedObject> = behind.clone().take(limit as usize).map(listed).collect();
+            let truncated = behind.count() > objects.len();
+            ObjectPage { objects, truncated }
+        })
+        .await
+    }
+
+    async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError> {
+        assert!(!keys.is_empty() && keys.len() <= PAGE as usize);
+        self.deletes.set(self.deletes.get() + 1);
+        if keys.iter().any(|key| self.locked.borrow().contains(key)) {
+            return Err(unavailable("R2: delete: locked (10069)"));
+        }
+        self.r2(Call::Delete, || self.bucket.borrow_mut().retain(|key, _| !keys.contains(key))).await
+    }
+
+    async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError> {
+        self.r2(Call::Owner, || self.owner.borrow_mut().get_or_insert_with(|| database_id.to_owned()).clone())
+            .await
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(self.now.get().0 + i64::try_from(self.elapsed_ms.get()).unwrap())
+    }
+
+    fn fill_random(&self, _: &mut [u8]) -> Result<(), String> {
+        Err("the sweeper draws nothing".to_owned())
+    }
+
+    fn usage(&self) -> Usage {
+        Usage { statements: self.statements.get(), ..Usage::default() }
+    }
+}
+
+pub(crate) fn unavailable(message: &str) -> StorageError {
+    StorageError { kind: StorageErrorKind::Transient, message: message.to_owned() }
+}
+
+/// Lets others act.
+pub(crate) async fn pause() {
+    let mut paused = false;
+    poll_fn(|_| if std::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+/// One step of something under way; its output when that was the last.
+pub(crate) fn step<T>(future: &mut Pin<Box<dyn Future<Output = T> + '_>>) -> Option<T> {
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
+pub(crate) fn finish<T>(mut future: Pin<Box<dyn Future<Output = T> + '_>>) -> T {
+    loop {
+        if let Some(output) = step(&mut future) {
+            return output;
+        }
+    }
+}
