@@ -3,11 +3,11 @@
 //
 //   ASSET_UPLOADS_TOKEN=au_... node examples/upload.mjs photo.jpg
 //
-// ASSET_UPLOADS_URL is where the Worker is (http://localhost:8787 unless set); `make dev` prints a token.
+// ASSET_UPLOADS_URL is the address of the Worker (default http://localhost:8787); `make dev` prints a token.
 // Options: --type image/jpeg, --folder <uuid>, --organization <uuid>.
 //
-// Exit status 0 means that the asset exists and was printed. Otherwise standard error says what happened.
-// ASSET_UPLOADS_TIMEOUT_MS (60000) is how long an attempt may neither send anything more nor get its answer.
+// Exit status 0 means that the asset exists and was printed. Otherwise the reason is on standard error.
+// ASSET_UPLOADS_TIMEOUT_MS (default 60000): a request fails if it sends nothing and gets no response for this long.
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
@@ -32,12 +32,12 @@ const TYPES = {
 };
 const ATTEMPTS = 5;
 const TIMEOUT_MS = Number(process.env.ASSET_UPLOADS_TIMEOUT_MS) || 60_000;
-/** Seconds; a server that asks for more is busy for longer than anybody would watch. */
+/** Seconds. If Retry-After is longer, the example stops instead of waiting. */
 const LONGEST_PAUSE = 60;
-/** Answers after which another attempt may succeed; every 5xx is one, too. */
+/** Statuses after which a retry may succeed, besides every 5xx. */
 const TRANSIENT = [408, 429];
 
-/** Ends the upload with this sentence. `assetId` is set when the upload turned out to be confirmed already. */
+/** Ends the upload with this message. `assetId` is set if the upload was already confirmed. */
 class Failure extends Error {
   constructor(message, assetId) {
     super(message);
@@ -48,7 +48,7 @@ class Failure extends Error {
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const isOk = ({ status }) => status >= 200 && status < 300;
 
-/** Sends one request. Resolves with the whole answer: one that breaks off, or does not come in time, is an error. */
+/** Sends one request. Resolves with the complete response; an incomplete or late response is an error. */
 async function sendOnce(url, method, headers, body) {
   let request;
   try {
@@ -74,11 +74,11 @@ async function sendOnce(url, method, headers, body) {
   });
   return answered.finally(() => {
     clearTimeout(timer);
-    request.destroy(); // The answer may have come before all of the body was sent.
+    request.destroy(); // The response may have arrived before the whole body was sent.
   });
 }
 
-/** Repeats `attempt` while it gets no answer or a transient one. Whatever is sent here is safe to repeat. */
+/** Retries `attempt` if it gets no response or a transient error. All requests here are safe to repeat. */
 async function withRetries(who, attempt, transient = TRANSIENT) {
   for (let tried = 1; ; tried++) {
     let wait = Math.random() * 500 * 2 ** tried;
@@ -96,7 +96,7 @@ async function withRetries(who, attempt, transient = TRANSIENT) {
   }
 }
 
-/** Calls the API: the answer's JSON. Every attempt carries the same Idempotency-Key, so a repeat finds what an earlier one did. */
+/** Calls the API and returns the JSON of the response. All retries have the same Idempotency-Key, so a retry gets the result of an earlier request. */
 async function api(settings, method, path, body) {
   const content = body ? JSON.stringify(body) : "";
   const headers = { authorization: `Bearer ${settings.token}`, "user-agent": "asset-uploads-example" };
@@ -124,7 +124,7 @@ function explain(settings, { status, text }) {
 
 const unexpected = ({ url }, what) => new Failure(`${url.origin} answered ${what}: is this the Worker's address?`);
 
-/** The file's bytes: as many as were declared, whatever becomes of the file meanwhile. */
+/** The bytes of the file: exactly the declared number, or an error, even if the file changes while it is read. */
 async function* bytesOf(file, size, onProgress) {
   let sent = 0;
   try {
@@ -138,10 +138,10 @@ async function* bytesOf(file, size, onProgress) {
   if (sent < size) throw new Failure(`${file} changed while it was sent; nothing was recorded`);
 }
 
-/** Sends the file: storage's last answer. */
+/** Sends the file and returns the last response of storage. */
 function store(upload, file, size, onProgress) {
   const headers = { ...upload.headers, "content-length": size };
-  // Storage answers 409 while an attempt whose connection was lost is still being written.
+  // Storage answers 409 while it still writes the file of an earlier request whose connection was lost.
   return withRetries("storage", () => sendOnce(upload.url, upload.method, headers, bytesOf(file, size, onProgress)), [...TRANSIENT, 409]);
 }
 
@@ -169,11 +169,11 @@ async function upload(settings, file, before) {
   let session = await start();
   let stored = await store(session.upload, file, size, progressBar(size));
   if (stored.status === 403) {
-    // The signed URL may have expired while attempts failed. The start repeated is the same upload with a fresh one.
+    // The signed URL may have expired during the retries. Repeating the start returns the same upload with a new URL.
     session = await start();
     stored = await store(session.upload, file, size, progressBar(size));
   }
-  // 412: the file is there already, so an attempt arrived whose answer was lost.
+  // 412: storage already has the file, because an earlier request succeeded and its response was lost.
   if (!isOk(stored) && stored.status !== 412) {
     const [code, message] = ["Code", "Message"].map((name) => stored.text.match(`<${name}>([^<]*)<`)?.[1]);
     throw new Failure(`storage did not take the file: ${[stored.status, code].join(" ").trim()}${message ? `: ${message}` : ""}`);
@@ -183,7 +183,7 @@ async function upload(settings, file, before) {
   return api(settings, "POST", `/v1/asset-uploads/${session.asset_id}/confirmations`, { folder_id: settings.folder });
 }
 
-/** The key that `make dev` made, so that the example works beside it without any setting. */
+/** The key that `make dev` created, so that the example needs no settings while `make dev` runs. */
 async function developmentToken() {
   const seed = readFile(new URL("../.wrangler/dev-seed.json", import.meta.url), "utf8");
   return (await seed.then(JSON.parse).catch(() => ({}))).token;
@@ -215,7 +215,7 @@ async function main() {
   });
 }
 
-// Node ends with status 0 when nothing is left to wait for, even if main() never came to its end. So 0 has to be earned.
+// Node exits with status 0 when it has nothing left to wait for, even if main() has not finished. So the status is 1 until it has.
 let ended = false;
 process.exitCode = 1;
 process.on("exit", () => ended || console.error("ended without an answer; whether there is an asset is not known"));

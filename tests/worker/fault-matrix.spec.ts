@@ -21,8 +21,8 @@ const FAULTS: Record<string, (part: Part) => Partial<Fault> & Pick<Fault, "how">
   "done, answers lost always": (part) => ({ how: "throw after", message: TRANSIENT[part] }),
   "never answers": () => ({ how: "hang" }),
   "done, never answers": () => ({ how: "hang after" }),
-  "an error nobody foresaw": (part) => ({ how: "throw", message: UNKNOWN[part] }),
-  "an error that is known to last": (part) => ({ how: "throw", message: LASTING[part] }),
+  "an unknown error": (part) => ({ how: "throw", message: UNKNOWN[part] }),
+  "a permanent error": (part) => ({ how: "throw", message: LASTING[part] }),
 };
 
 interface Scene {
