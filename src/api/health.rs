@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::context::RequestContext;
-use super::endpoint::{Anyone, Doc, Endpoint};
+use super::endpoint::{Anyone, Doc, Endpoint, Example};
 use crate::config::Config;
 use crate::error::{ApiError, ErrorCode, FieldError};
 use crate::http::reply::Reply;
@@ -35,7 +35,7 @@ impl Endpoint for Health {
         location: None,
         errors: &[],
         body_examples: &[],
-        examples: &[],
+        examples: &[Example { name: "ok", summary: "Up", changes: "{}" }],
     };
     type Caller = Anyone;
     type Body = ();
@@ -69,7 +69,7 @@ impl Endpoint for Ready {
         location: None,
         errors: &[ErrorCode::StorageUnavailable],
         body_examples: &[],
-        examples: &[],
+        examples: &[Example { name: "ready", summary: "Ready", changes: "{}" }],
     };
     type Caller = Anyone;
     type Body = ();

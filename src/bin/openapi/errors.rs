@@ -64,7 +64,9 @@ impl Errors {
                 let meaning = self.meaning(*code)?;
                 let summary = if sample.summary.is_empty() { first_clause(meaning) } else { sample.summary };
                 let mut example = json!({"summary": summary, "value": value});
-                if sample.shared {
+                // An endpoint may word it in its own way.
+                let other = self.examples.get(sample.name).is_some_and(|known| *known != example);
+                if sample.shared && !other {
                     self.examples.insert(sample.name.to_owned(), example);
                     example = json!({"$ref": format!("#/components/examples/{}", sample.name)});
                 }

@@ -37,8 +37,11 @@ pub(crate) fn operation(
         "summary": doc.summary,
         "description": describe(&endpoint.description),
         "operationId": doc.operation_id,
-        "parameters": parameters(&endpoint.description)?,
     });
+    let parameters = parameters(&endpoint.description)?;
+    if !parameters.is_empty() {
+        set(&mut operation, "parameters", json!(parameters));
+    }
     if route.method.has_body() {
         let body = match &endpoint.body {
             Some(schema) => json!({

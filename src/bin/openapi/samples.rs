@@ -25,7 +25,7 @@ pub(crate) struct Sample {
     pub(crate) name: &'static str,
     /// What it shows; empty for what is said of its code.
     pub(crate) summary: &'static str,
-    /// Whether every endpoint answers exactly this.
+    /// Whether endpoints have it in common.
     pub(crate) shared: bool,
     /// The error.
     pub(crate) error: ApiError,
