@@ -76,7 +76,6 @@ impl Errors {
         if codes.iter().any(|code| after_routing(*code)) {
             header_names.push("Server-Timing");
         }
-        header_names.dedup();
 
         let words: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
         let response = json!({
