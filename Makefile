@@ -67,6 +67,12 @@ lint-openapi: $(NODE_STAMP)
 	redocly lint --extends recommended-strict openapi.json
 	spectral lint --ruleset tests/openapi/spectral.yaml --fail-severity hint openapi.json
 
+.PHONY: openapi
+openapi: rust ## write openapi.json anew from the table of endpoints and the types of their bodies
+	@mkdir -p build
+	cargo run --quiet --bin openapi > build/openapi.json
+	mv build/openapi.json openapi.json
+
 .PHONY: test-native
 test-native: rust
 	cargo test --quiet

@@ -2,16 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The kinds of error, in the order of docs/behaviour.md: each has one status, one code and one message.
+/// The kinds of error, in the order of docs/behaviour.md: each has one status, one code and one message. What is said
+/// of each here, openapi.json says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(rename_all = "SCREAMING_SNAKE_CASE")
+)]
 pub enum ErrorCode {
     /// No such path.
     NotFound,
     /// The path exists, the method does not.
     MethodNotAllowed,
-    /// No valid key, or a disabled user.
+    /// No key, a malformed, unknown, revoked or expired one, a disabled user, or an impersonation key whose
+    /// impersonator is disabled.
     Unauthorized,
-    /// The user's e-mail is not verified.
+    /// The user's e-mail address is not verified.
     EmailNotVerified,
     /// No organization resolves, or the user is no member of it.
     OrganizationMembershipRequired,
@@ -21,27 +28,27 @@ pub enum ErrorCode {
     ImpersonationReadOnly,
     /// The role lacks the permission.
     PermissionDenied,
-    /// The body cannot be read as a JSON object.
+    /// The body is not JSON, not UTF-8, not an object, over 64 KiB, or not sent as `application/json`.
     BadRequest,
-    /// Fields are wrong.
+    /// Wrong fields, ids, headers or parameters: `errors` lists every error, the first 100 of them.
     ValidationError,
-    /// The upload session is unknown or another organization's.
+    /// The upload is unknown here, or another organization's: both are answered the same.
     AssetUploadNotFound,
-    /// The session has its asset already.
+    /// The upload has its asset already; `errors` holds the asset's id.
     AssetUploadAlreadyConfirmed,
-    /// The session is past its confirmation deadline.
+    /// The upload's deadline has passed.
     AssetUploadExpired,
-    /// The folder is unknown, deleted or another organization's.
+    /// The folder is unknown here, deleted, or another organization's: all are answered the same.
     FolderNotFound,
-    /// The asset is unknown, deleted or another organization's.
+    /// The asset is unknown here, deleted, or another organization's: all are answered the same.
     AssetNotFound,
-    /// Storage did not answer.
+    /// Storage or the database did not answer, retries included. Nothing was lost: send the same request again.
     StorageUnavailable,
-    /// No object under the session's key yet.
+    /// The file is not in storage yet.
     ObjectNotUploaded,
-    /// The stored object may not become an asset.
+    /// The stored file may not become an asset: `errors` names what was declared, what is there and what is permitted.
     UploadRejected,
-    /// Anything unforeseen.
+    /// Anything unforeseen, such as a wrong configuration. The cause is in the log alone.
     InternalError,
 }
 
@@ -246,8 +253,10 @@ impl From<AuthError> for ApiError {
 
 /// One entry of `errors`: where the error is, what is wrong in words, and its kind for programs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(rename = "ErrorDetail", extend("additionalProperties" = true)))]
 pub struct FieldError {
     /// The way to the value, outermost first: `["body", "folder_id"]`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(length(min = 1)))]
     pub loc: Vec<String>,
     /// One sentence for people.
     pub msg: String,
@@ -261,24 +270,31 @@ pub struct FieldError {
 
 /// Further members of a [`FieldError`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 pub struct ErrorDetails {
-    /// What was declared, of what is stored.
+    /// What was declared of the file: its size in bytes, its media type or its encryption.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "DetailValue"))]
     pub declared: Option<DetailValue>,
-    /// What is stored.
+    /// What is stored: a size in bytes, a media type or an encryption.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "DetailValue"))]
     pub actual: Option<DetailValue>,
-    /// What is permitted.
+    /// What is permitted: the largest size in bytes, or a list. In a list of media types those with `!` forbid, and a
+    /// `type/*` never covers a type that ends in `xml`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "DetailValue"))]
     pub limit: Option<DetailValue>,
-    /// The asset that exists already; a UUID.
+    /// The asset that exists already.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "String", extend("format" = "uuid")))]
     pub asset_id: Option<String>,
 }
 
-/// A size or type in [`ErrorDetails`].
+/// A size, a type, or a list of what is permitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline))]
 pub enum DetailValue {
     /// A media type.
     Text(String),
@@ -315,11 +331,16 @@ impl FieldError {
 /// As many entries as `errors` has at most.
 const MAX_ERRORS: usize = 100;
 
-/// The error envelope: `{"code", "message", "errors"}`.
-#[derive(Serialize)]
-struct Envelope<'a> {
+/// The envelope of every error.
+#[derive(Debug, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(rename = "ErrorResponse"))]
+pub struct Envelope<'a> {
+    /// A stable word for programs. Each operation says which ones it answers with a status.
     code: &'a str,
+    /// What to do next, for people.
     message: &'a str,
+    /// The details, if there are any, at most the first 100.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(length(max = MAX_ERRORS)))]
     errors: Option<&'a [FieldError]>,
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::context::RequestContext;
-use super::endpoint::{Doc, Endpoint, Parameter, Values};
+use super::endpoint::{Doc, Endpoint, Example, Parameter, Values};
 use crate::config::Config;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{AssetId, AssetUploadId};
@@ -49,13 +49,21 @@ impl Endpoint for Create {
         operation_id: "createAssetUpload",
         tag: "Media",
         summary: "Start an upload",
-        description: "The first of three steps. Declare the file; the answer holds the signed request that sends it to storage. Send the file with exactly the headers in `upload.headers`, then confirm the upload under `asset_id`. A 412 from storage means that this upload's file is there already (an answer was lost): go on to the confirmation.",
+        description: "The first of three steps. Declare the file; the answer holds the signed request that sends it to storage. Send the file with exactly the headers in `upload.headers`, then confirm the upload under `asset_id`. A 412 from storage means that this upload's file is there already (an answer was lost): go on to the confirmation. Where the operator has not set up the signing of uploads, the answer is 503.",
         path: &[],
         query: &[],
-        idempotency_key: true,
+        idempotency_key: Some(
+            "A repeat with the same key and the same body, from the same API key and with the same `X-Organization-Id`, is answered with the same upload, freshly signed and marked `Idempotent-Replayed`; with another body it is 422, and once the upload is confirmed or expired 409. After a cancellation the key is used up: 422. Without the header a repeat starts another upload.",
+        ),
         success: (201, "The upload is started. Send the file as `upload` says."),
-        headers: &["Location", "Idempotent-Replayed"],
-        errors: &[ErrorCode::AssetUploadAlreadyConfirmed, ErrorCode::AssetUploadExpired],
+        location: Some(Read::ROUTE),
+        errors: &[
+            ErrorCode::StorageUnavailable,
+            ErrorCode::AssetUploadAlreadyConfirmed,
+            ErrorCode::AssetUploadExpired,
+        ],
+        body_examples: &[Example { name: "image", summary: "An image", changes: "{}" }],
+        examples: &[Example { name: "started", summary: "Started", changes: "{}" }],
     };
     type Caller = Caller;
     type Body = CreateBody;
@@ -162,34 +170,121 @@ fn parse_size(value: &RawValue, rules: &UploadRules) -> Result<u64, FieldError> 
     }
 }
 
-/// Declares the file that is to be uploaded.
+/// What is going to be uploaded. A field that stands twice is an error.
 #[derive(Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(
+        rename = "CreateAssetUploadRequest",
+        deny_unknown_fields,
+        example = serde_json::json!({
+            "filename": "sunrise.png",
+            "mime_type": "image/png",
+            "size_bytes": 482_133
+        })
+    )
+)]
 pub struct CreateBody {
-    /// The file's name: 1 to 500 characters, not . or .., without control and bidirectional-override characters,
-    /// / and \\.
+    /// The file's name, which becomes the asset's. No control characters, no bidirectional-override characters (U+202A
+    /// to U+202E, U+2066 to U+2069), no `/` and no `\`; not `.` or `..`.
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        schemars(
+            length(min = 1, max = 500),
+            regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069/\\]+$"),
+            extend("not" = {"enum": [".", ".."]})
+        )
+    )]
     pub filename: String,
-    /// Its media type, a permitted one.
+    /// The file's media type. Case and parameters do not count. Which types are permitted is configurable: unless the
+    /// operator says otherwise image, video and audio types (but none that ends in `xml`), PDF, JSON, ZIP, GZIP,
+    /// octet-stream, plain text, CSV, Markdown, RTF, and Word, Excel, PowerPoint and OpenDocument files. For another
+    /// one `errors` names them as `limit`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(length(min = 1, max = 255)))]
     pub mime_type: String,
-    /// Its size in bytes.
+    /// The file's size, written without an exponent. The maximum is configurable (52428800, which is 50 MiB, unless
+    /// the operator says otherwise); above it `errors` names it as `limit`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1)))]
     pub size_bytes: u64,
 }
 
 /// An upload that was started: where to send the file, and what to confirm then.
 #[derive(Debug, Serialize)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(rename = "CreateAssetUploadResponse")
+)]
 pub struct CreateResponse {
+    /// The upload's id: the `asset_upload_id` to confirm, and then the asset's id.
     asset_id: AssetId,
+    /// The same as `upload.url`.
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        schemars(
+            url,
+            example = "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/media/uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=EXAMPLE%2F20261122%2Fauto%2Fs3%2Faws4_request&X-Amz-Date=20261122T124500Z&X-Amz-Expires=900&X-Amz-SignedHeaders=content-disposition%3Bcontent-length%3Bcontent-type%3Bhost%3Bif-none-match&X-Amz-Signature=5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c"
+        )
+    )]
     upload_url: String,
+    /// The request that sends the file to storage.
     upload: UploadRequest,
 }
 
 /// The request that the client sends to storage.
 #[derive(Debug, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline))]
 struct UploadRequest {
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("const" = "PUT")))]
     method: &'static str,
+    /// The signed URL. It needs no API key.
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        schemars(
+            url,
+            example = "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/media/uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=EXAMPLE%2F20261122%2Fauto%2Fs3%2Faws4_request&X-Amz-Date=20261122T124500Z&X-Amz-Expires=900&X-Amz-SignedHeaders=content-disposition%3Bcontent-length%3Bcontent-type%3Bhost%3Bif-none-match&X-Amz-Signature=5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c"
+        )
+    )]
     url: String,
+    /// Send each of them, exactly so. The length is signed too, so the file must be exactly as long as declared.
     #[serde(serialize_with = "as_object")]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "UploadHeaders"))]
     headers: Vec<(&'static str, String)>,
+    /// From then on storage answers the request with 403. The upload itself may be confirmed for longer: see its own
+    /// `expires_at`.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(example = "2026-11-22T13:00:00.000Z"))]
     expires_at: Timestamp,
+}
+
+/// What openapi.json says of the headers: they are signed as pairs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(
+        inline,
+        extend("additionalProperties" = {"type": "string"}),
+        example = serde_json::json!({
+            "content-type": "image/png",
+            "content-disposition": "inline; filename=\"sunrise.png\"; filename*=UTF-8''sunrise.png",
+            "if-none-match": "*"
+        })
+    )
+)]
+pub struct UploadHeaders {
+    /// The declared media type.
+    content_type: String,
+    /// What a download is called and whether a browser shows it: `inline` for images (but not SVG and other XML),
+    /// video, audio, PDF and plain text, else `attachment`. `filename` is in ASCII, `filename*` in UTF-8 (RFC 6266, RFC
+    /// 8187).
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(regex(pattern = "^(inline|attachment); filename=\"")))]
+    content_disposition: String,
+    /// Storage does not overwrite a file: a repeat is 412. Absent where the operator permits overwriting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "String", extend("const" = "*")))]
+    if_none_match: Option<&'static str>,
 }
 
 impl CreateResponse {
@@ -218,10 +313,21 @@ impl Endpoint for Read {
         description: "A cancelled upload is answered like an unknown one. Storage is asked only while the upload is neither confirmed nor expired.",
         path: &[ID],
         query: &[],
-        idempotency_key: false,
+        idempotency_key: None,
         success: (200, "The upload as it stands."),
-        headers: &[],
+        location: None,
         errors: &[ErrorCode::AssetUploadNotFound],
+        body_examples: &[],
+        examples: &[
+            Example { name: "waiting", summary: "No file in storage yet", changes: "{}" },
+            Example { name: "received", summary: "To be confirmed", changes: r#"{"status": "received"}"# },
+            Example {
+                name: "confirmed",
+                summary: "An asset",
+                changes: r#"{"status": "confirmed", "asset_id": "018f4d2e-7c4b-7a35-9c1f-0242ac120002"}"#,
+            },
+            Example { name: "expired", summary: "Too late", changes: r#"{"status": "expired"}"# },
+        ],
     };
     type Caller = Caller;
     type Body = ();
@@ -257,15 +363,39 @@ fn parse_id(input: &Input<'_>) -> Result<AssetUploadId, ApiError> {
     errors.finish(id)
 }
 
-/// How an upload stands.
+/// How an upload stands, and what was declared of it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(
+        rename = "AssetUploadResponse",
+        example = serde_json::json!({
+            "id": "018f4d2e-7c4b-7a35-9c1f-0242ac120002",
+            "status": "waiting",
+            "filename": "sunrise.png",
+            "mime_type": "image/png",
+            "size_bytes": 482_133,
+            "expires_at": "2026-11-23T12:45:00.318Z",
+            "asset_id": null
+        })
+    )
+)]
 pub struct AssetUploadResponse<'a> {
+    /// The upload's id.
     id: AssetUploadId,
+    /// How it stands.
     status: Status,
+    /// As declared.
     filename: &'a str,
+    /// As declared, lower-case and without parameters.
     mime_type: &'a str,
+    /// As declared.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1)))]
     size_bytes: u64,
+    /// From then on the upload can no longer be confirmed.
     expires_at: Timestamp,
+    /// The asset's id; null while the upload is not confirmed.
     asset_id: Option<AssetId>,
 }
 
@@ -304,10 +434,12 @@ impl Endpoint for Cancel {
         description: "Gives up an upload that is not confirmed, expired or not, and deletes its file. A repeat is answered the same. What is sent to its signed URL later belongs to no upload. A confirmed upload cannot be cancelled.",
         path: &[ID],
         query: &[],
-        idempotency_key: false,
+        idempotency_key: None,
         success: (204, "The upload is cancelled. No body."),
-        headers: &[],
+        location: None,
         errors: &[ErrorCode::AssetUploadNotFound, ErrorCode::AssetUploadAlreadyConfirmed],
+        body_examples: &[],
+        examples: &[],
     };
     type Caller = Caller;
     type Body = ();

@@ -1,9 +1,9 @@
 //! Confirmations of uploads: the one way to an asset.
 
 use super::asset_uploads::ID;
-use super::assets::AssetResponse;
+use super::assets::{self, AssetResponse};
 use super::context::RequestContext;
-use super::endpoint::{Doc, Endpoint};
+use super::endpoint::{Doc, Endpoint, Example};
 use crate::config::Config;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{AssetUploadId, FolderId};
@@ -35,10 +35,19 @@ pub struct Confirm {
     pub folder_id: Option<FolderId>,
 }
 
-/// Where the asset is to be filed.
+/// What to make of the upload. A field that stands twice is an error.
 #[derive(Debug)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(
+        rename = "ConfirmAssetUploadRequest",
+        deny_unknown_fields,
+        example = serde_json::json!({})
+    )
+)]
 pub struct ConfirmBody {
-    /// A folder of the organization; null or left out for none.
+    /// The folder to put the asset in; null or absent for none.
     pub folder_id: Option<FolderId>,
 }
 
@@ -52,17 +61,43 @@ impl Endpoint for Confirm {
         description: "Call this once the file is in storage. The object is looked up there, its actual size and MIME type are verified, and the asset is created, exactly once however many requests race. After any 4xx or 5xx the session is as it was: repair what is wrong and confirm again.",
         path: &[ID],
         query: &[],
-        idempotency_key: true,
+        idempotency_key: Some(
+            "A repeat by the same user with the same key and the same body (`folder_id` null and absent are the same) is answered 201 with the asset as it is now, marked `Idempotent-Replayed`; with another body it is 422, and once the asset is deleted 404. By anybody else, or without the header, a repeat is 409.",
+        ),
         success: (201, "The asset exists and is this confirmation's."),
-        headers: &["Location", "Idempotent-Replayed"],
+        location: Some(assets::Read::ROUTE),
         errors: &[
             ErrorCode::AssetUploadNotFound,
             ErrorCode::AssetUploadAlreadyConfirmed,
+            ErrorCode::AssetNotFound,
             ErrorCode::AssetUploadExpired,
             ErrorCode::FolderNotFound,
-            ErrorCode::AssetNotFound,
+            ErrorCode::StorageUnavailable,
             ErrorCode::ObjectNotUploaded,
             ErrorCode::UploadRejected,
+        ],
+        body_examples: &[
+            Example { name: "no_folder", summary: "Into no folder", changes: "{}" },
+            Example {
+                name: "folder",
+                summary: "Into a folder",
+                changes: r#"{"folder_id": "018f4d2b-52e7-7d18-a0c4-6b1f3e8d9a27"}"#,
+            },
+        ],
+        examples: &[
+            Example {
+                name: "folder",
+                summary: "In a folder, publicly readable",
+                changes: r#"{"created_by_user": {"id": "018f4d29-8a6c-7e90-b7d2-1c4e5f6a7b83", "email": "ada@example.com",
+                    "first_name": "Ada", "last_name": "Byron", "avatar_url": null}}"#,
+            },
+            Example {
+                name: "bare",
+                summary: "In no folder, no URL configured",
+                changes: r#"{"folder_id": null, "url": null, "thumbnail_url": null,
+                    "created_by_user": {"id": "018f4d29-8a6c-7e90-b7d2-1c4e5f6a7b83", "email": "ada@example.com",
+                        "first_name": null, "last_name": null, "avatar_url": null}}"#,
+            },
         ],
     };
     type Caller = Caller;

@@ -66,14 +66,29 @@ pub struct Doc {
     pub path: &'static [Parameter],
     /// Parameters of the query.
     pub query: &'static [Parameter],
-    /// Whether `Idempotency-Key` is read.
-    pub idempotency_key: bool,
+    /// Where `Idempotency-Key` is read: what a repeat is answered.
+    pub idempotency_key: Option<&'static str>,
     /// The status of success, and what it means.
     pub success: (u16, &'static str),
-    /// The headers that only this success has: names of components in openapi.json.
-    pub headers: &'static [&'static str],
+    /// What `Location` names, where success has it.
+    pub location: Option<Route>,
     /// Errors beside those that every endpoint has: in the order of the checks.
     pub errors: &'static [ErrorCode],
+    /// Bodies to send; none for the example of the type alone.
+    pub body_examples: &'static [Example],
+    /// Bodies of success; none for the example of the type alone.
+    pub examples: &'static [Example],
+}
+
+/// A body as an example: the one that its type has, with changes.
+#[derive(Debug, Clone, Copy)]
+pub struct Example {
+    /// A word for it.
+    pub name: &'static str,
+    /// What it shows.
+    pub summary: &'static str,
+    /// A JSON object: the members that differ.
+    pub changes: &'static str,
 }
 
 /// A parameter of the path or of the query.
@@ -92,8 +107,25 @@ pub struct Parameter {
 pub enum Values {
     /// A UUID.
     Id,
+    /// A UUID, or this word.
+    IdOr(&'static str),
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// A whole number.
+    Integer {
+        /// The smallest.
+        min: i64,
+        /// The largest.
+        max: i64,
+        /// What counts without the parameter.
+        default: Option<i64>,
+    },
+    /// `true` or `false`.
+    Bool,
+    /// A point in time, RFC 3339.
+    DateTime,
+    /// Any text; holds an example.
+    Text(&'static str),
 }
 
 /// An endpoint as openapi.json and the tests see it.
@@ -105,6 +137,12 @@ pub struct Description {
     pub permission: Option<Permission>,
     /// What is said of it.
     pub doc: Doc,
+}
+
+/// Is shown the endpoints as types.
+pub trait Visitor {
+    /// Sees one.
+    fn visit<E: Endpoint>(&mut self);
 }
 
 impl Description {

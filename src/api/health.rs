@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::context::RequestContext;
-use super::endpoint::{Anyone, Doc, Endpoint};
+use super::endpoint::{Anyone, Doc, Endpoint, Example};
 use crate::config::Config;
 use crate::error::{ApiError, ErrorCode, FieldError};
 use crate::http::reply::Reply;
@@ -30,10 +30,12 @@ impl Endpoint for Health {
         description: "Answers without asking storage.",
         path: &[],
         query: &[],
-        idempotency_key: false,
+        idempotency_key: None,
         success: (200, "The service runs and its configuration is valid."),
-        headers: &[],
+        location: None,
         errors: &[],
+        body_examples: &[],
+        examples: &[Example { name: "ok", summary: "Up", changes: "{}" }],
     };
     type Caller = Anyone;
     type Body = ();
@@ -59,13 +61,15 @@ impl Endpoint for Ready {
         operation_id: "getReady",
         tag: "Status",
         summary: "Does storage answer?",
-        description: "Asks the database and the object storage, and that the database has its tables.",
+        description: "Asks the database and the object storage, and that the database has its tables. In a 503 `errors` holds the state of each, `d1` first, then `r2`; its `type` is `ok` or `unavailable`.",
         path: &[],
         query: &[],
-        idempotency_key: false,
+        idempotency_key: None,
         success: (200, "Both answer."),
-        headers: &[],
+        location: None,
         errors: &[ErrorCode::StorageUnavailable],
+        body_examples: &[],
+        examples: &[Example { name: "ready", summary: "Ready", changes: "{}" }],
     };
     type Caller = Anyone;
     type Body = ();
@@ -101,15 +105,19 @@ fn part(name: &str, answers: bool) -> FieldError {
 
 /// The service is up.
 #[derive(Debug, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 pub struct HealthResponse {
     /// `ok`
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("const" = "ok")))]
     pub status: &'static str,
 }
 
 /// Storage answers.
 #[derive(Debug, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
 pub struct ReadyResponse {
     /// `ready`
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("const" = "ready")))]
     pub status: &'static str,
     /// The state of each part of storage.
     pub checks: Checks,
@@ -117,9 +125,12 @@ pub struct ReadyResponse {
 
 /// The state of each part of storage: `ok`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline))]
 pub struct Checks {
     /// D1
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("const" = "ok")))]
     pub d1: &'static str,
     /// R2
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("const" = "ok")))]
     pub r2: &'static str,
 }

@@ -14,7 +14,7 @@ use crate::http::request::IncomingRequest;
 use crate::http::route::{PathParams, Route};
 use crate::platform::Platform;
 use context::RequestContext;
-use endpoint::{Description, Endpoint, serve, serve_public};
+use endpoint::{Description, Endpoint, Visitor, serve, serve_public};
 
 /// From the table: the routes, what openapi.json says of them, and the way of a request to its endpoint.
 macro_rules! endpoints {
@@ -25,6 +25,11 @@ macro_rules! endpoints {
         /// What openapi.json says of all endpoints, in the same order.
         pub fn descriptions() -> Vec<Description> {
             vec![$(Description::of::<$endpoint>()),*]
+        }
+
+        /// Shows all endpoints as types, in the same order.
+        pub fn visit(visitor: &mut impl Visitor) {
+            $(visitor.visit::<$endpoint>();)*
         }
 
         async fn serve_endpoint<P: Platform>(

@@ -41,8 +41,22 @@ pub struct Asset {
     pub deleted_by: Option<UserId>,
 }
 
-/// A user as others may see it. No e-mail verification, no disabling.
+/// A user as others may see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(
+        rename = "EmbeddedUser",
+        example = serde_json::json!({
+            "id": "018f4d29-8a6c-7e90-b7d2-1c4e5f6a7b83",
+            "email": "ada@example.com",
+            "first_name": "Ada",
+            "last_name": "Byron",
+            "avatar_url": null
+        })
+    )
+)]
 pub struct User {
     /// The user's id.
     pub id: UserId,

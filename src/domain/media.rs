@@ -45,6 +45,11 @@ impl fmt::Display for MimeType {
 
 /// What an asset is to a person who looks through a library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(inline, rename_all = "lowercase")
+)]
 pub enum AssetType {
     /// `image/*`
     Image,

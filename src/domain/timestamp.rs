@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize, Serializer, ser::Error};
 /// Milliseconds since the Unix epoch, UTC. Serializes as RFC 3339 with milliseconds and `Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]
-pub struct Timestamp(pub i64);
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline))]
+pub struct Timestamp(
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "String", extend("format" = "date-time")))]
+    pub  i64,
+);
 
 impl Timestamp {
     /// Milliseconds since the Unix epoch, never negative.

@@ -54,6 +54,7 @@ impl Filename {
 /// How an upload stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline))]
 pub enum Status {
     /// Nothing in storage yet.
     Waiting,

@@ -123,7 +123,7 @@ impl CallerOperation for Create {
 }
 
 /// The error of an Idempotency-Key that comes with another request than before.
-pub(super) fn reused_key() -> ApiError {
+pub fn reused_key() -> ApiError {
     key_error("This key was used with another body; send the first body again, or another key.")
 }
 
