@@ -142,7 +142,7 @@ class Client {
   private async look(record: UploadRecord): Promise<void> {
     if (this.random() < 0.2) {
       // Other organizations cannot see it.
-      const answer = await this.send("a outsider's confirm", (options) => confirm(server, record.id, { ...options, as: this.outsider }));
+      const answer = await this.send("an outsider's confirm", (options) => confirm(server, record.id, { ...options, as: this.outsider }));
       if (answer && answer.status < 500) expect(answer.json.code).toBe("ASSET_UPLOAD_NOT_FOUND");
       return;
     }

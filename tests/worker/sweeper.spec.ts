@@ -147,7 +147,7 @@ test("one run takes several pages, of sessions and of objects, with fewer statem
   const deadline = nextDeadline();
   const { org, editor } = await organizationWithEditor(server);
   await server.sql(
-    `WITH RECURSIVE n (i) AS (SELECT 1 UNION EVERYTHING SELECT i + 1 FROM n WHERE i < 2300)
+    `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2300)
      INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
      SELECT printf('018f4d2e-0000-7000-8000-%012x', i), ?, 'x', 'image/png', 1, ?, 0, ? + i % 7 FROM n`,
     org, editor.userId, deadline,
