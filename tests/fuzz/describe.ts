@@ -1,8 +1,8 @@
-// The Worker's description, with what a static one cannot know: this Worker's limits, and ids that exist.
+// Completes openapi.json for schemathesis: with the limits of the Worker under test, and with ids that exist.
 import { writeFileSync } from "node:fs";
 
-/** What there is for a run: ids, those of the other organization too. */
-export interface Facts {
+/** The ids that exist in a run, with those of the other organization. */
+export interface TestData {
   organizations: string[];
   uploads: string[];
   folders: string[];
@@ -16,13 +16,13 @@ const MIME_TYPE = "^((image|video|audio)/[a-z0-9]{0,99}[a-km-z0-9]|application/(
 const MAX_UPLOAD_BYTES = 52_428_800;
 
 /** Schemathesis begins with the examples, and changes one thing of them after the other. */
-export async function describe(url: URL, facts: Facts): Promise<unknown> {
+export async function describe(url: URL, data: TestData): Promise<unknown> {
   const openapi: any = await (await fetch(new URL("/openapi.json", url))).json();
   for (const operation of Object.values<any>(openapi.paths).flatMap((path) => Object.values<any>(path))) {
     for (const parameter of operation.parameters ?? []) {
-      if (parameter.in === "path") parameter.example = facts.examples[operation.operationId];
+      if (parameter.in === "path") parameter.example = data.examples[operation.operationId];
       if (parameter.name !== "X-Organization-Id") continue;
-      parameter.example = facts.organizations[0];
+      parameter.example = data.organizations[0];
       // The contract lets it be null, which no header can say: a client leaves it out, which is tried as well.
       parameter.schema = parameter.schema.anyOf.find(({ type }: { type: string }) => type === "string");
     }
@@ -31,7 +31,7 @@ export async function describe(url: URL, facts: Facts): Promise<unknown> {
   CreateAssetUploadRequest.properties.mime_type.pattern = MIME_TYPE;
   CreateAssetUploadRequest.properties.size_bytes.maximum = MAX_UPLOAD_BYTES;
   const confirm = openapi.paths["/v1/asset-uploads/{asset_upload_id}/confirmations"].post;
-  confirm.requestBody.content["application/json"].examples.folder.value.folder_id = facts.folders[0];
+  confirm.requestBody.content["application/json"].examples.folder.value.folder_id = data.folders[0];
   return openapi;
 }
 

@@ -1,12 +1,14 @@
-// The Worker against its own description, as schemathesis reads it: for people with and without rights every
-// answer is as described, and nothing is written, lost or told that should not be.
+// schemathesis against the Worker, by its own description: for people with and without rights every answer is as described,
+// and nothing is written, lost or shown that should not be.
 import { expect, test } from "vitest";
-import { type Person, world } from "../worker/harness.ts";
-import { S3, office } from "../worker/uploading.ts";
-import type { Facts } from "./describe.ts";
+import type { TestData } from "./describe.ts";
 import { schemathesis } from "./schemathesis.ts";
+import { snapshot } from "../worker/assertions.ts";
+import { createFolder, createPerson, createUpload, organizationWithEditor, S3 } from "../worker/fixtures.ts";
+import { confirm } from "../worker/requests.ts";
+import { type Person, startServer } from "../worker/server.ts";
 
-const w = world(S3);
+const server = startServer(S3);
 /** For each organization; cancellations and confirmations use them up. */
 const UPLOADS = 60;
 
@@ -22,16 +24,16 @@ async function uploads(org: string, by: Person): Promise<string[]> {
   const ids: string[] = [];
   for (let n = 0; n < UPLOADS; n++) {
     const object = n % 5 === 4 ? null : { body: "a file", contentType: n % 5 === 3 ? "text/html" : "image/png" };
-    ids.push(await w.upload(org, by, { size: 6, object }));
-    if (n % 5 === 0) expect((await w.confirm(ids[n]!, { as: by })).status).toBe(201);
+    ids.push(await createUpload(server, org, by, { size: 6, object }));
+    if (n % 5 === 0) expect((await confirm(server, ids[n]!, { as: by })).status).toBe(201);
   }
   return ids;
 }
 
 /** Every row that is not of this organization, and every object; of its sessions those that were cancelled. */
-async function state(notOf?: string): Promise<{ rows: unknown; objects: [key: string][]; cancelled: Set<string>; assets: string[] }> {
-  const { rows, objects } = (await w.snapshot()) as { rows: any[][]; objects: [key: string][] };
-  const keys = async (sql: string) => (await w.sql(sql)).map(({ id }) => `uploads/${id}`);
+async function state(notOf?: string): Promise<{ rows: unknown; objects: [key: string, etag: string, size: number][]; cancelled: Set<string>; assets: string[] }> {
+  const { rows, objects = [] } = await snapshot(server);
+  const keys = async (sql: string) => (await server.sql(sql)).map(({ id }) => `uploads/${id}`);
   return {
     rows: rows.map((table) => table.filter((row) => notOf === undefined || row.org_id !== notOf)),
     objects,
@@ -42,40 +44,40 @@ async function state(notOf?: string): Promise<{ rows: unknown; objects: [key: st
 
 /** The log since it was cleared, to the line of a last request: lines arrive a little after the answers. */
 async function log(): Promise<any[]> {
-  await w.logsOf(await w.call("GET", "/v1/health"));
-  return w.logs();
+  await server.logsOf(await server.request("GET", "/v1/health"));
+  return server.logs();
 }
 
 test.each([
-  { who: "editor", stranger: "outsider", may: [...READS, ...WRITES] },
-  { who: "viewer", stranger: "outsider", may: READS },
-  { who: "outsider", stranger: "editor", may: [...READS, ...WRITES] },
-  { who: "nobody", stranger: "editor", may: [] },
-])("$who", async ({ who, stranger, may }) => {
-  const ours = await office(w);
-  const theirs = await office(w);
-  const people = { editor: ours.editor, viewer: await w.person({ [ours.org]: "viewer" }), outsider: theirs.editor };
+  { who: "editor", peer: "outsider", may: [...READS, ...WRITES] },
+  { who: "viewer", peer: "outsider", may: READS },
+  { who: "outsider", peer: "editor", may: [...READS, ...WRITES] },
+  { who: "anon", peer: "editor", may: [] },
+])("$who", async ({ who, peer, may }) => {
+  const ours = await organizationWithEditor(server);
+  const theirs = await organizationWithEditor(server);
+  const people = { editor: ours.editor, viewer: await createPerson(server, { [ours.org]: "viewer" }), outsider: theirs.editor };
   const own = who === "outsider" ? theirs : ours;
   const foreign = who === "outsider" ? ours : theirs;
   const mine = await uploads(own.org, own.editor);
-  const facts: Facts = {
+  const data: TestData = {
     organizations: [own.org, foreign.org],
     uploads: [...mine, ...(await uploads(foreign.org, foreign.editor))],
-    folders: [await w.folder(own.org, own.editor), await w.folder(own.org, own.editor, 1), await w.folder(foreign.org, foreign.editor)],
+    folders: [await createFolder(server, own.org, own.editor), await createFolder(server, own.org, own.editor, 1), await createFolder(server, foreign.org, foreign.editor)],
     examples: { getAssetUpload: mine[0]!, getAsset: mine[0]!, createAssetUploadConfirmation: mine[1]!, cancelAssetUpload: mine[2]! },
   };
   const writesIn = may.length > READS.length ? own.org : undefined;
   const before = await state(writesIn);
-  w.harness.clearLogs();
+  server.harness.clearLogs();
   const begun = Date.now();
 
-  await schemathesis(w.url, facts, people, who, stranger);
+  await schemathesis(server.url, data, people, who, peer);
 
   const seconds = Math.round((Date.now() - begun) / 1000);
   const lines = await log();
   const after = await state(writesIn);
   expect(after.rows).toEqual(before.rows);
-  // Nobody sends a file, so that objects can only go: those of the uploads that were cancelled.
+  // No file is sent, so that objects can only be removed: those of cancelled uploads.
   expect(after.objects).toEqual(before.objects.filter(([key]) => !after.cancelled.has(key)));
   expect(after.objects.map(([key]) => key)).toEqual(expect.arrayContaining(after.assets));
   expect(after.assets).toEqual(expect.arrayContaining(before.assets));
@@ -83,6 +85,6 @@ test.each([
   const succeeded = lines.filter(({ route, status }) => status < 400 && /^\/v1\/asset/.test(route));
   expect([...new Set(succeeded.map(({ method, route, status }) => `${method} ${route} ${status}`))].sort()).toEqual(may.toSorted());
   expect(lines.filter(({ status }) => status >= 500)).toEqual([]);
-  expect(w.harness.getLogs().filter(({ message }) => /au_\w{49}/.test(message))).toEqual([]);
+  expect(server.harness.getLogs().filter(({ message }) => /au_\w{49}/.test(message))).toEqual([]);
   console.log(`${who}: ${lines.length} requests in ${seconds} s, ${succeeded.length} of them carried out`);
 });

@@ -1,30 +1,30 @@
-// Runs schemathesis against a Worker as one of some people.
+// Runs schemathesis against a Worker with the key of one person.
 import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { ROOT, type Person } from "../worker/harness.ts";
-import { type Facts, describe, writeDictionary } from "./describe.ts";
+import { type TestData, describe, writeDictionary } from "./describe.ts";
+import { type Person, ROOT } from "../worker/server.ts";
 
 /** Test cases per operation and phase. */
 const EXAMPLES = process.env["FUZZ_EXAMPLES"] ?? "100";
 const HERE = new URL("tests/fuzz/", ROOT);
 
-/** `who` asks, with no key unless it is one of `people`; another's objects must stay hidden from `stranger`. */
-export async function schemathesis(url: URL, facts: Facts, people: Record<string, Person>, who: string, stranger: string): Promise<void> {
+/** `who` sends the requests, without a key unless `people` has it; its objects must stay hidden from `peer`. */
+export async function schemathesis(url: URL, data: TestData, people: Record<string, Person>, who: string, peer: string): Promise<void> {
   const out = new URL(`build/fuzz/${who}/`, ROOT);
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   const write = (name: string, text: string) => writeFileSync(new URL(name, out), text);
 
-  write("openapi.json", JSON.stringify(await describe(url, facts)));
-  writeDictionary(new URL("organizations.dict", out), facts.organizations);
-  writeDictionary(new URL("uploads.dict", out), facts.uploads);
-  writeDictionary(new URL("folders.dict", out), facts.folders);
+  write("openapi.json", JSON.stringify(await describe(url, data)));
+  writeDictionary(new URL("organizations.dict", out), data.organizations);
+  writeDictionary(new URL("uploads.dict", out), data.uploads);
+  writeDictionary(new URL("folders.dict", out), data.folders);
   const auth = Object.entries(people).map(([name, { token }]) => ({
     name,
     fixedHeaders: [{ name: "Authorization", value: `Bearer ${token}` }],
   }));
   write("people.json", JSON.stringify({ auth }));
-  const asSomebody = `\n[auth.wfc]\npath = "people.json"\nuser = "${who}"\npeers = ["${who}", "${stranger}"]\n`;
+  const asSomebody = `\n[auth.wfc]\npath = "people.json"\nuser = "${who}"\npeers = ["${who}", "${peer}"]\n`;
   const config = readFileSync(new URL("schemathesis.toml", HERE), "utf8");
   write("schemathesis.toml", who in people ? config + asSomebody : config);
 

@@ -1,10 +1,11 @@
-// `make soak`: clients upload for a while, storage fails at random, and then D1 is audited against R2 and against what the
-// clients were told. MINUTES, CLIENTS and SEED are variables of the environment.
+// `make soak`: clients upload for some minutes while storage fails at random; then D1 is compared with R2 and with the
+// answers that the clients got. MINUTES, CLIENTS and SEED are variables of the environment.
 import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { type Answer, type CallOptions, type Fault, type Person, world } from "../worker/harness.ts";
-import { ask, cancel, LOST, put, read, readAsset, S3, uploadOf, type Upload } from "../worker/uploading.ts";
+import { createOrganization, createPerson, S3 } from "../worker/fixtures.ts";
+import { cancelUpload, confirm, LOST, once, putFile, readAsset, readUpload, requestUpload, type Upload, uploadOf } from "../worker/requests.ts";
+import { type Answer, type Fault, type Person, type RequestOptions, startServer, WITH_FAULTS } from "../worker/server.ts";
 
 const MINUTES = Number(process.env.MINUTES ?? 10);
 const CLIENTS = Number(process.env.CLIENTS ?? 32);
@@ -16,10 +17,10 @@ const SEED = Number(process.env.SEED ?? 1);
 const bound = (silentCalls: number) => ({ bytes: 1024 * 1024, objects: 2048 + 8 * silentCalls });
 type Memory = ReturnType<typeof bound>;
 
-const w = world({ config: "tests/worker/faults.toml", ...S3, vars: { ...S3.vars, STORAGE_TIMEOUT_MS: "1000" } });
+const server = startServer({ config: WITH_FAULTS, ...S3, vars: { ...S3.vars, STORAGE_TIMEOUT_MS: "1000" } });
 
-/** What a client knows of one of its uploads. */
-interface Story extends Upload {
+/** One upload, as its client knows it. */
+interface UploadRecord extends Upload {
   by: Person;
   org: string;
   body: string;
@@ -49,18 +50,18 @@ const D1_ERRORS = [LOST, "D1_ERROR: D1 DB is overloaded. Requests queued for too
 const R2_ERRORS = ["try again (10001)", "Your request timed out. (10054)", "Cannot read properties of undefined"];
 
 class Client {
-  readonly stories: Story[] = [];
+  readonly records: UploadRecord[] = [];
   constructor(
     readonly random: () => number,
     readonly me: Person,
     readonly org: string,
-    readonly stranger: Person,
+    readonly outsider: Person,
   ) {}
 
   private below = (n: number) => Math.floor(this.random() * n);
   private pick = <T>(list: readonly T[]): T => list[this.below(list.length)]!;
 
-  /** Mostly none. */
+  /** No fault, three times of four. */
   private faults(): Fault[] {
     if (this.random() > 0.25) return [];
     const call = this.pick(["DB.batch", "DB.batch", "BUCKET.head", "BUCKET.delete"] as const);
@@ -71,7 +72,7 @@ class Client {
   }
 
   /** Sends a request; none is answered where the client goes away before. */
-  private async send(what: string, request: (options: CallOptions) => Promise<Answer>): Promise<Answer | undefined> {
+  private async send(what: string, request: (options: RequestOptions) => Promise<Answer>): Promise<Answer | undefined> {
     const leaving = this.random() < 0.03 ? AbortSignal.timeout(1 + this.below(30)) : undefined;
     try {
       const answer = await request({ as: this.me, faults: this.faults(), signal: leaving });
@@ -85,13 +86,13 @@ class Client {
   }
 
   async act(): Promise<void> {
-    const story = this.stories.length > 0 ? this.pick(this.stories.slice(-5)) : undefined;
+    const record = this.records.length > 0 ? this.pick(this.records.slice(-5)) : undefined;
     const act = this.below(12);
-    if (!story || act < 3) return this.start();
-    if (act < 6) return this.transfer(story);
-    if (act < 9) return this.confirm(story);
-    if (act === 9) return this.cancel(story);
-    return this.look(story);
+    if (!record || act < 3) return this.start();
+    if (act < 6) return this.transfer(record);
+    if (act < 9) return this.confirm(record);
+    if (act === 9) return this.cancel(record);
+    return this.look(record);
   }
 
   private async start(): Promise<void> {
@@ -100,56 +101,56 @@ class Client {
     const headers: Record<string, string> = key ? { "idempotency-key": key } : {};
     const file = { filename: `${body.length}.png`, mime_type: "image/png", size_bytes: body.length };
     // A key makes it safe to ask until there is an answer.
-    for (let tries = 0; tries < (key ? 20 : 1); tries++) {
-      const answer = await this.send("create", (options) => ask(w, file, { ...options, headers }));
+    for (let n = 0; n < (key ? 20 : 1); n++) {
+      const answer = await this.send("create", (options) => requestUpload(server, file, { ...options, headers }));
       if (answer?.status !== 201) continue;
       const known = { by: this.me, org: this.org, body, key, sent: false, confirmed: [], firsts: 0, unknown: 0, cancelled: false };
-      this.stories.push({ ...uploadOf(answer), ...known });
+      this.records.push({ ...uploadOf(answer), ...known });
       return;
     }
   }
 
-  private async transfer(story: Story): Promise<void> {
+  private async transfer(record: UploadRecord): Promise<void> {
     const wrong = this.random() < 0.1;
-    const status = (await put(story, wrong ? `${story.body}!` : story.body)).split(" ")[0];
+    const status = (await putFile(record, wrong ? `${record.body}!` : record.body)).split(" ")[0];
     count(`put: ${status}${wrong ? " of another size" : ""}`);
     expect(wrong ? ["403", "412"] : ["200", "412"]).toContain(status);
-    if (status === "200") story.sent = true;
+    if (status === "200") record.sent = true;
   }
 
-  private async confirm(story: Story): Promise<void> {
-    const headers: Record<string, string> = story.key ? { "idempotency-key": story.key } : {};
-    const answer = await this.send("confirm", (options) => w.confirm(story.id, { ...options, headers }));
+  private async confirm(record: UploadRecord): Promise<void> {
+    const headers: Record<string, string> = record.key ? { "idempotency-key": record.key } : {};
+    const answer = await this.send("confirm", (options) => confirm(server, record.id, { ...options, headers }));
     if (answer?.status === 201) {
-      story.confirmed.push(answer);
-      if (!answer.headers.has("idempotent-replayed")) story.firsts++;
-      expect(answer.json).toMatchObject({ id: story.id, org_id: this.org, size_bytes: story.body.length, created_by: this.me.userId });
+      record.confirmed.push(answer);
+      if (!answer.headers.has("idempotent-replayed")) record.firsts++;
+      expect(answer.json).toMatchObject({ id: record.id, org_id: this.org, size_bytes: record.body.length, created_by: this.me.userId });
     } else if (!answer || answer.status >= 500) {
-      story.unknown++;
+      record.unknown++;
     } else {
       expect(["ASSET_UPLOAD_ALREADY_CONFIRMED", "OBJECT_NOT_UPLOADED", "ASSET_UPLOAD_NOT_FOUND"]).toContain(answer.json.code);
-      if (answer.json.code === "ASSET_UPLOAD_ALREADY_CONFIRMED") expect(story.confirmed.length + story.unknown).toBeGreaterThan(0);
+      if (answer.json.code === "ASSET_UPLOAD_ALREADY_CONFIRMED") expect(record.confirmed.length + record.unknown).toBeGreaterThan(0);
     }
   }
 
-  private async cancel(story: Story): Promise<void> {
-    const answer = await this.send("cancel", (options) => cancel(w, story.id, this.me, options));
-    if (answer?.status === 204) story.cancelled = true;
-    if (answer?.status === 409) expect(story.confirmed.length + story.unknown).toBeGreaterThan(0);
+  private async cancel(record: UploadRecord): Promise<void> {
+    const answer = await this.send("cancel", (options) => cancelUpload(server, record.id, this.me, options));
+    if (answer?.status === 204) record.cancelled = true;
+    if (answer?.status === 409) expect(record.confirmed.length + record.unknown).toBeGreaterThan(0);
   }
 
-  private async look(story: Story): Promise<void> {
+  private async look(record: UploadRecord): Promise<void> {
     if (this.random() < 0.2) {
-      // Nobody else sees anything of it.
-      const answer = await this.send("a stranger's confirm", (options) => w.confirm(story.id, { ...options, as: this.stranger }));
+      // Other organizations cannot see it.
+      const answer = await this.send("an outsider's confirm", (options) => confirm(server, record.id, { ...options, as: this.outsider }));
       if (answer && answer.status < 500) expect(answer.json.code).toBe("ASSET_UPLOAD_NOT_FOUND");
       return;
     }
-    const upload = await this.send("read", (options) => read(w, story.id, this.me, options));
-    if (story.confirmed.length > 0 && upload?.status === 200) {
+    const upload = await this.send("read", (options) => readUpload(server, record.id, this.me, options));
+    if (record.confirmed.length > 0 && upload?.status === 200) {
       expect(upload.json.status).toBe("confirmed");
-      const asset = await this.send("read asset", (options) => readAsset(w, story.id, this.me, options));
-      if (asset && asset.status < 500) expect([asset.status, asset.json.size_bytes]).toEqual([200, story.body.length]);
+      const asset = await this.send("read asset", (options) => readAsset(server, record.id, this.me, options));
+      if (asset && asset.status < 500) expect([asset.status, asset.json.size_bytes]).toEqual([200, record.body.length]);
     }
   }
 }
@@ -172,11 +173,11 @@ function workerdMegabytes(): number {
   }
 }
 
-const memory = async (): Promise<Memory> => JSON.parse((await w.call("GET", "/v1/health")).headers.get("x-test-memory")!);
+const memory = async (): Promise<Memory> => JSON.parse((await server.request("GET", "/v1/health")).headers.get("x-test-memory")!);
 
 test(`${CLIENTS} clients for ${MINUTES} minutes, seed ${SEED}`, async () => {
-  const orgs = await Promise.all(Array.from({ length: 4 }, () => w.organization()));
-  const people = await Promise.all(Array.from({ length: CLIENTS }, (_, i) => w.person({ [orgs[i % 4]!]: "editor" })));
+  const orgs = await Promise.all(Array.from({ length: 4 }, () => createOrganization(server)));
+  const people = await Promise.all(Array.from({ length: CLIENTS }, (_, i) => createPerson(server, { [orgs[i % 4]!]: "editor" })));
   const clients = people.map((me, i) => new Client(randomness(SEED * 1000 + i), me, orgs[i % 4]!, people[(i + 1) % CLIENTS]!));
 
   const start = Date.now();
@@ -190,7 +191,7 @@ test(`${CLIENTS} clients for ${MINUTES} minutes, seed ${SEED}`, async () => {
       await new Promise((resolve) => setTimeout(resolve, Math.min(10_000, end - Date.now())));
       if (!warm && Date.now() - start > MINUTES * 12_000) warm = { ...(await memory()), rss: workerdMegabytes() };
       // Nothing is due, so the sweeper must leave everything.
-      expect(await w.sweep(Date.now())).toMatchObject({ sessions_checked: 0, objects_removed: 0, detail: null });
+      expect(await server.sweep(Date.now())).toMatchObject({ sessions_checked: 0, objects_removed: 0, detail: null });
       const requests = [...counts].reduce((sum, [what, n]) => sum + (what.startsWith("fault") ? 0 : n), 0);
       console.log(`${Math.round((Date.now() - start) / 1000)} s: ${requests} requests, ${workerdMegabytes().toFixed(0)} MB workerd`);
     }
@@ -200,43 +201,43 @@ test(`${CLIENTS} clients for ${MINUTES} minutes, seed ${SEED}`, async () => {
 
   // What a client that went away had asked for may still be going on.
   await new Promise((resolve) => setTimeout(resolve, 3000));
-  const stories = new Map(clients.flatMap((client) => client.stories).map((story) => [story.id, story]));
-  const assets = await w.sql("SELECT * FROM assets");
-  const uploaded = async () => (await w.objects()).filter(([key]) => key.startsWith("uploads/"));
+  const records = new Map(clients.flatMap((client) => client.records).map((record) => [record.id, record]));
+  const assets = await server.sql("SELECT * FROM assets");
+  const uploaded = async () => (await server.objects()).filter(([key]) => key.startsWith("uploads/"));
   const objects = new Map((await uploaded()).map(([key, etag, size]) => [key, { etag, size }]));
 
   // Every 201 has its asset, and one 201 at most made it.
   const byId = new Map(assets.map((asset) => [asset.id, asset]));
-  for (const story of stories.values()) {
-    for (const { json } of story.confirmed) expect(byId.get(story.id)).toMatchObject({ id: json.id, org_id: json.org_id, mime_type: json.mime_type });
-    expect(story.firsts).toBeLessThanOrEqual(1);
-    if (story.cancelled) expect(byId.get(story.id)).toBeUndefined();
+  for (const record of records.values()) {
+    for (const { json } of record.confirmed) expect(byId.get(record.id)).toMatchObject({ id: json.id, org_id: json.org_id, mime_type: json.mime_type });
+    expect(record.firsts).toBeLessThanOrEqual(1);
+    if (record.cancelled) expect(byId.get(record.id)).toBeUndefined();
   }
   // Every asset has its object, and a 201 or an answer that was lost.
   let explained = 0;
   for (const asset of assets) {
-    const story = stories.get(asset.id)!;
+    const record = records.get(asset.id)!;
     expect(objects.get(asset.r2_key)).toEqual({ etag: asset.etag, size: asset.size_bytes });
-    expect([asset.org_id, asset.size_bytes, story.sent]).toEqual([story.org, story.body.length, true]);
-    if (story.confirmed.length === 0) {
-      expect(story.unknown, asset.id).toBeGreaterThan(0);
+    expect([asset.org_id, asset.size_bytes, record.sent]).toEqual([record.org, record.body.length, true]);
+    if (record.confirmed.length === 0) {
+      expect(record.unknown, asset.id).toBeGreaterThan(0);
       explained++;
     }
   }
 
-  // What was given up goes, and nothing else.
-  const sessions = (await w.sql("SELECT id FROM asset_uploads")).length;
+  // Everything that was never confirmed is removed, and nothing else.
+  const sessions = (await server.sql("SELECT id FROM asset_uploads")).length;
   const later = Date.now() + 20 * 86_400_000;
-  for (let runs = Math.ceil(Math.max(sessions, objects.size) / 5000) + 1; runs > 0; runs--) expect((await w.sweep(later)).detail).toBeNull();
+  for (let runs = Math.ceil(Math.max(sessions, objects.size) / 5000) + 1; runs > 0; runs--) expect((await server.sweep(later)).detail).toBeNull();
   expect((await uploaded()).map(([key]) => key).sort()).toEqual(assets.map((asset) => asset.r2_key).sort());
-  expect(await w.sql("SELECT id FROM asset_uploads ORDER BY id")).toEqual(assets.map(({ id }) => ({ id })).sort((a, b) => (a.id < b.id ? -1 : 1)));
-  expect(await w.sql("SELECT * FROM assets")).toEqual(assets);
+  expect(await server.sql("SELECT id FROM asset_uploads ORDER BY id")).toEqual(assets.map(({ id }) => ({ id })).sort((a, b) => (a.id < b.id ? -1 : 1)));
+  expect(await server.sql("SELECT * FROM assets")).toEqual(assets);
 
-  const logs = w.harness.getLogs().map((log: any) => String(log.message));
+  const logs = server.harness.getLogs().map((log: any) => String(log.message));
   expect(logs.filter((text) => /au_[0-9A-Za-z]{8}|X-Amz-Signature|local-development-only/.test(text))).toEqual([]);
 
   for (const [what, n] of [...counts].sort()) console.log(`${String(n).padStart(8)}  ${what}`);
-  console.log(`${String(stories.size).padStart(8)}  uploads started, of ${sessions} sessions (the others' answers were lost)`);
+  console.log(`${String(records.size).padStart(8)}  uploads started, of ${sessions} sessions (the others' answers were lost)`);
   console.log(`${String(assets.length).padStart(8)}  assets, each with its object; ${explained} of them confirmed by an answer that was lost`);
   console.log(`${String(objects.size - assets.length).padStart(8)}  objects without an asset, ${sessions - assets.length} sessions: all removed`);
   const silent = [...counts].reduce((sum, [what, n]) => sum + (what.includes(" hang") ? n : 0), 0);

@@ -1,62 +1,68 @@
-// What each request may cost, where that does not depend on the machine: storage calls in their order, rows
-// that D1 bills, and the size of what is deployed. bench/budget.json holds the numbers.
+// The costs that do not depend on the machine, as bench/budget.json has them: the storage calls of each request in their
+// order, the rows that D1 bills, and the size of the deployed Worker.
 import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import budget from "../../bench/budget.json" with { type: "json" };
-import { type Answer, type Person, ROOT, world } from "./harness.ts";
+import { createFolder, createOrganization, createUpload, organizationWithEditor, S3 } from "./fixtures.ts";
 import { makeToken } from "./key.ts";
-import type { Statement } from "./backstage.ts";
-import { ask, cancel, office, PHOTO, read, readAsset, S3 } from "./uploading.ts";
+import { endpointOf, openapi, operations } from "./openapi.ts";
+import { cancelUpload, confirm, NOTHING, PHOTO, readAsset, readUpload, requestUpload } from "./requests.ts";
+import { type Answer, type Person, ROOT, startServer, WITH_FAULTS } from "./server.ts";
+import type { Statement } from "./storage-worker.ts";
 
-const w = world({ config: "tests/worker/faults.toml", ...S3 });
+const server = startServer({ config: WITH_FAULTS, ...S3 });
 
-interface Scene {
+interface Setup {
   org: string;
   editor: Person;
   folder: string;
-  /** An upload whose file is there, and one that is confirmed. */
+  /** An upload with a file, and a confirmed one. */
   upload: string;
   confirmed: string;
 }
 
-async function scene(): Promise<Scene> {
-  const { org, editor } = await office(w);
-  const confirmed = await w.upload(org, editor);
-  expect((await w.confirm(confirmed, { as: editor })).status).toBe(201);
-  return { org, editor, folder: await w.folder(org, editor), upload: await w.upload(org, editor), confirmed };
+async function setup(): Promise<Setup> {
+  const { org, editor } = await organizationWithEditor(server);
+  const confirmed = await createUpload(server, org, editor);
+  expect((await confirm(server, confirmed, { as: editor })).status).toBe(201);
+  return { org, editor, folder: await createFolder(server, org, editor), upload: await createUpload(server, org, editor), confirmed };
 }
 
-/** Every endpoint's request in the budget, and the status that it is answered with. */
-const REQUESTS: Record<string, [status: number, send: (scene: Scene) => Promise<Answer>]> = {
-  "confirm": [201, ({ upload, editor }) => w.confirm(upload, { as: editor })],
-  "confirm into a folder": [201, ({ upload, folder, editor }) => w.confirm(upload, { as: editor, body: JSON.stringify({ folder_id: folder }) })],
-  "confirm what is confirmed": [409, ({ confirmed, editor }) => w.confirm(confirmed, { as: editor })],
-  "confirm without a file": [409, async ({ org, editor }) => w.confirm(await w.upload(org, editor, { object: null }), { as: editor })],
-  "confirm with a faulty body": [422, ({ upload, editor }) => w.confirm(upload, { as: editor, body: '{"folder": 1}' })],
-  "confirm with an unknown key": [401, ({ upload }) => w.confirm(upload, { as: makeToken() })],
-  "confirm with a malformed key": [401, ({ upload }) => w.confirm(upload, { as: "au_1" })],
-  "create": [201, ({ editor }) => ask(w, PHOTO, { as: editor })],
-  "read upload, pending": [200, ({ upload, editor }) => read(w, upload, editor)],
-  "read upload, confirmed": [200, ({ confirmed, editor }) => read(w, confirmed, editor)],
-  "cancel": [204, ({ upload, editor }) => cancel(w, upload, editor)],
-  "read asset": [200, ({ confirmed, editor }) => readAsset(w, confirmed, editor)],
-  "health": [200, () => w.call("GET", "/v1/health")],
-  "ready": [200, () => w.call("GET", "/v1/ready")],
+/** Every request of the budget, and the status of its answer. */
+const REQUESTS: Record<string, [status: number, send: (setup: Setup) => Promise<Answer>]> = {
+  "confirm": [201, ({ upload, editor }) => confirm(server, upload, { as: editor })],
+  "confirm into a folder": [201, ({ upload, folder, editor }) => confirm(server, upload, { as: editor, body: JSON.stringify({ folder_id: folder }) })],
+  "confirm what is confirmed": [409, ({ confirmed, editor }) => confirm(server, confirmed, { as: editor })],
+  "confirm without a file": [409, async ({ org, editor }) => confirm(server, await createUpload(server, org, editor, { object: null }), { as: editor })],
+  "confirm with a faulty body": [422, ({ upload, editor }) => confirm(server, upload, { as: editor, body: '{"folder": 1}' })],
+  "confirm with an unknown key": [401, ({ upload }) => confirm(server, upload, { as: makeToken() })],
+  "confirm with a malformed key": [401, ({ upload }) => confirm(server, upload, { as: "au_1" })],
+  "create": [201, ({ editor }) => requestUpload(server, PHOTO, { as: editor })],
+  "read upload, pending": [200, ({ upload, editor }) => readUpload(server, upload, editor)],
+  "read upload, confirmed": [200, ({ confirmed, editor }) => readUpload(server, confirmed, editor)],
+  "cancel": [204, ({ upload, editor }) => cancelUpload(server, upload, editor)],
+  "read asset": [200, ({ confirmed, editor }) => readAsset(server, confirmed, editor)],
+  "health": [200, () => server.request("GET", "/v1/health")],
+  "ready": [200, () => server.request("GET", "/v1/ready")],
 };
+
+/** The endpoints that answered a request of the budget with success. */
+const endpoints = new Set<string>();
 
 async function measure(): Promise<typeof budget.requests> {
   const measured: Record<string, unknown> = {};
   for (const [name, [status, send]] of Object.entries(REQUESTS)) {
-    const answer = await send(await scene());
+    const answer = await send(await setup());
     expect([name, answer.status]).toEqual([name, status]);
-    const calls = answer.trace.map((call) => call.replace(/uploads\/[0-9a-f-]{36}/, "uploads/ID"));
-    measured[name] = { calls, ...answer.cost };
+    if (status < 400) endpoints.add(endpointOf(answer));
+    const calls = answer.storageCalls.map((call) => call.replace(/uploads\/[0-9a-f-]{36}/, "uploads/ID"));
+    measured[name] = { calls, ...answer.rowsBilled };
   }
   return measured as typeof budget.requests;
 }
 
-/** Rows of every table that grows, as many again as `count`. */
+/** Adds `count` rows to every table that grows. */
 function grow(count: number, org: string, { userId }: Person): Statement[] {
   const id = "lower(printf('%s-%s-7%s-8%s-%s', hex(randomblob(4)), hex(randomblob(2)), substr(hex(randomblob(2)), 2), substr(hex(randomblob(2)), 2), hex(randomblob(6))))";
   const rows = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count}), ids AS MATERIALIZED (SELECT i, ${id} AS id FROM n)`;
@@ -76,25 +82,27 @@ function grow(count: number, org: string, { userId }: Person): Statement[] {
   ];
 }
 
-/** The last membership of all: a range that ends before another row reads that row, too. */
+/** Adds the membership with the highest id. D1 bills the row after the end of a range as well, so that there must be one. */
 async function lastMembership(): Promise<void> {
   const last = "ffffffff-ffff-7fff-bfff-ffffffffffff";
-  await w.sql("INSERT INTO users (id, email, created_at) VALUES (?1, 'last@example.com', 0)", last);
-  await w.sql("INSERT INTO memberships (user_id, org_id) SELECT ?1, ?2", last, await w.organization());
+  await server.sql("INSERT INTO users (id, email, created_at) VALUES (?1, 'last@example.com', 0)", last);
+  await server.sql("INSERT INTO memberships (user_id, org_id) SELECT ?1, ?2", last, await createOrganization(server));
 }
 
-test("every request costs the storage calls and rows of the budget, and no more as the tables grow", async () => {
+test("every request makes the storage calls and reads and writes the rows of the budget, and no more as the tables grow", async () => {
   await lastMembership();
   expect(await measure()).toEqual(budget.requests);
-  const { org, editor } = await office(w);
-  for (const statement of grow(20_000, org, editor)) await w.sql(...statement);
+  const documented = operations().map(({ path, method }) => `${method.toUpperCase()} ${path}`);
+  expect([...endpoints].sort(), "every endpoint of openapi.json must have a successful request in the budget").toEqual(documented.sort());
+  const { org, editor } = await organizationWithEditor(server);
+  for (const statement of grow(20_000, org, editor)) await server.sql(...statement);
   for (const table of ["organizations", "users", "memberships", "api_keys", "folders", "asset_uploads", "assets", "retired_uploads", "orphans"]) {
-    expect([table, (await w.sql(`SELECT count(*) AS n FROM ${table}`))[0].n >= 20_000]).toEqual([table, true]);
+    expect([table, (await server.sql(`SELECT count(*) AS n FROM ${table}`))[0].n >= 20_000]).toEqual([table, true]);
   }
   expect(await measure()).toEqual(budget.requests);
 }, 120_000);
 
-test("what is deployed is no larger than the budget", () => {
+test("the deployed Worker is no larger than the budget", () => {
   const folder = new URL("build/bundle/", ROOT);
   const parts = readdirSync(folder).filter((name) => /\.(js|wasm)$/.test(name)).map((name) => readFileSync(new URL(name, folder)));
   expect(parts).toHaveLength(2);

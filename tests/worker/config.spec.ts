@@ -1,11 +1,13 @@
-// The Worker under other variables: limits, links, CORS, and variables that are wrong.
+// The Worker with other variables: limits, links, CORS, and invalid variables.
 import { describe, expect, test } from "vitest";
-import { expectRefusal } from "./answers.ts";
-import { world } from "./harness.ts";
-import { openapi } from "./openapi.ts";
+import { expectError, expectErrorAnswer, snapshot } from "./assertions.ts";
+import { createOrganization, createPerson, createUpload } from "./fixtures.ts";
+import { openapi, operations } from "./openapi.ts";
+import { confirm } from "./requests.ts";
+import { startServer } from "./server.ts";
 
 describe("limits and links set", () => {
-  const w = world({
+  const server = startServer({
     vars: {
       MAX_UPLOAD_BYTES: "5",
       ALLOWED_MIME_TYPES: "image/*, !image/gif, application/pdf",
@@ -16,16 +18,16 @@ describe("limits and links set", () => {
   });
   const TYPES = ["image/*", "application/pdf", "!image/gif"];
 
-  async function confirm(mime: string, size: number, body: string, contentType = mime) {
-    const org = await w.organization();
-    const editor = await w.person({ [org]: "editor" });
-    const id = await w.upload(org, editor, { mime, size, object: { body, contentType } });
-    const before = await w.snapshot();
-    return { id, answer: await w.confirm(id, { as: editor }), before };
+  async function confirmUploadOf(mime: string, size: number, body: string, contentType = mime) {
+    const org = await createOrganization(server);
+    const editor = await createPerson(server, { [org]: "editor" });
+    const id = await createUpload(server, org, editor, { mime, size, object: { body, contentType } });
+    const before = await snapshot(server);
+    return { id, answer: await confirm(server, id, { as: editor }), before };
   }
 
   test("a file at the limit passes and has its public links", async () => {
-    const { id, answer } = await confirm("image/png", 5, "12345");
+    const { id, answer } = await confirmUploadOf("image/png", 5, "12345");
     expect(answer.status).toBe(201);
     expect(answer.json).toMatchObject({
       size_bytes: 5,
@@ -35,7 +37,7 @@ describe("limits and links set", () => {
   });
 
   test("only images have thumbnails", async () => {
-    const { answer } = await confirm("application/pdf", 1, "x");
+    const { answer } = await confirmUploadOf("application/pdf", 1, "x");
     expect([answer.status, answer.json.thumbnail_url]).toEqual([201, null]);
   });
 
@@ -44,8 +46,8 @@ describe("limits and links set", () => {
   const forbidden = { loc: ["object", "mime_type"], msg: "The stored object's media type is not permitted.", type: "mime_type_not_allowed" };
   const mismatch = { type: "declared_mismatch" };
   test.each([
-    ["one byte too many", "image/png", 6, "123456", undefined, [{ ...tooLarge, declared: 6, actual: 6, limit: 5 }]],
-    ["no byte at all", "image/png", 5, "", undefined, [{ ...empty, declared: 5, actual: 0, limit: 5 }]],
+    ["a file that is one byte too large", "image/png", 6, "123456", undefined, [{ ...tooLarge, declared: 6, actual: 6, limit: 5 }]],
+    ["an empty file", "image/png", 5, "", undefined, [{ ...empty, declared: 5, actual: 0, limit: 5 }]],
     ["a type that no pattern permits", "image/png", 1, "x", "text/html", [{ ...forbidden, declared: "image/png", actual: "text/html", limit: TYPES }]],
     ["a type that a pattern forbids", "image/gif", 1, "x", undefined, [{ ...forbidden, declared: "image/gif", actual: "image/gif", limit: TYPES }]],
     ["no media type", "image/png", 1, "x", "nonsense", [{ ...forbidden, declared: "image/png", actual: "nonsense", limit: TYPES }]],
@@ -59,38 +61,38 @@ describe("limits and links set", () => {
     ["another type than declared", "image/png", 1, "x", "image/webp", [
       { ...mismatch, loc: ["object", "mime_type"], msg: "The stored object has another media type than declared.", declared: "image/png", actual: "image/webp", limit: TYPES },
     ]],
-  ])("%s is rejected, and nothing recorded", async (_, mime, size, body, contentType, errors) => {
-    const { answer, before } = await confirm(mime, size, body, contentType ?? mime);
-    expectRefusal(answer, "UPLOAD_REJECTED", errors);
-    expect(await w.snapshot()).toEqual(before);
+  ])("rule 17: %s is 422, and nothing is recorded", async (_, mime, size, body, contentType, errors) => {
+    const { answer, before } = await confirmUploadOf(mime, size, body, contentType ?? mime);
+    expectErrorAnswer(answer, "UPLOAD_REJECTED", errors);
+    expect(await snapshot(server)).toEqual(before);
   });
 });
 
 describe("the defaults", () => {
-  const w = world();
+  const server = startServer();
 
   test.each(["image/svg+xml", "text/html", "application/xhtml+xml", "application/javascript", "imagery/png", "x"])(
-    "%s is not permitted",
+    "rule 17: %s is not permitted",
     async (contentType) => {
-      const org = await w.organization();
-      const editor = await w.person({ [org]: "editor" });
-      const id = await w.upload(org, editor, { object: { body: "x", contentType } });
-      expect((await w.confirm(id, { as: editor })).json.code).toBe("UPLOAD_REJECTED");
+      const org = await createOrganization(server);
+      const editor = await createPerson(server, { [org]: "editor" });
+      const id = await createUpload(server, org, editor, { object: { body: "x", contentType } });
+      expect((await confirm(server, id, { as: editor })).json.code).toBe("UPLOAD_REJECTED");
     },
   );
 
-  test("a difference between declared and actual is accepted: the actual counts", async () => {
-    const org = await w.organization();
-    const editor = await w.person({ [org]: "editor" });
-    const id = await w.upload(org, editor, { mime: "image/png", size: 999, object: { body: "abc", contentType: "text/plain" } });
-    expect((await w.confirm(id, { as: editor })).json).toMatchObject({ size_bytes: 3, mime_type: "text/plain", asset_type: "document" });
+  test("an object that differs from what was declared is accepted, and the asset is what R2 reports", async () => {
+    const org = await createOrganization(server);
+    const editor = await createPerson(server, { [org]: "editor" });
+    const id = await createUpload(server, org, editor, { mime: "image/png", size: 999, object: { body: "abc", contentType: "text/plain" } });
+    expect((await confirm(server, id, { as: editor })).json).toMatchObject({ size_bytes: 3, mime_type: "text/plain", asset_type: "document" });
   });
 
   test("no CORS", async () => {
     const headers = { origin: "https://app.example.com", "access-control-request-method": "POST" };
-    const preflight = await w.call("OPTIONS", "/v1/asset-uploads", { headers });
+    const preflight = await server.request("OPTIONS", "/v1/asset-uploads", { headers });
     expect([preflight.status, preflight.headers.get("allow")]).toEqual([405, "POST"]);
-    const answer = await w.call("GET", "/v1/health", { headers });
+    const answer = await server.request("GET", "/v1/health", { headers });
     for (const { headers } of [preflight, answer]) {
       expect([...headers.keys()].filter((name) => name.startsWith("access-control") || name === "vary")).toEqual([]);
     }
@@ -98,13 +100,13 @@ describe("the defaults", () => {
 });
 
 describe("CORS for two origins", () => {
-  const w = world({ vars: { CORS_ALLOWED_ORIGINS: "https://app.example.com, http://localhost:3000" } });
+  const server = startServer({ vars: { CORS_ALLOWED_ORIGINS: "https://app.example.com, http://localhost:3000" } });
   const cors = (headers: Headers) =>
     Object.fromEntries([...headers].filter(([name]) => name.startsWith("access-control") || name === "vary"));
   const EXPOSED = "Location, X-Request-Id, Idempotent-Replayed, Retry-After, Server-Timing, WWW-Authenticate";
 
-  test.each(["https://app.example.com", "http://localhost:3000"])("%s may call", async (origin) => {
-    const preflight = await w.call("OPTIONS", "/v1/asset-uploads/x/confirmations", {
+  test.each(["https://app.example.com", "http://localhost:3000"])("%s is allowed", async (origin) => {
+    const preflight = await server.request("OPTIONS", "/v1/asset-uploads/x/confirmations", {
       headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type" },
     });
     expect([preflight.status, preflight.text]).toEqual([204, ""]);
@@ -116,9 +118,9 @@ describe("CORS for two origins", () => {
       "access-control-max-age": "86400",
       vary: "Origin",
     });
-    const refused = await w.call("POST", "/v1/asset-uploads/x/confirmations", { headers: { origin }, body: "{}" });
-    expect(refused.status).toBe(401);
-    expect(cors(refused.headers)).toEqual({
+    const rejected = await server.request("POST", "/v1/asset-uploads/x/confirmations", { headers: { origin }, body: "{}" });
+    expect(rejected.status).toBe(401);
+    expect(cors(rejected.headers)).toEqual({
       "access-control-allow-origin": origin,
       "access-control-expose-headers": EXPOSED,
       vary: "Origin",
@@ -126,24 +128,24 @@ describe("CORS for two origins", () => {
   });
 
   test.each(["https://app.example.com.evil.example", "https://APP.example.com", "http://app.example.com", "null", "https://app.example.com/"])(
-    "%s may not",
+    "%s is not allowed",
     async (origin) => {
-      const answer = await w.call("GET", "/v1/health", { headers: { origin } });
+      const answer = await server.request("GET", "/v1/health", { headers: { origin } });
       expect([answer.status, cors(answer.headers)]).toEqual([200, { vary: "Origin" }]);
     },
   );
 
-  test("no preflight makes a path or a method", async () => {
+  test("rules 1 and 2: a preflight for an unknown path or method is 404 or 405", async () => {
     const headers = { origin: "https://app.example.com", "access-control-request-method": "POST" };
-    expect((await w.call("OPTIONS", "/nothing", { headers })).status).toBe(404);
-    expect((await w.call("OPTIONS", "/v1/health", { headers: { origin: headers.origin } })).status).toBe(405);
-    const item = await w.call("OPTIONS", "/v1/asset-uploads/x", { headers });
+    expect((await server.request("OPTIONS", "/nothing", { headers })).status).toBe(404);
+    expect((await server.request("OPTIONS", "/v1/health", { headers: { origin: headers.origin } })).status).toBe(405);
+    const item = await server.request("OPTIONS", "/v1/asset-uploads/x", { headers });
     expect(item.headers.get("access-control-allow-methods")).toBe("GET, HEAD, DELETE");
   });
 });
 
-describe("CORS for everybody, and variables in their other forms", () => {
-  const w = world({
+describe("CORS for every origin, and variables in other forms", () => {
+  const server = startServer({
     vars: {
       CORS_ALLOWED_ORIGINS: "*",
       MAX_UPLOAD_BYTES: 5,
@@ -154,16 +156,16 @@ describe("CORS for everybody, and variables in their other forms", () => {
     },
   });
 
-  test("a number, a list and a base without a slash count too", async () => {
-    const org = await w.organization();
-    const editor = await w.person({ [org]: "editor" });
-    const id = await w.upload(org, editor, { size: 1, object: { body: "12345", contentType: "image/webp" } });
-    expect((await w.confirm(id, { as: editor })).json).toMatchObject({
+  test("a number, a list and a base URL without a slash are accepted", async () => {
+    const org = await createOrganization(server);
+    const editor = await createPerson(server, { [org]: "editor" });
+    const id = await createUpload(server, org, editor, { size: 1, object: { body: "12345", contentType: "image/webp" } });
+    expect((await confirm(server, id, { as: editor })).json).toMatchObject({
       size_bytes: 5,
       url: `https://cdn.example.com/uploads/${id}`,
       thumbnail_url: `https://img.example.com/uploads/${id}/w=200`,
     });
-    const bad = await w.upload(org, editor, { size: 1, object: { body: "123456", contentType: "application/pdf" } });
+    const bad = await createUpload(server, org, editor, { size: 1, object: { body: "123456", contentType: "application/pdf" } });
     const errors = [
       { loc: ["object", "size_bytes"], msg: "The stored object is too large.", type: "object_too_large", declared: 1, actual: 6, limit: 5 },
       {
@@ -172,17 +174,17 @@ describe("CORS for everybody, and variables in their other forms", () => {
       },
     ];
     const headers = { "access-control-allow-origin": "*", "access-control-expose-headers": expect.any(String), vary: "Origin" };
-    await w.refuses(() => w.confirm(bad, { as: editor }), "UPLOAD_REJECTED", errors, headers);
+    await expectError(server, () => confirm(server, bad, { as: editor }), "UPLOAD_REJECTED", errors, headers);
   });
 
-  test("any origin may call", async () => {
-    const answer = await w.call("GET", "/v1/health", { headers: { origin: "https://anything.example" } });
+  test("any origin is allowed", async () => {
+    const answer = await server.request("GET", "/v1/health", { headers: { origin: "https://anything.example" } });
     expect(answer.headers.get("access-control-allow-origin")).toBe("*");
     expect(answer.headers.get("access-control-allow-credentials")).toBeNull();
   });
 });
 
-describe("wrong variables", () => {
+describe("invalid variables", () => {
   const wrong = {
     MAX_UPLOAD_BYTES: "50MB",
     ALLOWED_MIME_TYPES: "image",
@@ -197,29 +199,29 @@ describe("wrong variables", () => {
     STORAGE_TIMEOUT_MS: "99",
     SWEEP_ORPHANS: "some",
   };
-  const w = world({ vars: wrong });
+  const server = startServer({ vars: wrong });
 
-  test("every request is 500, and its log line names every one of them", async () => {
+  test("every request is 500, and its log line names every invalid variable", async () => {
     const routes = Object.entries<any>(openapi.paths).flatMap(([pattern, operations]) =>
       Object.keys(operations).map((method) => [method.toUpperCase(), pattern.replace(/\{\w+\}/g, "x")] as const),
     );
     expect(routes.length).toBeGreaterThan(3);
     for (const [method, path] of [...routes, ["GET", "/nothing"] as const]) {
-      const answer = await w.refuses(() => w.call(method, path, method === "POST" ? { body: "{}" } : {}), "INTERNAL_ERROR");
-      const lines = await w.logsOf(answer);
+      const answer = await expectError(server, () => server.request(method, path, method === "POST" ? { body: "{}" } : {}), "INTERNAL_ERROR");
+      const lines = await server.logsOf(answer);
       expect(lines).toHaveLength(1);
       expect(lines[0].level).toBe("error");
       for (const name of Object.keys(wrong)) expect(lines[0].detail).toContain(name);
-      // Names and rules, no values: a secret in the wrong place stays out of the log.
+      // No values: a secret in the wrong variable must not get into the log.
       expect(lines[0].detail).not.toContain("cdn.example.com");
     }
   });
 
-  test("the sweeper touches nothing, and its log line names them too", async () => {
-    const before = await w.snapshot();
-    const line = await w.sweep(Date.now() + 1e10);
+  test("the sweeper changes nothing, and its log line names them as well", async () => {
+    const before = await snapshot(server);
+    const line = await server.sweep(Date.now() + 1e10);
     expect([line.level, line.r2_ms, line.d1_ms]).toEqual(["error", null, null]);
     for (const name of Object.keys(wrong)) expect(line.detail).toContain(name);
-    expect(await w.snapshot()).toEqual(before);
+    expect(await snapshot(server)).toEqual(before);
   });
 });

@@ -1,23 +1,25 @@
-// Confirming an upload: what a client gets, and what stands in D1 and R2 afterwards.
+// Confirming an upload: the answer, the asset in D1, repeats and concurrent confirmations.
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import { confirmedFault } from "./answers.ts";
-import { world } from "./harness.ts";
+import { confirmedError, expectError, expectErrors, snapshot } from "./assertions.ts";
+import { createFolder, createOrganization, createPerson, createUpload } from "./fixtures.ts";
 import { hashOf, makeToken } from "./key.ts";
+import { confirm } from "./requests.ts";
+import { startServer } from "./server.ts";
 
-const w = world();
+const server = startServer();
 
-test("an uploaded file becomes an asset with what R2 says of it", async () => {
-  const org = await w.organization();
-  const editor = await w.person({ [org]: "editor" }, { first_name: "Édith" });
-  const folder = await w.folder(org, editor);
-  const upload = await w.upload(org, editor, {
+test("a confirmation is 201 with the asset, whose size and type are what R2 reports", async () => {
+  const org = await createOrganization(server);
+  const editor = await createPerson(server, { [org]: "editor" }, { first_name: "Édith" });
+  const folder = await createFolder(server, org, editor);
+  const upload = await createUpload(server, org, editor, {
     filename: "holiday.png",
     size: 9999,
     object: { body: "12345", contentType: "Image/PNG; charset=binary" },
   });
   const before = Date.now();
-  const answer = await w.confirm(upload, { as: editor, body: JSON.stringify({ folder_id: folder.toUpperCase() }) });
+  const answer = await confirm(server, upload, { as: editor, body: JSON.stringify({ folder_id: folder.toUpperCase() }) });
 
   expect(answer.status).toBe(201);
   const { created_at, updated_at, ...rest } = answer.json;
@@ -27,7 +29,7 @@ test("an uploaded file becomes an asset with what R2 says of it", async () => {
     folder_id: folder,
     name: "holiday.png",
     r2_key: `uploads/${upload}`,
-    url: expect.stringContaining(`${w.url.origin}/cdn-cgi/local/r2/s3/asset-uploads/uploads/${upload}?X-Amz-Algorithm=`),
+    url: expect.stringContaining(`${server.url.origin}/cdn-cgi/local/r2/s3/asset-uploads/uploads/${upload}?X-Amz-Algorithm=`),
     thumbnail_url: null,
     mime_type: "image/png",
     size_bytes: 5,
@@ -47,8 +49,8 @@ test("an uploaded file becomes an asset with what R2 says of it", async () => {
   expect(answer.headers.get("idempotent-replayed")).toBeNull();
   expect(answer.headers.get("server-timing")).toMatch(/^r2;dur=\d+, d1;dur=\d+$/);
 
-  const { etag } = await w.env.BUCKET.head(`uploads/${upload}`);
-  expect(await w.assets(upload)).toEqual([
+  const { etag } = await server.env.BUCKET.head(`uploads/${upload}`);
+  expect(await server.assets(upload)).toEqual([
     {
       id: upload,
       org_id: org,
@@ -73,32 +75,32 @@ test("an uploaded file becomes an asset with what R2 says of it", async () => {
   ]);
 });
 
-test("a repeat without Idempotency-Key is 409 and names the asset", async () => {
-  const org = await w.organization();
-  const editor = await w.person({ [org]: "editor" });
-  const upload = await w.upload(org, editor);
-  expect((await w.confirm(upload, { as: editor })).status).toBe(201);
-  const before = await w.snapshot();
-  const repeat = await w.confirm(upload, { as: editor });
+test("rule 12: a repeat without Idempotency-Key is 409 and names the asset", async () => {
+  const org = await createOrganization(server);
+  const editor = await createPerson(server, { [org]: "editor" });
+  const upload = await createUpload(server, org, editor);
+  expect((await confirm(server, upload, { as: editor })).status).toBe(201);
+  const before = await snapshot(server);
+  const repeat = await confirm(server, upload, { as: editor });
   expect(repeat.status).toBe(409);
   expect(repeat.json).toMatchObject({
     code: "ASSET_UPLOAD_ALREADY_CONFIRMED",
     errors: [{ loc: ["path", "asset_upload_id"], type: "already_confirmed", asset_id: upload }],
   });
-  expect(await w.snapshot()).toEqual(before);
+  expect(await snapshot(server)).toEqual(before);
 });
 
 test("a repeat with the same Idempotency-Key gets the first answer again", async () => {
-  const org = await w.organization();
-  const editor = await w.person({ [org]: "editor" });
-  const upload = await w.upload(org, editor);
+  const org = await createOrganization(server);
+  const editor = await createPerson(server, { [org]: "editor" });
+  const upload = await createUpload(server, org, editor);
   const key = `~"!${randomUUID()}`;
   const send = (body: string, other = key) =>
-    w.confirm(upload, { as: editor, body, headers: { "idempotency-key": other } });
+    confirm(server, upload, { as: editor, body, headers: { "idempotency-key": other } });
   const first = await send("{}");
   expect(first.status).toBe(201);
   expect(first.headers.get("idempotent-replayed")).toBeNull();
-  const before = await w.snapshot();
+  const before = await snapshot(server);
 
   const replay = await send('{"folder_id": null}');
   expect(replay.status).toBe(201);
@@ -113,40 +115,40 @@ test("a repeat with the same Idempotency-Key gets the first answer again", async
     errors: [{ loc: ["header", "Idempotency-Key"], type: "idempotency_key_reused" }],
   });
   expect((await send("{}", "another")).json.code).toBe("ASSET_UPLOAD_ALREADY_CONFIRMED");
-  expect((await w.confirm(upload, { as: editor })).json.code).toBe("ASSET_UPLOAD_ALREADY_CONFIRMED");
-  expect(await w.snapshot()).toEqual(before);
+  expect((await confirm(server, upload, { as: editor })).json.code).toBe("ASSET_UPLOAD_ALREADY_CONFIRMED");
+  expect(await snapshot(server)).toEqual(before);
 });
 
-test("a replay is the same user's, with any key of theirs; a colleague's is a conflict", async () => {
-  const org = await w.organization();
-  const [editor, colleague] = [await w.person({ [org]: "editor" }), await w.person({ [org]: "owner" })];
-  const upload = await w.upload(org, editor);
+test("a repeat by the same user with another API key is a replay; rule 12: a colleague's is 409", async () => {
+  const org = await createOrganization(server);
+  const [editor, colleague] = [await createPerson(server, { [org]: "editor" }), await createPerson(server, { [org]: "owner" })];
+  const upload = await createUpload(server, org, editor);
   const headers = { "idempotency-key": "same" };
-  expect((await w.confirm(upload, { as: editor, headers })).status).toBe(201);
-  await w.refuses(() => w.confirm(upload, { as: colleague, headers }), "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedFault(upload)]);
+  expect((await confirm(server, upload, { as: editor, headers })).status).toBe(201);
+  await expectError(server, () => confirm(server, upload, { as: colleague, headers }), "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedError(upload)]);
   const token = makeToken();
-  await w.sql("INSERT INTO api_keys (id, token_hash, user_id, name, created_at) VALUES (?, ?, ?, 'second', 0)", randomUUID(), hashOf(token), editor.userId);
-  const replay = await w.confirm(upload, { as: token, headers });
+  await server.sql("INSERT INTO api_keys (id, token_hash, user_id, name, created_at) VALUES (?, ?, ?, 'second', 0)", randomUUID(), hashOf(token), editor.userId);
+  const replay = await confirm(server, upload, { as: token, headers });
   expect([replay.status, replay.headers.get("idempotent-replayed")]).toEqual([201, "true"]);
 });
 
-test("a replay repeats the first body, and answers the asset as it is now", async () => {
-  const org = await w.organization();
-  const editor = await w.person({ [org]: "editor" });
-  const [first, second] = [await w.folder(org, editor), await w.folder(org, editor)];
-  const upload = await w.upload(org, editor);
+test("a replay needs the first body, and answers the asset as it is now", async () => {
+  const org = await createOrganization(server);
+  const editor = await createPerson(server, { [org]: "editor" });
+  const [first, second] = [await createFolder(server, org, editor), await createFolder(server, org, editor)];
+  const upload = await createUpload(server, org, editor);
   const send = (folder_id: string | null) =>
-    w.confirm(upload, { as: editor, body: JSON.stringify({ folder_id }), headers: { "idempotency-key": "k" } });
+    confirm(server, upload, { as: editor, body: JSON.stringify({ folder_id }), headers: { "idempotency-key": "k" } });
   expect((await send(first)).status).toBe(201);
-  await w.sql("UPDATE assets SET folder_id = ?, name = 'moved.png' WHERE id = ?", second, upload);
+  await server.sql("UPDATE assets SET folder_id = ?, name = 'moved.png' WHERE id = ?", second, upload);
   const replay = await send(first);
   expect([replay.status, replay.json.folder_id, replay.json.name, replay.headers.get("idempotent-replayed")]).toEqual([201, second, "moved.png", "true"]);
   const reused = { loc: ["header", "Idempotency-Key"], msg: "This key was used with another body; send the first body again, or another key.", type: "idempotency_key_reused" };
-  await w.refusesAll([() => send(second), () => send(null)], "VALIDATION_ERROR", [reused]);
+  await expectErrors(server, [() => send(second), () => send(null)], "VALIDATION_ERROR", [reused]);
 
-  await w.sql("UPDATE assets SET deleted_at = 1 WHERE id = ?", upload);
-  await w.refuses(() => send(first), "ASSET_NOT_FOUND");
-  await w.refuses(() => w.confirm(upload, { as: editor }), "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedFault(upload)]);
+  await server.sql("UPDATE assets SET deleted_at = 1 WHERE id = ?", upload);
+  await expectError(server, () => send(first), "ASSET_NOT_FOUND");
+  await expectError(server, () => confirm(server, upload, { as: editor }), "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedError(upload)]);
 });
 
 test.each([
@@ -157,60 +159,60 @@ test.each([
   ["text/csv; header=present", "document"],
   ["application/zip", "file"],
 ])("a %s makes an asset of type %s", async (mime, type) => {
-  const org = await w.organization();
-  const editor = await w.person({ [org]: "editor" });
-  const upload = await w.upload(org, editor, { object: { body: "x", contentType: mime } });
-  const { json } = await w.confirm(upload, { as: editor });
+  const org = await createOrganization(server);
+  const editor = await createPerson(server, { [org]: "editor" });
+  const upload = await createUpload(server, org, editor, { object: { body: "x", contentType: mime } });
+  const { json } = await confirm(server, upload, { as: editor });
   expect([json.asset_type, json.mime_type]).toEqual([type, mime.split(";")[0]]);
 });
 
-test("an object stored without a content type takes the declared one, which must be permitted", async () => {
-  const org = await w.organization();
-  const editor = await w.person({ [org]: "editor" });
+test("an object without a content type takes the declared one; rule 17: a type that is not permitted is 422", async () => {
+  const org = await createOrganization(server);
+  const editor = await createPerson(server, { [org]: "editor" });
   const untyped = { body: "x" };
-  const good = await w.upload(org, editor, { mime: "text/plain", object: untyped });
-  expect((await w.confirm(good, { as: editor })).json).toMatchObject({ mime_type: "text/plain", asset_type: "document" });
+  const good = await createUpload(server, org, editor, { mime: "text/plain", object: untyped });
+  expect((await confirm(server, good, { as: editor })).json).toMatchObject({ mime_type: "text/plain", asset_type: "document" });
 
-  const bad = await w.upload(org, editor, { mime: "text/html", object: untyped });
-  const refused = await w.confirm(bad, { as: editor });
-  expect(refused.json).toMatchObject({ code: "UPLOAD_REJECTED", errors: [{ type: "mime_type_not_allowed", actual: "text/html" }] });
-  expect(await w.assets(bad)).toEqual([]);
+  const bad = await createUpload(server, org, editor, { mime: "text/html", object: untyped });
+  const rejected = await confirm(server, bad, { as: editor });
+  expect(rejected.json).toMatchObject({ code: "UPLOAD_REJECTED", errors: [{ type: "mime_type_not_allowed", actual: "text/html" }] });
+  expect(await server.assets(bad)).toEqual([]);
 });
 
 test.each(["owner", "admin", "editor"])("an %s may confirm what another member started", async (role) => {
-  const org = await w.organization();
-  const starter = await w.person({ [org]: "viewer" });
-  const confirmer = await w.person({ [org]: role });
-  const upload = await w.upload(org, starter);
-  const answer = await w.confirm(upload, { as: confirmer });
+  const org = await createOrganization(server);
+  const starter = await createPerson(server, { [org]: "viewer" });
+  const confirmer = await createPerson(server, { [org]: role });
+  const upload = await createUpload(server, org, starter);
+  const answer = await confirm(server, upload, { as: confirmer });
   expect(answer.status).toBe(201);
   expect(answer.json.created_by).toBe(confirmer.userId);
 });
 
-test("of 100 racing confirmations exactly one gets 201", async () => {
-  const org = await w.organization();
-  const editors = await Promise.all(Array.from({ length: 4 }, () => w.person({ [org]: "editor" })));
-  const upload = await w.upload(org, editors[0]!);
-  const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => w.confirm(upload, { as: editors[i % 4]! })));
+test("of 100 concurrent confirmations one gets 201", async () => {
+  const org = await createOrganization(server);
+  const editors = await Promise.all(Array.from({ length: 4 }, () => createPerson(server, { [org]: "editor" })));
+  const upload = await createUpload(server, org, editors[0]!);
+  const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => confirm(server, upload, { as: editors[i % 4]! })));
   const winners = answers.filter((answer) => answer.status === 201);
   expect(winners).toHaveLength(1);
   const losers = answers.filter((answer) => answer.status !== 201);
   expect(new Set(losers.map((answer) => `${answer.status} ${answer.json.code} ${answer.json.errors[0].asset_id}`))).toEqual(
     new Set([`409 ASSET_UPLOAD_ALREADY_CONFIRMED ${upload}`]),
   );
-  expect(await w.assets(upload)).toMatchObject([{ created_by: winners[0]!.json.created_by }]);
+  expect(await server.assets(upload)).toMatchObject([{ created_by: winners[0]!.json.created_by }]);
 });
 
-test("of 100 racing confirmations with one Idempotency-Key all get the same asset, and one is no replay", async () => {
-  const org = await w.organization();
-  const editor = await w.person({ [org]: "editor" });
-  const upload = await w.upload(org, editor);
+test("100 concurrent confirmations with one Idempotency-Key all get the same asset, and all but one are replays", async () => {
+  const org = await createOrganization(server);
+  const editor = await createPerson(server, { [org]: "editor" });
+  const upload = await createUpload(server, org, editor);
   const headers = { "idempotency-key": "one-intent" };
-  const answers = await Promise.all(Array.from({ length: 100 }, () => w.confirm(upload, { as: editor, headers })));
+  const answers = await Promise.all(Array.from({ length: 100 }, () => confirm(server, upload, { as: editor, headers })));
   // The URL is signed anew each time.
   const bodies = answers.map(({ json: { url, ...rest } }) => JSON.stringify(rest));
   expect(new Set(bodies).size).toBe(1);
   expect(answers.filter((answer) => answer.status === 201)).toHaveLength(100);
   expect(answers.filter((answer) => !answer.headers.has("idempotent-replayed"))).toHaveLength(1);
-  expect(await w.assets(upload)).toHaveLength(1);
+  expect(await server.assets(upload)).toHaveLength(1);
 });

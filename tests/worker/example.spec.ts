@@ -1,5 +1,5 @@
-// examples/upload.mjs between a network that fails and the real Worker: it prints the asset and ends with 0, or it says
-// in a sentence what happened and ends with 1. Nothing is recorded twice.
+// examples/upload.mjs against the real Worker, through a proxy that injects faults: it prints the asset and exits with 0, or
+// prints one sentence and exits with 1. Nothing is recorded twice.
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
@@ -8,11 +8,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { FaultProxy, type How, type InjectedFault, type Step } from "./fault-proxy.ts";
-import { type Person, ROOT, type World, world } from "./harness.ts";
+import { createFolder, createOrganization, createPerson, organizationWithEditor, S3 } from "./fixtures.ts";
 import { makeToken } from "./key.ts";
-import { ask, office, PHOTO, readAsset, S3, wait } from "./uploading.ts";
+import { confirm, once, PHOTO, readAsset, requestUpload } from "./requests.ts";
+import { type Person, ROOT, type Server, startServer, wait } from "./server.ts";
 
-const w = world();
+const server = startServer();
 const CLIENT = new URL("examples/upload.mjs", ROOT).pathname;
 /** More than the buffers between a client and a server hold, so that the client still sends while the server does not read. */
 const LARGE = 16_000_000;
@@ -27,8 +28,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-interface Scene {
-  w: World;
+interface Setup {
+  server: Server;
   org: string;
   editor: Person;
   path: string;
@@ -36,17 +37,17 @@ interface Scene {
 }
 
 interface Options {
-  faults?: InjectedFault[] | ((scene: Scene) => InjectedFault[]);
+  faults?: InjectedFault[] | ((setup: Setup) => InjectedFault[]);
   size?: number;
   name?: string;
   args?: string[];
   env?: Record<string, string | undefined>;
   /** Where standard output goes; it is read unless given. */
   stdout?: number | "closed";
-  in?: World;
+  in?: Server;
 }
 
-interface Run extends Scene {
+interface Run extends Setup {
   status: number | null;
   stdout: string;
   stderr: string;
@@ -62,12 +63,12 @@ async function run(options: Options = {}): Promise<Run> {
   const within = join(folder, String(files++));
   await mkdir(within);
   const bytes = Buffer.alloc(size, `file ${within} `);
-  const scene: Scene = { w: options.in ?? w, ...(await office(options.in ?? w)), path: join(within, name), bytes };
-  await writeFile(scene.path, bytes);
-  const proxy = await FaultProxy.start(scene.w.url, typeof faults === "function" ? faults(scene) : faults);
+  const setup: Setup = { server: options.in ?? server, ...(await organizationWithEditor(options.in ?? server)), path: join(within, name), bytes };
+  await writeFile(setup.path, bytes);
+  const proxy = await FaultProxy.start(setup.server.url, typeof faults === "function" ? faults(setup) : faults);
 
-  const child = spawn(process.execPath, [CLIENT, scene.path, ...args], {
-    env: { PATH: process.env.PATH, ASSET_UPLOADS_URL: proxy.url, ASSET_UPLOADS_TOKEN: scene.editor.token, NODE_OPTIONS: SHORT_PAUSES, ...env },
+  const child = spawn(process.execPath, [CLIENT, setup.path, ...args], {
+    env: { PATH: process.env.PATH, ASSET_UPLOADS_URL: proxy.url, ASSET_UPLOADS_TOKEN: setup.editor.token, NODE_OPTIONS: SHORT_PAUSES, ...env },
     stdio: ["ignore", typeof output === "number" ? output : "pipe", "pipe"],
   });
   children.push(child);
@@ -77,14 +78,14 @@ async function run(options: Options = {}): Promise<Run> {
   child.stderr!.on("data", (chunk) => stderr.push(chunk));
   const status = await new Promise<number | null>((resolve) => child.on("close", resolve));
   await proxy.close();
-  return { ...scene, status, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString(), proxy };
+  return { ...setup, status, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString(), proxy };
 }
 
 /** What there is of this person's uploads in D1 and R2. */
-async function stored({ w, editor }: Scene): Promise<{ sessions: string[]; assets: string[]; objects: [string, number][] }> {
-  const ids = async (table: string) => (await w.sql(`SELECT id FROM ${table} WHERE created_by = ?`, editor.userId)).map(({ id }) => id as string);
+async function stored({ server, editor }: Setup): Promise<{ sessions: string[]; assets: string[]; objects: [string, number][] }> {
+  const ids = async (table: string) => (await server.sql(`SELECT id FROM ${table} WHERE created_by = ?`, editor.userId)).map(({ id }) => id as string);
   const [sessions, assets] = [await ids("asset_uploads"), await ids("assets")];
-  const objects = (await w.objects()).filter(([key]) => sessions.includes(key.slice("uploads/".length)));
+  const objects = (await server.objects()).filter(([key]) => sessions.includes(key.slice("uploads/".length)));
   return { sessions, assets, objects: objects.map(([, etag, size]) => [etag, size]) };
 }
 
@@ -106,7 +107,7 @@ async function expectUploaded(run: Run, steps: (Step | "other")[]): Promise<void
   const { sessions, assets, objects } = await stored(run);
   expect([sessions, assets, objects]).toEqual([[asset.id], [asset.id], [[md5(bytes), bytes.length]]]);
   const headers = { "x-organization-id": asset.org_id };
-  const { json } = await readAsset(run.w, `${asset.id}?embed=created_by_user`, editor, { headers });
+  const { json } = await readAsset(run.server, `${asset.id}?embed=created_by_user`, editor, { headers });
   expect(asset).toEqual({ ...json, url: expect.stringContaining(`/uploads/${asset.id}?`) });
   expect(proxy.steps()).toEqual(steps);
   expect(proxy.left).toBe(0);
@@ -145,10 +146,10 @@ test("a large file with a name beyond ASCII arrives whole", async () => {
 });
 
 test("type, folder and organization are what the options say", async () => {
-  const { org, editor } = await office(w);
-  const into = await w.folder(org, editor);
-  const other = await w.organization();
-  await w.sql("INSERT INTO memberships (org_id, user_id, role) VALUES (?, ?, 'editor')", other, editor.userId);
+  const { org, editor } = await organizationWithEditor(server);
+  const into = await createFolder(server, org, editor);
+  const other = await createOrganization(server);
+  await server.sql("INSERT INTO memberships (org_id, user_id, role) VALUES (?, ?, 'editor')", other, editor.userId);
   const args = ["--type", "text/csv", "--folder", into, "--organization", org];
   const result = await run({ args, env: { ASSET_UPLOADS_TOKEN: editor.token } });
   await expectUploaded({ ...result, editor }, ["start", "put", "confirm"]);
@@ -161,11 +162,11 @@ test("storage gets exactly the headers that the answer to the start names", asyn
   await expectUploaded(result, ["start", "put", "confirm"]);
   const { host, connection, ...sent } = result.proxy.seen[1]!.headers;
   expect(sent).toEqual({ "content-type": "image/png", "content-length": "10", "content-disposition": disposition, "if-none-match": "*" });
-  const object = await w.env.BUCKET.head(`uploads/${JSON.parse(result.stdout).id}`);
+  const object = await server.env.BUCKET.head(`uploads/${JSON.parse(result.stdout).id}`);
   expect(object.httpMetadata.contentDisposition).toBe(disposition);
 });
 
-describe("after a fault that passes, one more attempt succeeds:", () => {
+describe("after a fault that passes, the next request succeeds:", () => {
   const lost: How[] = [
     "cut",
     "hang",
@@ -210,7 +211,7 @@ describe("after a fault that passes, one more attempt succeeds:", () => {
     await expectUploaded(await run({ faults }), [...four("start"), ...four("put"), ...four("confirm")]);
   });
 
-  test.concurrent("the server says how long to wait, and it waits so long", async () => {
+  test.concurrent("it waits as long as Retry-After says", async () => {
     const result = await run({ faults: [{ step: "confirm", how: { answer: canned(503, "", { "retry-after": "2" }) } }] });
     await expectUploaded(result, ["start", "put", "confirm", "confirm"]);
     const [, , first, second] = result.proxy.seen;
@@ -219,7 +220,7 @@ describe("after a fault that passes, one more attempt succeeds:", () => {
   });
 });
 
-describe("a fault that stays ends in a sentence, after five attempts:", () => {
+describe("a fault that stays is printed after five requests:", () => {
   const NO_ANSWER = (who: string, why: string) => `${who} gave no whole answer in 5 attempts: ${why}`;
   const cases: [Step, How, string, [number, number, number]][] = [
     ["start", "cut", NO_ANSWER("{proxy}", "socket hang up"), [0, 0, 0]],
@@ -249,16 +250,16 @@ describe("a fault that stays ends in a sentence, after five attempts:", () => {
     await expectFailed(result, sentence, counts, [...before, ...Array.from({ length: 5 }, () => step)]);
   });
 
-  test.concurrent("nobody listens", async () => {
+  test.concurrent("no server at this address", async () => {
     const result = await run({ env: { ASSET_UPLOADS_URL: "http://127.0.0.1:1" } });
     await expectFailed(result, NO_ANSWER("http://127.0.0.1:1", "connect ECONNREFUSED 127.0.0.1:1"), [0, 0, 0], []);
   });
 });
 
-describe("what another attempt would not change ends in a sentence at once:", () => {
-  test.concurrent("an empty file, in the API's words", async () => {
-    const { editor } = await office(w);
-    const { json } = await ask(w, { ...PHOTO, size_bytes: 0 }, { as: editor });
+describe("an error that a repeat would not change is printed at once:", () => {
+  test.concurrent("an empty file, with the API's message", async () => {
+    const { editor } = await organizationWithEditor(server);
+    const { json } = await requestUpload(server, { ...PHOTO, size_bytes: 0 }, { as: editor });
     const sentence = `422 VALIDATION_ERROR: ${json.message}\n  body.size_bytes: ${json.errors[0].msg}`;
     await expectFailed(await run({ size: 0 }), sentence, [0, 0, 0], ["start"]);
   });
@@ -268,7 +269,7 @@ describe("what another attempt would not change ends in a sentence at once:", ()
   });
 
   test.concurrent("a viewer's key", async () => {
-    const viewer = await w.person({ [await w.organization()]: "viewer" });
+    const viewer = await createPerson(server, { [await createOrganization(server)]: "viewer" });
     await expectFailed(await run({ env: { ASSET_UPLOADS_TOKEN: viewer.token } }), /^403 PERMISSION_DENIED: [^\n]+\.\n$/, [0, 0, 0], ["start"]);
   });
 
@@ -300,7 +301,7 @@ describe("what another attempt would not change ends in a sentence at once:", ()
     await expectFailed(result, `{proxy} answered ${what}: is this the Worker's address?`, counts);
   });
 
-  test.concurrent("storage that takes the file and has it not, in the API's words", async () => {
+  test.concurrent("storage that answers 200 but has no file, with the API's message", async () => {
     const result = await run({ faults: [{ step: "put", how: { answer: canned(200, "") } }] });
     await expectFailed(result, /^409 OBJECT_NOT_UPLOADED: [^\n]+\.\n$/, [1, 0, 0], ["start", "put", "confirm"]);
   });
@@ -324,31 +325,31 @@ describe("what another attempt would not change ends in a sentence at once:", ()
 });
 
 describe("a file that storage has already", () => {
-  const sessionOf = async ({ w, editor }: Scene) => (await w.sql("SELECT id FROM asset_uploads WHERE created_by = ?", editor.userId))[0].id as string;
-  const put = async (scene: Scene) => {
-    await w.env.BUCKET.put(`uploads/${await sessionOf(scene)}`, scene.bytes, { httpMetadata: { contentType: "image/png" } });
+  const sessionOf = async ({ server, editor }: Setup) => (await server.sql("SELECT id FROM asset_uploads WHERE created_by = ?", editor.userId))[0].id as string;
+  const put = async (setup: Setup) => {
+    await server.env.BUCKET.put(`uploads/${await sessionOf(setup)}`, setup.bytes, { httpMetadata: { contentType: "image/png" } });
   };
-  const confirm = async (scene: Scene) => expect((await w.confirm(await sessionOf(scene), { as: scene.editor })).status).toBe(201);
+  const confirmFirst = async (setup: Setup) => expect((await confirm(server, await sessionOf(setup), { as: setup.editor })).status).toBe(201);
 
-  test.concurrent("is confirmed when the first attempt already meets 412", async () => {
-    const result = await run({ faults: (scene) => [{ step: "put", how: "pass", meanwhile: () => put(scene) }] });
+  test.concurrent("is confirmed after the first PUT was 412", async () => {
+    const result = await run({ faults: (setup) => [{ step: "put", how: "pass", meanwhile: () => put(setup) }] });
     await expectUploaded(result, ["start", "put", "confirm"]);
     expect(result.proxy.seen.map(({ status }) => status)).toEqual([201, 412, 201]);
   });
 
-  test.concurrent("and is confirmed already, is the asset: 409 on the confirmation", async () => {
-    const result = await run({ faults: (scene) => [{ step: "confirm", how: "pass", meanwhile: () => confirm(scene) }] });
+  test.concurrent("and is confirmed: 409 on the confirmation leads to the asset", async () => {
+    const result = await run({ faults: (setup) => [{ step: "confirm", how: "pass", meanwhile: () => confirmFirst(setup) }] });
     await expectUploaded(result, ["start", "put", "confirm", "read"]);
     expect(result.proxy.seen.map(({ status }) => status)).toEqual([201, 200, 409, 200]);
   });
 
-  test.concurrent("and is confirmed already, is the asset: 409 on the repeated start; reading it is tried again, too", async () => {
-    const meanwhile = async (scene: Scene) => {
-      await put(scene);
-      await confirm(scene);
+  test.concurrent("and is confirmed: 409 on the repeated start leads to the asset, whose reading is repeated as well", async () => {
+    const meanwhile = async (setup: Setup) => {
+      await put(setup);
+      await confirmFirst(setup);
     };
     const result = await run({
-      faults: (scene) => [{ step: "put", how: { answer: canned(403, "") }, meanwhile: () => meanwhile(scene) }, { step: "read", how: "cut in body" }],
+      faults: (setup) => [{ step: "put", how: { answer: canned(403, "") }, meanwhile: () => meanwhile(setup) }, { step: "read", how: "cut in body" }],
     });
     await expectUploaded(result, ["start", "put", "start", "read", "read"]);
     expect(result.proxy.seen.map(({ status }) => status)).toEqual([201, undefined, 409, 200, 200]);
@@ -356,7 +357,7 @@ describe("a file that storage has already", () => {
 });
 
 describe("a signed URL that has expired", () => {
-  const short = world({ vars: { UPLOAD_URL_TTL_SECONDS: "2", ...S3.vars }, secrets: S3.secrets });
+  const short = startServer({ vars: { UPLOAD_URL_TTL_SECONDS: "2", ...S3.vars }, secrets: S3.secrets });
 
   test("is replaced by a repeated start", async () => {
     const result = await run({ in: short, faults: [{ step: "put", how: "cut", meanwhile: () => wait(3100) }] });
@@ -371,9 +372,9 @@ describe("a signed URL that has expired", () => {
   });
 });
 
-describe("a file that does not stay as it is", () => {
+describe("a file that changes while it is sent", () => {
   const CHANGED = "{file} changed while it was sent; nothing was recorded";
-  const when = (how: How | "pass", meanwhile: (scene: Scene) => Promise<unknown>) => (scene: Scene) => [{ step: "put" as const, how, meanwhile: () => meanwhile(scene) }];
+  const when = (how: How | "pass", meanwhile: (setup: Setup) => Promise<unknown>) => (setup: Setup) => [{ step: "put" as const, how, meanwhile: () => meanwhile(setup) }];
 
   test.concurrent("because it is cut short", async () => {
     const result = await run({ size: LARGE, faults: when("pass", ({ path }) => truncate(path, 0)) });
@@ -414,17 +415,17 @@ describe("an asset that cannot be printed", () => {
     await confirmed(await run({ stdout: full }), "the asset is ASSET, but it cannot be printed: ENOSPC: no space left on device, write");
   });
 
-  test("because nobody reads it", async () => {
+  test("because standard output is closed", async () => {
     await confirmed(await run({ stdout: "closed" }), "the asset is ASSET, but it cannot be printed: write EPIPE");
   });
 
-  test("because the end of the work never comes", async () => {
+  test("because writing to standard output never ends", async () => {
     const mute = "data:text/javascript,process.stdout.write=()=>true";
     await confirmed(await run({ env: { NODE_OPTIONS: `${SHORT_PAUSES} --import=${mute}` } }), "ended without an answer; whether there is an asset is not known");
   });
 });
 
-describe("what is wrong before the first request is said:", () => {
+describe("an error before the first request is printed:", () => {
   const USAGE = "usage: node examples/upload.mjs FILE [--type MIME] [--folder UUID] [--organization UUID]";
   test.concurrent.each<[string, Options, string | RegExp]>([
     ["two files", { args: ["another"] }, USAGE],
@@ -437,7 +438,7 @@ describe("what is wrong before the first request is said:", () => {
     await expectFailed(await run(options), sentence, [0, 0, 0], []);
   });
 
-  test.concurrent("no file, a folder", async () => {
+  test.concurrent("no file, a missing file, a folder", async () => {
     for (const [path, sentence] of [[[], USAGE], [["/nowhere/x.png"], "/nowhere/x.png is not a file"], [[folder], `${folder} is not a file`]] as const) {
       const child = spawn(process.execPath, [CLIENT, ...path], { env: { PATH: process.env.PATH, ASSET_UPLOADS_TOKEN: "x", ASSET_UPLOADS_URL: "http://127.0.0.1:1" } });
       let said = "";

@@ -1,12 +1,13 @@
-// The table of faults in docs/operations.md: every cell is tried as it stands there.
+// The table of faults in docs/operations.md: every cell is tested as it is written there.
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { type Code, expectRefusal } from "./answers.ts";
-import { type Answer, type Fault, type Person, ROOT, world } from "./harness.ts";
-import { ask, cancel, LOST, NOTHING, office, PHOTO, read, S3, traces } from "./uploading.ts";
+import { type ErrorCode, expectErrorAnswer } from "./assertions.ts";
+import { createUpload, organizationWithEditor, S3 } from "./fixtures.ts";
+import { cancelUpload, confirm, LOST, NOTHING, partsOf, PHOTO, readUpload, requestUpload } from "./requests.ts";
+import { type Answer, type Fault, type Person, ROOT, startServer, WITH_FAULTS } from "./server.ts";
 
-// With the default STORAGE_TIMEOUT_MS: three tries alone may wait for 1.5 s between them.
-const w = world({ config: "tests/worker/faults.toml", ...S3 });
+// With the default STORAGE_TIMEOUT_MS: the pauses between three calls alone may take 1.5 s.
+const server = startServer({ config: WITH_FAULTS, ...S3 });
 
 type Part = "R2" | "D1";
 const TRANSIENT = { D1: LOST, R2: "We encountered an internal error. Please try again. (10001)" };
@@ -25,14 +26,14 @@ const FAULTS: Record<string, (part: Part) => Partial<Fault> & Pick<Fault, "how">
   "a permanent error": (part) => ({ how: "throw", message: LASTING[part] }),
 };
 
-interface Scene {
+interface Setup {
   editor: Person;
   id: string;
 }
 interface Operation {
-  send(scene: Scene, faults: Fault[]): Promise<Answer>;
+  send(setup: Setup, faults: Fault[]): Promise<Answer>;
   r2?: Fault["call"];
-  /** What there is of the upload: with nothing done, done by D1, and done by both. */
+  /** What exists of the upload: before the operation, after its part in D1, and after all of it. */
   untouched: unknown;
   inD1: unknown;
   done: unknown;
@@ -48,24 +49,24 @@ const always = (status: number): Operation["repeat"] => ({ untouched: [status, n
 
 const OPERATIONS: Record<string, Operation> = {
   create: {
-    send: ({ editor: as }, faults) => ask(w, PHOTO, { as, headers, faults }),
+    send: ({ editor: as }, faults) => requestUpload(server, PHOTO, { as, headers, faults }),
     untouched: 1, inD1: 2, done: 2,
     repeat: written,
   },
   confirm: {
-    send: ({ editor: as, id }, faults) => w.confirm(id, { as, headers, faults }),
+    send: ({ editor: as, id }, faults) => confirm(server, id, { as, headers, faults }),
     r2: "BUCKET.head",
     untouched: PENDING, inD1: ASSET, done: ASSET,
     repeat: written,
   },
   read: {
-    send: ({ editor, id }, faults) => read(w, id, editor, { faults }),
+    send: ({ editor, id }, faults) => readUpload(server, id, editor, { faults }),
     r2: "BUCKET.head",
     untouched: PENDING, inD1: PENDING, done: PENDING,
     repeat: always(200),
   },
   cancel: {
-    send: ({ editor, id }, faults) => cancel(w, id, editor, { faults }),
+    send: ({ editor, id }, faults) => cancelUpload(server, id, editor, { faults }),
     r2: "BUCKET.delete",
     untouched: PENDING, inD1: { ...NOTHING, object: true }, done: NOTHING,
     repeat: always(204),
@@ -82,7 +83,7 @@ function table(): string[][] {
 
 const [head = [], , ...rows] = table();
 
-test("the table has every fault, and every operation with each part of storage that it asks", () => {
+test("the table has every fault, and every operation with each part of storage that it calls", () => {
   expect(rows.map(([fault]) => fault)).toEqual(Object.keys(FAULTS));
   const parts = Object.entries(OPERATIONS).flatMap(([name, { r2 }]) => [`${name}: D1`, ...(r2 ? [`${name}: R2`] : [])]);
   expect(head.slice(1, -1).sort()).toEqual(parts.sort());
@@ -90,35 +91,35 @@ test("the table has every fault, and every operation with each part of storage t
 
 describe.each(rows)("%s", (fault, ...cells) => {
   const stands = cells.pop();
-  // Those that only wait can wait together.
+  // Most of the time is waiting, so they run at once.
   test.concurrent.each(cells.map((cell, n) => [head[n + 1]!, cell]))("%s: %s", async (column, cell) => {
     const [name, part] = column.split(": ") as [string, Part];
     const [status, calls] = cell.split(", ").map(Number);
     const operation = OPERATIONS[name]!;
-    const { org, editor } = await office(w);
-    const scene = { editor, id: await w.upload(org, editor) };
-    const sessions = async () => (await w.sql("SELECT id FROM asset_uploads WHERE created_by = ?", editor.userId)).length;
-    const now = () => (name === "create" ? sessions() : traces(w, scene.id));
+    const { org, editor } = await organizationWithEditor(server);
+    const setup = { editor, id: await createUpload(server, org, editor) };
+    const sessions = async () => (await server.sql("SELECT id FROM asset_uploads WHERE created_by = ?", editor.userId)).length;
+    const now = () => (name === "create" ? sessions() : partsOf(server, setup.id));
     expect(await now()).toEqual(operation.untouched);
 
     const call = part === "D1" ? "DB.batch" : operation.r2!;
-    const answer = await operation.send(scene, [{ call, ...FAULTS[fault]!(part) }]);
-    expect([answer.status, answer.trace.filter((one) => one.startsWith(call)).length]).toEqual([status, calls]);
-    if (answer.status >= 400) expectRefusal(answer, { 500: "INTERNAL_ERROR", 503: "STORAGE_UNAVAILABLE" }[answer.status] as Code);
-    // A request that made the thing is no replay, however often it had to ask.
+    const answer = await operation.send(setup, [{ call, ...FAULTS[fault]!(part) }]);
+    expect([answer.status, answer.storageCalls.filter((one) => one.startsWith(call)).length]).toEqual([status, calls]);
+    if (answer.status >= 400) expectErrorAnswer(answer, { 500: "INTERNAL_ERROR", 503: "STORAGE_UNAVAILABLE" }[answer.status] as ErrorCode);
+    // A request that created something is no replay, even after retries.
     expect(answer.headers.get("idempotent-replayed")).toBeNull();
-    const [line] = await w.logsOf(answer);
+    const [line] = await server.logsOf(answer);
     const failed = fault.endsWith("once") ? null : expect.stringContaining(part);
     expect(line).toMatchObject({ status, code: answer.json?.code ?? null, detail: failed, level: status! >= 500 ? "error" : "info" });
 
-    // A part of storage that failed did nothing, but the part before it did.
+    // The part of storage that failed did nothing; the part before it did.
     const before = name === "cancel" && part === "R2" ? "inD1" : "untouched";
-    // A HEAD does nothing, wherever its answer went.
+    // A HEAD changes nothing, even where its answer was lost.
     const did = part === "D1" ? "inD1" : name === "cancel" ? "done" : before;
     const state = stands === "all of it" ? "done" : stands === "nothing new" ? before : did;
     expect(await now()).toEqual(operation[state]);
 
-    const repeat = await operation.send(scene, []);
+    const repeat = await operation.send(setup, []);
     expect([repeat.status, repeat.headers.get("idempotent-replayed")]).toEqual(operation.repeat[state]);
     expect(await now()).toEqual(operation.done);
   });

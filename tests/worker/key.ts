@@ -1,4 +1,4 @@
-// API keys.
+// Makes API keys, independently of the Worker's code.
 import { createHash, randomBytes } from "node:crypto";
 import { crc32 } from "node:zlib";
 
@@ -10,10 +10,11 @@ function base62(number: bigint, width: number): string {
   return digits;
 }
 
-/** An API key, made as the design says, independently of the Worker's code. */
+/** `au_`, 43 random base62 characters, and the CRC-32 of these 46 characters in 6 more. */
 export function makeToken(): string {
-  const checked = `au_${base62(BigInt(`0x${randomBytes(32).toString("hex")}`), 43)}`;
-  return checked + base62(BigInt(crc32(checked)), 6);
+  const start = `au_${base62(BigInt(`0x${randomBytes(32).toString("hex")}`), 43)}`;
+  return start + base62(BigInt(crc32(start)), 6);
 }
 
+/** What the database stores of a key. */
 export const hashOf = (token: string) => createHash("sha256").update(token).digest("hex");

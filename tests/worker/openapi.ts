@@ -1,16 +1,19 @@
-// What openapi.json promises, and whether an answer keeps it.
+// Reads openapi.json, and checks answers against it.
 import { readFileSync } from "node:fs";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { expect } from "vitest";
-import type { Answer } from "./harness.ts";
+import type { Answer } from "./server.ts";
 
-export const openapi = JSON.parse(readFileSync(new URL("../../openapi.json", import.meta.url), "utf8"));
+/** The description that is checked in. */
+export const OPENAPI_FILE = new URL("../../openapi.json", import.meta.url);
+
+export const openapi = JSON.parse(readFileSync(OPENAPI_FILE, "utf8"));
 const ajv = new Ajv2020({ strict: false, allErrors: true });
 addFormats.default(ajv);
 ajv.addSchema(openapi, "openapi");
 
-/** The documented pattern of a path, or undefined. */
+/** The pattern of openapi.json that a path matches, or undefined. */
 function patternOf(path: string): string | undefined {
   // As the platform reads it: without the query, and with dots resolved.
   const segments = new URL(`http://x${path}`).pathname.split("/");
@@ -23,7 +26,7 @@ function patternOf(path: string): string | undefined {
   });
 }
 
-/** A part of the description, or what it refers to. */
+/** A part of the description; a reference is followed. */
 export function resolved(part: any): any {
   if (!part?.$ref) return part;
   return part.$ref.split("/").slice(1).reduce((at: any, key: string) => at[key], openapi);
@@ -33,6 +36,9 @@ export function resolved(part: any): any {
 export function schemaOf(response: any): { $ref: string } | undefined {
   return resolved(response).content?.["application/json"].schema;
 }
+
+/** The codes that an error's answer may have. */
+export const codesOf = (response: any): string[] => resolved(schemaOf(response)).allOf[1].properties.code.enum;
 
 /** Every documented operation. */
 export function operations(): { path: string; method: string; operation: any }[] {
@@ -46,25 +52,28 @@ export function examplesOf(body: any): { name: string; value: any }[] {
   return Object.entries<any>(body?.examples ?? {}).map(([name, example]) => ({ name, value: resolved(example).value }));
 }
 
-/** What is wrong with a value by a schema of the description; null for nothing. `$ref` is as it stands there. */
+/** The endpoint that answers a request, such as `GET /v1/assets/{asset_id}`. */
+export const endpointOf = ({ method, path }: Pick<Answer, "method" | "path">): string => `${method} ${patternOf(path)}`;
+
+/** The errors of a value by a schema of the description, or null; `$ref` is as it is written there. */
 export function errorsOf(schema: { $ref: string }, value: unknown): string | null {
   const validate = ajv.getSchema(`openapi${schema.$ref}`)!;
   return validate(value) ? null : JSON.stringify(validate.errors);
 }
 
-// What is answered where no operation is documented: a preflight, an unknown path, another method, a wrong configuration.
-const ELSEWHERE: Record<number, string | undefined> = { 204: undefined, 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 500: "INTERNAL_ERROR" };
+// Answers where no operation is documented: a preflight, an unknown path, another method, an invalid configuration.
+const UNDOCUMENTED: Record<number, string | undefined> = { 204: undefined, 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 500: "INTERNAL_ERROR" };
 
-/** Checks a body against what openapi.json promises for that path, method and status: `code` is one of those listed there. */
+/** Checks an answer: openapi.json documents its status for that endpoint, and its body is valid, with a code that is listed there. */
 export function checkAgainstOpenApi({ method, path, ...answer }: Pick<Answer, "method" | "path" | "status" | "json">): void {
   const pattern = patternOf(path);
   // HEAD is GET without the body, and so documented with it.
   const verb = method === "HEAD" ? "get" : method.toLowerCase();
   const operation = pattern && openapi.paths[pattern][verb];
   if (!operation) {
-    expect(Object.keys(ELSEWHERE), `${method} ${path} is not documented`).toContain(String(answer.status));
+    expect(Object.keys(UNDOCUMENTED), `${method} ${path} is not documented`).toContain(String(answer.status));
     if (method === "HEAD") return;
-    expect(answer.json?.code, `${method} ${path}`).toBe(ELSEWHERE[answer.status]);
+    expect(answer.json?.code, `${method} ${path}`).toBe(UNDOCUMENTED[answer.status]);
     if (answer.json) expectValid({ $ref: "#/components/schemas/ErrorResponse" }, answer.json);
     return;
   }

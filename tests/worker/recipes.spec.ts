@@ -1,13 +1,14 @@
-// The browser example of docs/recipes.md, taken from there and run against the real Worker, with a network that fails between them.
+// The browser example of docs/recipes.md, run as it is written there against the real Worker, through a proxy that injects faults.
 import { File } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
 import { FaultProxy, type How, type InjectedFault, type Step } from "./fault-proxy.ts";
-import { type Person, ROOT, world } from "./harness.ts";
+import { organizationWithEditor } from "./fixtures.ts";
 import { makeToken } from "./key.ts";
-import { ask, office, PHOTO, readAsset } from "./uploading.ts";
+import { confirm, PHOTO, readAsset, requestUpload } from "./requests.ts";
+import { type Person, ROOT, startServer } from "./server.ts";
 
-const w = world();
+const server = startServer();
 const BLOCKS = [...readFileSync(new URL("docs/recipes.md", ROOT), "utf8").matchAll(/^```js\n(.*?)^```$/gms)].map(([, code]) => code!);
 const ADDRESS = "https://uploads.example.com";
 
@@ -17,10 +18,10 @@ interface Page {
   upload(file: File, intent?: string): Promise<any>;
 }
 
-/** A page of the example's, on which the pauses between attempts are short. */
+/** A page with the example's code, whose pauses between requests are short. */
 async function page(faults: InjectedFault[] = [], options: { editor?: Person; key?: string } = {}): Promise<Page> {
-  const { editor = (await office(w)).editor } = options;
-  const proxy = await FaultProxy.start(w.url, faults);
+  const { editor = (await organizationWithEditor(server)).editor } = options;
+  const proxy = await FaultProxy.start(server.url, faults);
   onTestFinished(() => proxy.close());
   expect(BLOCKS).toHaveLength(1);
   expect(BLOCKS[0]!.split(ADDRESS)).toHaveLength(2);
@@ -33,19 +34,19 @@ async function page(faults: InjectedFault[] = [], options: { editor?: Person; ke
 const photo = (content = "0123456789") => new File([content], "photo.png", { type: "image/png" });
 const keysOf = ({ proxy }: Page) => proxy.seen.filter(({ headers, step }) => step !== "put").map(({ headers }) => headers["idempotency-key"]);
 const idsOf = async ({ editor }: Page, table: "assets" | "asset_uploads") =>
-  (await w.sql(`SELECT id FROM ${table} WHERE created_by = ?`, editor.userId)).map(({ id }) => id as string);
+  (await server.sql(`SELECT id FROM ${table} WHERE created_by = ?`, editor.userId)).map(({ id }) => id as string);
 
-/** This is the asset as the API has it, the only one of its person, and its object is the file. */
+/** The asset is what the API answers, the only one of this person, and its object is the file. */
 async function expectOnly(page: Page, asset: any, content = "0123456789"): Promise<void> {
   expect([await idsOf(page, "assets"), await idsOf(page, "asset_uploads")]).toEqual([[asset.id], [asset.id]]);
-  const { json } = await readAsset(w, `${asset.id}?embed=created_by_user`, page.editor);
+  const { json } = await readAsset(server, `${asset.id}?embed=created_by_user`, page.editor);
   expect(asset).toEqual({ ...json, url: expect.stringContaining(`/uploads/${asset.id}?`) });
   expect(asset).toMatchObject({ name: "photo.png", created_by_user: { id: page.editor.userId } });
-  expect(await (await w.env.BUCKET.get(`uploads/${asset.id}`)).text()).toBe(content);
+  expect(await (await server.env.BUCKET.get(`uploads/${asset.id}`)).text()).toBe(content);
   expect(page.proxy.left).toBe(0);
 }
 
-/** The whole of what an upload that fails rejects with. */
+/** The error of an upload that must fail. */
 async function errorOf(uploading: Promise<unknown>): Promise<Error> {
   const error = await uploading.then(
     () => expect.unreachable("it should have failed"),
@@ -77,7 +78,7 @@ test.each(STEPS.flatMap((step) => PASSING.map((how): [Step, How] => [step, how])
   expect(new Set(keysOf(one)).size).toBe(1);
 });
 
-test("the answer to the PUT is lost: its repeat meets 412, and the upload goes on", async () => {
+test("the answer to the PUT is lost: its repeat is 412, and the upload goes on", async () => {
   const one = await page([{ step: "put", how: "cut after" }]);
   await expectOnly(one, await one.upload(photo()));
   expect(one.proxy.seen.map(({ status }) => status)).toEqual([201, 200, 412, 201]);
@@ -106,17 +107,17 @@ test("an upload that failed goes on under its intent: 409 leads to the asset", a
 test("a confirmation that was made elsewhere meanwhile: 409 leads to the asset", async () => {
   const meanwhile = async () => {
     const [id] = await idsOf(one, "asset_uploads");
-    expect((await w.confirm(id!, { as: one.editor })).status).toBe(201);
+    expect((await confirm(server, id!, { as: one.editor })).status).toBe(201);
   };
   const one = await page([{ step: "confirm", how: "pass", meanwhile }]);
   await expectOnly(one, await one.upload(photo()));
   expect(one.proxy.seen.map(({ step, status }) => [step, status])).toEqual([["start", 201], ["put", 200], ["confirm", 409], ["read", 200]]);
 });
 
-test("what the API does not take is an Error with the words of `errors`", async () => {
+test("a request that the API rejects is an Error with the messages of `errors`", async () => {
   const one = await page();
   const error = await errorOf(one.upload(new File([], "a/b.svg", { type: "image/svg+xml" })));
-  const { json } = await ask(w, { filename: "a/b.svg", mime_type: "image/svg+xml", size_bytes: 0 }, { as: one.editor });
+  const { json } = await requestUpload(server, { filename: "a/b.svg", mime_type: "image/svg+xml", size_bytes: 0 }, { as: one.editor });
   expect(json.errors).toHaveLength(3);
   expect(error.message).toBe(json.errors.map(({ msg }: { msg: string }) => msg).join(" "));
   expect(error).toMatchObject({ code: "VALIDATION_ERROR" });
@@ -126,18 +127,18 @@ test("what the API does not take is an Error with the words of `errors`", async 
 test("where there are no `errors`, it is an Error with the message", async () => {
   const key = makeToken();
   const one = await page([], { key });
-  const { json } = await ask(w, PHOTO, { as: key });
+  const { json } = await requestUpload(server, PHOTO, { as: key });
   expect(await errorOf(one.upload(photo()))).toMatchObject({ message: json.message, code: "UNAUTHORIZED" });
   expect(one.proxy.steps()).toEqual(["start"]);
 });
 
-test("what storage does not take is an Error with the status, and nothing is confirmed", async () => {
+test("a file that storage rejects is an Error with the status, and nothing is confirmed", async () => {
   const one = await page([{ step: "put", how: { answer: { status: 403, body: "<Error/>" } } }]);
   expect((await errorOf(one.upload(photo()))).message).toBe("Storage did not take the file (403).");
   expect([one.proxy.steps(), await idsOf(one, "assets")]).toEqual([["start", "put"], []]);
 });
 
-test("storage that never answers well is an Error after five attempts", async () => {
+test("storage that always fails is an Error after five requests", async () => {
   const one = await page([{ step: "put", how: { answer: { status: 503 } }, times: 5 }]);
   expect((await errorOf(one.upload(photo()))).message).toBe("Storage did not take the file (503).");
   expect(one.proxy.steps()).toEqual(["start", "put", "put", "put", "put", "put"]);

@@ -1,76 +1,78 @@
 // Health, readiness, the published description, and the log.
 import { isDeepStrictEqual } from "node:util";
 import { describe, expect, test } from "vitest";
-import { world } from "./harness.ts";
+import { createOrganization, createPerson, createUpload } from "./fixtures.ts";
 import { makeToken } from "./key.ts";
-import { openapi } from "./openapi.ts";
+import { openapi, operations } from "./openapi.ts";
+import { confirm } from "./requests.ts";
+import { startServer, WITH_FAULTS } from "./server.ts";
 
 describe("the Worker as deployed", () => {
-  const w = world();
+  const server = startServer();
 
-  test("health touches no storage", async () => {
-    const answer = await w.call("GET", "/v1/health");
+  test("health makes no storage call", async () => {
+    const answer = await server.request("GET", "/v1/health");
     expect([answer.status, answer.json, answer.headers.get("server-timing")]).toEqual([200, { status: "ok" }, null]);
   });
 
-  test("ready says that both parts of storage answer", async () => {
-    const answer = await w.call("GET", "/v1/ready");
+  test("ready is 200 when D1 and R2 answer", async () => {
+    const answer = await server.request("GET", "/v1/ready");
     expect([answer.status, answer.json]).toEqual([200, { status: "ready", checks: { d1: "ok", r2: "ok" } }]);
     expect(answer.headers.get("server-timing")).toMatch(/^r2;dur=\d+, d1;dur=\d+$/);
   });
 
-  test("ready says that a migration is missing", async () => {
-    await w.sql("ALTER TABLE roles RENAME TO elsewhere");
-    const answer = await w.call("GET", "/v1/ready");
-    await w.sql("ALTER TABLE elsewhere RENAME TO roles");
+  test("ready is 503 when a migration is missing", async () => {
+    await server.sql("ALTER TABLE roles RENAME TO elsewhere");
+    const answer = await server.request("GET", "/v1/ready");
+    await server.sql("ALTER TABLE elsewhere RENAME TO roles");
     expect([answer.status, answer.json.errors.map(({ loc, type }: any) => [loc, type])]).toEqual([503, [[["d1"], "unavailable"], [["r2"], "ok"]]]);
-    expect((await w.call("GET", "/v1/ready")).status).toBe(200);
+    expect((await server.request("GET", "/v1/ready")).status).toBe(200);
   });
 
   test.each(["/v1/health", "/v1/ready"])("HEAD %s is GET without the body", async (path) => {
-    const answer = await w.call("HEAD", path);
+    const answer = await server.request("HEAD", path);
     expect([answer.status, answer.text]).toEqual([200, ""]);
   });
 
-  test("/openapi.json is openapi.json, and every operation in it exists", async () => {
-    const answer = await fetch(new URL("/openapi.json", w.url));
+  test("/openapi.json is the checked-in file, and every operation in it exists", async () => {
+    const answer = await fetch(new URL("/openapi.json", server.url));
     expect([answer.status, answer.headers.get("content-type"), answer.headers.get("x-request-id")]).toEqual([200, "application/json", null]);
     const served = await answer.json();
     expect(isDeepStrictEqual(served, openapi), "build/ is older than openapi.json").toBe(true);
     for (const [path, operations] of Object.entries<any>(openapi.paths)) {
       const methods = Object.keys(operations).filter((key) => ["get", "post", "put", "patch", "delete"].includes(key));
       for (const method of methods) {
-        const answer = await w.call(method.toUpperCase(), path.replace(/\{\w+\}/g, "x"));
+        const answer = await server.request(method.toUpperCase(), path.replace(/\{\w+\}/g, "x"));
         expect(["NOT_FOUND", "METHOD_NOT_ALLOWED"], `${method} ${path}`).not.toContain(answer.json?.code);
       }
-      // And no other: Allow lists the documented ones, with HEAD beside GET.
-      const allow = (await w.call("PATCH", path.replace(/\{\w+\}/g, "x"))).headers.get("allow")!.split(", ");
+      // No others exist: Allow lists the documented ones, with HEAD beside GET.
+      const allow = (await server.request("PATCH", path.replace(/\{\w+\}/g, "x"))).headers.get("allow")!.split(", ");
       expect(allow.filter((method) => method !== "HEAD").map((method) => method.toLowerCase()).sort(), path).toEqual(methods.sort());
     }
   });
 
-  test("every request leaves one line, with what an operator asks and no key", async () => {
-    const org = await w.organization();
-    const editor = await w.person({ [org]: "editor" });
-    const upload = await w.upload(org, editor);
+  test("every request writes one line, with no key in it", async () => {
+    const org = await createOrganization(server);
+    const editor = await createPerson(server, { [org]: "editor" });
+    const upload = await createUpload(server, org, editor);
     const stray = makeToken();
     const cases = [
-      [await w.confirm(upload, { as: editor }), { level: "info", method: "POST", route: "/v1/asset-uploads/{asset_upload_id}/confirmations", code: null, org_id: org, user_id: editor.userId, r2_ms: expect.any(Number), d1_ms: expect.any(Number) }],
-      [await w.confirm(upload, { as: editor, body: '{"secret": "s3cr3t"}' }), { level: "info", method: "POST", code: "VALIDATION_ERROR", org_id: org, user_id: editor.userId, r2_ms: null, d1_ms: expect.any(Number) }],
-      [await w.confirm(upload, { as: stray }), { level: "info", code: "UNAUTHORIZED", org_id: null, user_id: null }],
-      [await w.confirm(upload, { as: `${editor.token}x` }), { code: "UNAUTHORIZED", r2_ms: null, d1_ms: null }],
-      [await w.call("GET", `/v1/health?key=${editor.token}`), { route: "/v1/health", code: null, r2_ms: null, d1_ms: null }],
-      [await w.call("GET", `/${editor.token}%0a{"level":"fake"}`), { route: null, code: "NOT_FOUND" }],
+      [await confirm(server, upload, { as: editor }), { level: "info", method: "POST", route: "/v1/asset-uploads/{asset_upload_id}/confirmations", code: null, org_id: org, user_id: editor.userId, r2_ms: expect.any(Number), d1_ms: expect.any(Number) }],
+      [await confirm(server, upload, { as: editor, body: '{"secret": "s3cr3t"}' }), { level: "info", method: "POST", code: "VALIDATION_ERROR", org_id: org, user_id: editor.userId, r2_ms: null, d1_ms: expect.any(Number) }],
+      [await confirm(server, upload, { as: stray }), { level: "info", code: "UNAUTHORIZED", org_id: null, user_id: null }],
+      [await confirm(server, upload, { as: `${editor.token}x` }), { code: "UNAUTHORIZED", r2_ms: null, d1_ms: null }],
+      [await server.request("GET", `/v1/health?key=${editor.token}`), { route: "/v1/health", code: null, r2_ms: null, d1_ms: null }],
+      [await server.request("GET", `/${editor.token}%0a{"level":"fake"}`), { route: null, code: "NOT_FOUND" }],
     ] as const;
     for (const [answer, expected] of cases) {
-      const ours = await w.logsOf(answer);
+      const ours = await server.logsOf(answer);
       expect(ours).toHaveLength(1);
       expect(Object.keys(ours[0])).toEqual([
         "level", "request_id", "method", "route", "status", "code", "org_id", "user_id", "r2_ms", "d1_ms", "retries", "duration_ms", "detail",
       ]);
       expect(ours[0]).toMatchObject({ status: answer.status, retries: 0, detail: null, duration_ms: expect.any(Number), ...expected });
     }
-    const everything = JSON.stringify(w.harness.getLogs().filter((log: any) => String(log.message).includes('"level"')));
+    const everything = JSON.stringify(server.harness.getLogs().filter((log: any) => String(log.message).includes('"level"')));
     for (const secret of [editor.token, stray, "s3cr3t", "fake", "Bearer", "local-development-only"]) {
       expect(everything).not.toContain(secret);
     }
@@ -78,7 +80,7 @@ describe("the Worker as deployed", () => {
 });
 
 describe("a log line", () => {
-  const w = world();
+  const server = startServer();
   const hostile = String.raw`x","level":"fake`;
 
   test.each([
@@ -89,17 +91,17 @@ describe("a log line", () => {
     ["a query", `GET /v1/health?fake=%22%0A`, "", { method: "GET", route: "/v1/health", code: null }],
     ["a key", "POST /v1/asset-uploads/x/confirmations", `Authorization: Bearer ${hostile}`, { code: "UNAUTHORIZED", user_id: null }],
     ["other headers", "GET /v1/health", `X-Request-Id: ${hostile}\r\nCF-Ray: ${hostile}\r\nUser-Agent: ${hostile}`, { code: null }],
-  ])("has nothing of %s that a client made up", async (_, line, header, expected) => {
-    const answer = await w.raw([`${line} HTTP/1.1`, "Host: x", header, "Content-Length: 0"].filter(Boolean).join("\r\n"));
-    const lines = await w.logsOf(answer);
+  ])("has no text of a client's: %s", async (_, line, header, expected) => {
+    const answer = await server.rawRequest([`${line} HTTP/1.1`, "Host: x", header, "Content-Length: 0"].filter(Boolean).join("\r\n"));
+    const lines = await server.logsOf(answer);
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatchObject({ level: "info", status: answer.status, ...expected });
-    expect(JSON.stringify(w.logs())).not.toContain("fake");
+    expect(JSON.stringify(server.logs())).not.toContain("fake");
   });
 });
 
 describe("with faults in storage", () => {
-  const w = world({ config: "tests/worker/faults.toml" });
+  const server = startServer({ config: WITH_FAULTS });
   const ok = (part: string) => ({ loc: [part], msg: "Answers.", type: "ok" });
   const out = (part: string) => ({ loc: [part], msg: "Does not answer as it should; the log says why.", type: "unavailable" });
 
@@ -107,15 +109,15 @@ describe("with faults in storage", () => {
     ["R2", [{ call: "BUCKET.head", how: "throw", message: "head: out (10020)" }], [ok("d1"), out("r2")]],
     ["D1", [{ call: "DB.batch", how: "throw", message: "D1_ERROR: no such table: roles: SQLITE_ERROR" }], [out("d1"), ok("r2")]],
     ["both", [{ call: "BUCKET.head", how: "throw", message: "head: out (10020)" }, { call: "DB.batch", how: "throw", message: "D1_ERROR: overloaded" }], [out("d1"), out("r2")]],
-  ] as const)("ready is 503 and says that %s is out", async (_, faults, errors) => {
-    const answer = await w.call("GET", "/v1/ready", { faults: [...faults] });
+  ] as const)("rule 15: ready is 503 and names what fails: %s", async (_, faults, errors) => {
+    const answer = await server.request("GET", "/v1/ready", { faults: [...faults] });
     expect([answer.status, answer.json.code, answer.json.errors]).toEqual([503, "STORAGE_UNAVAILABLE", errors]);
     expect(answer.headers.get("retry-after")).toBe("2");
-    const [line] = await w.logsOf(answer);
+    const [line] = await server.logsOf(answer);
     for (const { message } of faults) expect(line.detail).toContain(message);
   });
 
-  test("ready asks each part once", async () => {
-    expect((await w.call("GET", "/v1/ready")).trace).toEqual(["BUCKET.head(ready)", "DB.batch(1)"]);
+  test("ready calls each part once", async () => {
+    expect((await server.request("GET", "/v1/ready")).storageCalls).toEqual(["BUCKET.head(ready)", "DB.batch(1)"]);
   });
 });

@@ -1,93 +1,95 @@
-// What reaches storage, in which order, and what happens when storage fails.
+// The storage calls of a confirmation in their order, and what happens when storage fails.
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import { type Code, confirmedFault, expectRefusal, typeRejected } from "./answers.ts";
-import { type Fault, type Person, world } from "./harness.ts";
+import { confirmedError, type ErrorCode, expectError, expectErrorAnswer, snapshot, typeRejected } from "./assertions.ts";
+import { createOrganization, createPerson, createUpload } from "./fixtures.ts";
 import { makeToken } from "./key.ts";
+import { confirm } from "./requests.ts";
+import { type Fault, type Person, startServer, wait, WITH_FAULTS } from "./server.ts";
 
-const w = world({ config: "tests/worker/faults.toml" });
+const server = startServer({ config: WITH_FAULTS });
 
 const R2_TRANSIENT = "head: We encountered an internal error. Please try again. (10001)";
 const LOST = "D1_ERROR: Network connection lost.";
 const OVERLOADED = "D1_ERROR: D1 DB is overloaded. Requests queued for too long.";
 
-/** An organization, an editor, and an upload that waits to be confirmed. */
-async function scene(): Promise<{ org: string; editor: Person; upload: string; head: string }> {
-  const org = await w.organization();
-  const editor = await w.person({ [org]: "editor" });
-  const upload = await w.upload(org, editor);
+/** An organization, an editor, an upload that can be confirmed, and the HEAD of its object. */
+async function setup(): Promise<{ org: string; editor: Person; upload: string; head: string }> {
+  const org = await createOrganization(server);
+  const editor = await createPerson(server, { [org]: "editor" });
+  const upload = await createUpload(server, org, editor);
   return { org, editor, upload, head: `BUCKET.head(uploads/${upload})` };
 }
 
 test("a confirmation is one HEAD, then one transaction of two statements", async () => {
-  const { editor, upload, head } = await scene();
-  const answer = await w.confirm(upload, { as: editor });
+  const { editor, upload, head } = await setup();
+  const answer = await confirm(server, upload, { as: editor });
   expect(answer.status).toBe(201);
-  expect(answer.trace).toEqual([head, "DB.batch(2)"]);
+  expect(answer.storageCalls).toEqual([head, "DB.batch(2)"]);
 });
 
-test("what needs no storage asks none", async () => {
-  const { upload, editor } = await scene();
+test("an answer that needs no storage makes no storage call", async () => {
+  const { upload, editor } = await setup();
   const token = makeToken();
   const malformed = token.slice(0, -1) + (token.endsWith("0") ? "1" : "0");
   for (const [status, answer] of [
-    [401, await w.confirm(upload)],
-    [401, await w.confirm(upload, { as: malformed })],
-    [401, await w.confirm(upload, { as: malformed, body: "nonsense" })],
-    [200, await w.call("GET", "/v1/health")],
-    [404, await w.call("GET", "/nothing", { as: editor })],
-    [405, await w.call("GET", `/v1/asset-uploads/${upload}/confirmations`, { as: editor })],
+    [401, await confirm(server, upload)],
+    [401, await confirm(server, upload, { as: malformed })],
+    [401, await confirm(server, upload, { as: malformed, body: "nonsense" })],
+    [200, await server.request("GET", "/v1/health")],
+    [404, await server.request("GET", "/nothing", { as: editor })],
+    [405, await server.request("GET", `/v1/asset-uploads/${upload}/confirmations`, { as: editor })],
   ] as const) {
-    expect([answer.status, answer.trace]).toEqual([status, []]);
+    expect([answer.status, answer.storageCalls]).toEqual([status, []]);
     expect(answer.headers.get("server-timing")).toBeNull();
   }
 });
 
-test("a refusal costs at most the same two calls, and writes in none", async () => {
-  const { org, editor, upload, head } = await scene();
-  const viewer = await w.person({ [org]: "viewer" });
-  for (const [code, answer, trace] of [
-    ["UNAUTHORIZED", await w.confirm(upload, { as: makeToken() }), [head, "DB.batch(2)"]],
-    ["PERMISSION_DENIED", await w.confirm(upload, { as: viewer }), [head, "DB.batch(2)"]],
-    ["BAD_REQUEST", await w.confirm(upload, { as: editor, body: "nonsense" }), ["DB.batch(1)"]],
-    ["VALIDATION_ERROR", await w.confirm(upload, { as: editor, body: '{"a": 1}' }), ["DB.batch(1)"]],
-    ["PERMISSION_DENIED", await w.confirm(upload, { as: viewer, body: '{"a": 1}' }), ["DB.batch(1)"]],
+test("an error makes at most the same two calls, and writes nothing", async () => {
+  const { org, editor, upload, head } = await setup();
+  const viewer = await createPerson(server, { [org]: "viewer" });
+  for (const [code, answer, calls] of [
+    ["UNAUTHORIZED", await confirm(server, upload, { as: makeToken() }), [head, "DB.batch(2)"]],
+    ["PERMISSION_DENIED", await confirm(server, upload, { as: viewer }), [head, "DB.batch(2)"]],
+    ["BAD_REQUEST", await confirm(server, upload, { as: editor, body: "nonsense" }), ["DB.batch(1)"]],
+    ["VALIDATION_ERROR", await confirm(server, upload, { as: editor, body: '{"a": 1}' }), ["DB.batch(1)"]],
+    ["PERMISSION_DENIED", await confirm(server, upload, { as: viewer, body: '{"a": 1}' }), ["DB.batch(1)"]],
   ] as const) {
-    expect([answer.json.code, answer.trace]).toEqual([code, trace]);
+    expect([answer.json.code, answer.storageCalls]).toEqual([code, calls]);
   }
-  expect(await w.assets(upload)).toEqual([]);
+  expect(await server.assets(upload)).toEqual([]);
 
   const missing = randomUUID();
-  const unknown = await w.confirm(missing, { as: editor });
-  expect([unknown.json.code, unknown.trace]).toEqual(["ASSET_UPLOAD_NOT_FOUND", [`BUCKET.head(uploads/${missing})`, "DB.batch(1)"]]);
+  const unknown = await confirm(server, missing, { as: editor });
+  expect([unknown.json.code, unknown.storageCalls]).toEqual(["ASSET_UPLOAD_NOT_FOUND", [`BUCKET.head(uploads/${missing})`, "DB.batch(1)"]]);
 });
 
-test("a replay, a conflict and a rejection cost at most the same two calls, and change nothing", async () => {
-  const { org, editor, upload, head } = await scene();
+test("a replay, a 409 and a 422 make at most the same two calls, and change nothing", async () => {
+  const { org, editor, upload, head } = await setup();
   const headers = { "idempotency-key": "k" };
-  expect((await w.confirm(upload, { as: editor, headers })).status).toBe(201);
-  const before = await w.snapshot();
-  const replay = await w.confirm(upload, { as: editor, headers });
-  expect([replay.status, replay.headers.get("idempotent-replayed"), replay.trace]).toEqual([201, "true", [head, "DB.batch(2)"]]);
-  expect(await w.snapshot()).toEqual(before);
-  const again = await w.refuses(() => w.confirm(upload, { as: editor }), "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedFault(upload)]);
-  expect(again.trace).toEqual([head, "DB.batch(2)"]);
+  expect((await confirm(server, upload, { as: editor, headers })).status).toBe(201);
+  const before = await snapshot(server);
+  const replay = await confirm(server, upload, { as: editor, headers });
+  expect([replay.status, replay.headers.get("idempotent-replayed"), replay.storageCalls]).toEqual([201, "true", [head, "DB.batch(2)"]]);
+  expect(await snapshot(server)).toEqual(before);
+  const again = await expectError(server, () => confirm(server, upload, { as: editor }), "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedError(upload)]);
+  expect(again.storageCalls).toEqual([head, "DB.batch(2)"]);
 
-  const html = await w.upload(org, editor, { object: { body: "<p>", contentType: "text/html" } });
+  const html = await createUpload(server, org, editor, { object: { body: "<p>", contentType: "text/html" } });
   const errors = [typeRejected("image/png", "text/html")];
-  const rejected = await w.refuses(() => w.confirm(html, { as: editor }), "UPLOAD_REJECTED", errors);
-  expect(rejected.trace).toEqual([`BUCKET.head(uploads/${html})`, "DB.batch(1)"]);
-  const absent = await w.upload(org, editor, { object: null });
-  const missing = await w.refuses(() => w.confirm(absent, { as: editor }), "OBJECT_NOT_UPLOADED");
-  expect(missing.trace).toEqual([`BUCKET.head(uploads/${absent})`, "DB.batch(1)"]);
+  const rejected = await expectError(server, () => confirm(server, html, { as: editor }), "UPLOAD_REJECTED", errors);
+  expect(rejected.storageCalls).toEqual([`BUCKET.head(uploads/${html})`, "DB.batch(1)"]);
+  const absent = await createUpload(server, org, editor, { object: null });
+  const missing = await expectError(server, () => confirm(server, absent, { as: editor }), "OBJECT_NOT_UPLOADED");
+  expect(missing.storageCalls).toEqual([`BUCKET.head(uploads/${absent})`, "DB.batch(1)"]);
 });
 
-test("an object without a content type costs one transaction more, which reads the declared one", async () => {
-  const { org, editor } = await scene();
-  const upload = await w.upload(org, editor, { object: { body: "x" } });
-  const answer = await w.confirm(upload, { as: editor });
+test("an object without a content type takes one transaction more, which reads the declared type", async () => {
+  const { org, editor } = await setup();
+  const upload = await createUpload(server, org, editor, { object: { body: "x" } });
+  const answer = await confirm(server, upload, { as: editor });
   expect(answer.status).toBe(201);
-  expect(answer.trace).toEqual([`BUCKET.head(uploads/${upload})`, "DB.batch(1)", "DB.batch(2)"]);
+  expect(answer.storageCalls).toEqual([`BUCKET.head(uploads/${upload})`, "DB.batch(1)", "DB.batch(2)"]);
 });
 
 test.each<[string, Fault[], string[]]>([
@@ -100,22 +102,22 @@ test.each<[string, Fault[], string[]]>([
     { call: "BUCKET.head", nth: 1, how: "throw", message: R2_TRANSIENT },
     { call: "DB.batch", nth: 1, how: "throw after", message: "D1_ERROR: Internal error while starting up D1 DB storage caused object to be reset." },
   ], ["head", "head", "batch", "batch"]],
-])("when %s, the confirmation is 201 all the same", async (_, faults, calls) => {
+])("when %s, the confirmation is 201", async (_, faults, calls) => {
   for (const headers of [{}, { "idempotency-key": "k" }]) {
-    const { editor, upload } = await scene();
-    const answer = await w.confirm(upload, { as: editor, faults, headers });
+    const { editor, upload } = await setup();
+    const answer = await confirm(server, upload, { as: editor, faults, headers });
     expect(answer.status).toBe(201);
-    expect(answer.trace.map((call) => call.replace(/^\w+\.|\(.*/g, ""))).toEqual(calls);
+    expect(answer.storageCalls.map((call) => call.replace(/^\w+\.|\(.*/g, ""))).toEqual(calls);
     expect(answer.json.id).toBe(upload);
-    expect(await w.assets(upload)).toHaveLength(1);
-    expect((await w.confirm(upload, { as: editor })).json.code).toBe("ASSET_UPLOAD_ALREADY_CONFIRMED");
+    expect(await server.assets(upload)).toHaveLength(1);
+    expect((await confirm(server, upload, { as: editor })).json.code).toBe("ASSET_UPLOAD_ALREADY_CONFIRMED");
   }
 });
 
-test("an object that its sender encrypted is rejected, as nobody could read it", async () => {
-  const { editor, upload } = await scene();
+test("rule 17: an object that its sender encrypted (SSE-C) is 422", async () => {
+  const { editor, upload } = await setup();
   const faults: Fault[] = [{ call: "BUCKET.head", how: "customer key" }];
-  const fault = {
+  const error = {
     loc: ["object", "encryption"],
     msg: "The stored object is encrypted with a key of its sender's, so nobody else can read it.",
     type: "customer_key",
@@ -123,8 +125,8 @@ test("an object that its sender encrypted is rejected, as nobody could read it",
     actual: "SSE-C",
     limit: ["none"],
   };
-  const answer = await w.refuses(() => w.confirm(upload, { as: editor, faults }), "UPLOAD_REJECTED", [fault]);
-  expect(answer.trace).toEqual([`BUCKET.head(uploads/${upload})`, "DB.batch(1)"]);
+  const answer = await expectError(server, () => confirm(server, upload, { as: editor, faults }), "UPLOAD_REJECTED", [error]);
+  expect(answer.storageCalls).toEqual([`BUCKET.head(uploads/${upload})`, "DB.batch(1)"]);
 });
 
 test.each<[string, number, Fault]>([
@@ -132,87 +134,87 @@ test.each<[string, number, Fault]>([
   ["R2's promise", 201, { call: "BUCKET.head", how: "throw in then", nth: 1, message: "then failed" }],
   ["a header", 500, { call: "headers.get", how: "throw", message: "get failed" }],
   ["a timer", 503, { call: "setTimeout", how: "throw", message: "setTimeout failed" }],
-])("an exception from %s ends its own request alone", async (_, status, fault) => {
-  const [{ editor, upload }, beside] = [await scene(), await scene()];
-  // On its way, in the same isolate, when the exception comes.
-  const slow = w.confirm(beside.upload, { as: beside.editor, faults: [{ call: "DB.batch", how: "delay", ms: 400 }] });
-  await new Promise((resolve) => setTimeout(resolve, 150));
-  const answer = await w.confirm(upload, { as: editor, faults: [fault] });
+])("an exception from %s ends only its own request", async (_, status, fault) => {
+  const [{ editor, upload }, beside] = [await setup(), await setup()];
+  // This request is running in the same isolate when the exception comes.
+  const slow = confirm(server, beside.upload, { as: beside.editor, faults: [{ call: "DB.batch", how: "delay", ms: 400 }] });
+  await wait(150);
+  const answer = await confirm(server, upload, { as: editor, faults: [fault] });
   expect(answer.status).toBe(status);
-  if (status === 500) expectRefusal(answer, "INTERNAL_ERROR");
-  if (status === 503) expectRefusal(answer, "STORAGE_UNAVAILABLE");
+  if (status === 500) expectErrorAnswer(answer, "INTERNAL_ERROR");
+  if (status === 503) expectErrorAnswer(answer, "STORAGE_UNAVAILABLE");
   expect((await slow).status).toBe(201);
-  expect((await w.confirm(upload, { as: editor })).status).toBe(status === 201 ? 409 : 201);
-  expect(await w.assets(upload)).toHaveLength(1);
+  expect((await confirm(server, upload, { as: editor })).status).toBe(status === 201 ? 409 : 201);
+  expect(await server.assets(upload)).toHaveLength(1);
 });
 
-test("a request that created the asset is no replay, even where it had to ask twice", async () => {
-  const { editor, upload } = await scene();
+test("a request that created the asset is no replay, even after a retry", async () => {
+  const { editor, upload } = await setup();
   const faults: Fault[] = [{ call: "DB.batch", nth: 1, how: "throw after", message: LOST }];
-  const answer = await w.confirm(upload, { as: editor, faults, headers: { "idempotency-key": "k" } });
+  const answer = await confirm(server, upload, { as: editor, faults, headers: { "idempotency-key": "k" } });
   // As openapi.json has it: only when an earlier request created the asset.
   expect([answer.status, answer.headers.get("idempotent-replayed")]).toEqual([201, null]);
 });
 
-test.each<[string, Fault, number, Code, number]>([
+test.each<[string, Fault, number, ErrorCode, number]>([
   ["R2 keeps failing", { call: "BUCKET.head", how: "throw", message: R2_TRANSIENT }, 503, "STORAGE_UNAVAILABLE", 3],
-  ["R2 refuses", { call: "BUCKET.head", how: "throw", message: "head: The bucket is gone. (10037)" }, 503, "STORAGE_UNAVAILABLE", 1],
+  ["R2 answers with a lasting error", { call: "BUCKET.head", how: "throw", message: "head: The bucket is gone. (10037)" }, 503, "STORAGE_UNAVAILABLE", 1],
   ["D1 keeps failing", { call: "DB.batch", how: "throw", message: LOST }, 503, "STORAGE_UNAVAILABLE", 3],
   ["D1 is overloaded", { call: "DB.batch", how: "throw", message: OVERLOADED }, 503, "STORAGE_UNAVAILABLE", 1],
-  ["D1 says what nobody foresaw", { call: "DB.batch", how: "throw", message: "D1_ERROR: near \"x\": syntax error at offset 3: SQLITE_ERROR" }, 500, "INTERNAL_ERROR", 1],
-])("when %s, nothing is written and a repeat succeeds", async (_, fault, status, code, tries) => {
-  const { editor, upload } = await scene();
-  const before = await w.snapshot();
-  const answer = await w.confirm(upload, { as: editor, faults: [fault] });
-  expectRefusal(answer, code);
-  expect(answer.trace.filter((call) => call.startsWith(fault.call))).toHaveLength(tries);
+  ["D1 answers with an unknown error", { call: "DB.batch", how: "throw", message: "D1_ERROR: near \"x\": syntax error at offset 3: SQLITE_ERROR" }, 500, "INTERNAL_ERROR", 1],
+])("when %s, nothing is written and a repeat succeeds", async (_, fault, status, code, calls) => {
+  const { editor, upload } = await setup();
+  const before = await snapshot(server);
+  const answer = await confirm(server, upload, { as: editor, faults: [fault] });
+  expectErrorAnswer(answer, code);
+  expect(answer.storageCalls.filter((call) => call.startsWith(fault.call))).toHaveLength(calls);
   expect(answer.text).not.toContain(fault.message);
-  const logged = await w.logsOf(answer);
+  const logged = await server.logsOf(answer);
   expect(logged).toHaveLength(1);
-  expect(logged[0]).toMatchObject({ level: "error", status, code, retries: tries - 1, detail: expect.stringContaining(fault.message!) });
-  expect(await w.snapshot()).toEqual(before);
-  expect((await w.confirm(upload, { as: editor })).status).toBe(201);
+  expect(logged[0]).toMatchObject({ level: "error", status, code, retries: calls - 1, detail: expect.stringContaining(fault.message!) });
+  expect(await snapshot(server)).toEqual(before);
+  expect((await confirm(server, upload, { as: editor })).status).toBe(201);
 });
 
 test.each(["k", undefined])("when every answer of D1 is lost after the commit, a repeat with key %s finds the one asset", async (key) => {
-  const { editor, upload, head } = await scene();
+  const { editor, upload, head } = await setup();
   const headers: Record<string, string> = key ? { "idempotency-key": key } : {};
   const faults: Fault[] = [{ call: "DB.batch", how: "throw after", message: LOST }];
-  const answer = await w.confirm(upload, { as: editor, headers, faults });
-  expectRefusal(answer, "STORAGE_UNAVAILABLE");
-  expect(answer.trace).toEqual([head, "DB.batch(2)", "DB.batch(2)", "DB.batch(2)"]);
-  const before = await w.snapshot();
-  const repeat = await w.confirm(upload, { as: editor, headers });
+  const answer = await confirm(server, upload, { as: editor, headers, faults });
+  expectErrorAnswer(answer, "STORAGE_UNAVAILABLE");
+  expect(answer.storageCalls).toEqual([head, "DB.batch(2)", "DB.batch(2)", "DB.batch(2)"]);
+  const before = await snapshot(server);
+  const repeat = await confirm(server, upload, { as: editor, headers });
   if (key) expect([repeat.status, repeat.json.id, repeat.headers.get("idempotent-replayed")]).toEqual([201, upload, "true"]);
-  else expectRefusal(repeat, "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedFault(upload)]);
-  expect(await w.snapshot()).toEqual(before);
-  expect(await w.assets(upload)).toHaveLength(1);
+  else expectErrorAnswer(repeat, "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedError(upload)]);
+  expect(await snapshot(server)).toEqual(before);
+  expect(await server.assets(upload)).toHaveLength(1);
 });
 
-test("while D1 is out, only what needs no database is judged", async () => {
-  const { editor, upload } = await scene();
+test("rule 15: while D1 fails, only rules 2 and 3 that need no database are checked", async () => {
+  const { editor, upload } = await setup();
   const faults: Fault[] = [{ call: "DB.batch", how: "throw", message: OVERLOADED }];
-  await w.refuses(() => w.confirm(upload, { as: "au_x", faults }), "UNAUTHORIZED");
-  // Whether the caller may hear of its faults is not known.
-  await w.refuses(() => w.confirm(upload, { as: editor, body: "{", faults }), "STORAGE_UNAVAILABLE");
-  await w.refuses(() => w.confirm("x", { as: makeToken(), faults }), "STORAGE_UNAVAILABLE");
-  await w.refuses(() => w.call("PUT", `/v1/asset-uploads/${upload}/confirmations`, { faults }), "METHOD_NOT_ALLOWED", null, { allow: "POST" });
-  expect((await w.confirm(upload, { as: editor })).status).toBe(201);
+  await expectError(server, () => confirm(server, upload, { as: "au_x", faults }), "UNAUTHORIZED");
+  // Rules 9 and 10 come after the caller's rights, which are not known.
+  await expectError(server, () => confirm(server, upload, { as: editor, body: "{", faults }), "STORAGE_UNAVAILABLE");
+  await expectError(server, () => confirm(server, "x", { as: makeToken(), faults }), "STORAGE_UNAVAILABLE");
+  await expectError(server, () => server.request("PUT", `/v1/asset-uploads/${upload}/confirmations`, { faults }), "METHOD_NOT_ALLOWED", null, { allow: "POST" });
+  expect((await confirm(server, upload, { as: editor })).status).toBe(201);
 });
 
-test("while R2 is out, whatever else forbids the confirmation is still the answer", async () => {
-  const { org, editor, upload } = await scene();
-  const viewer = await w.person({ [org]: "viewer" });
-  const outsider = await w.person({ [await w.organization()]: "editor" });
-  const confirmed = await w.upload(org, editor);
-  await w.confirm(confirmed, { as: editor, headers: { "idempotency-key": "first" } });
+test("while R2 fails, rules 3 to 12 are still the answer, and else rule 15", async () => {
+  const { org, editor, upload } = await setup();
+  const viewer = await createPerson(server, { [org]: "viewer" });
+  const outsider = await createPerson(server, { [await createOrganization(server)]: "editor" });
+  const confirmed = await createUpload(server, org, editor);
+  await confirm(server, confirmed, { as: editor, headers: { "idempotency-key": "first" } });
   const faults: Fault[] = [{ call: "BUCKET.head", how: "throw", message: "head: gone (10020)" }];
-  const code = async (id: string, as: Person | string, headers = {}) => (await w.confirm(id, { as, faults, headers })).json.code;
+  const code = async (id: string, as: Person | string, headers = {}) => (await confirm(server, id, { as, faults, headers })).json.code;
   expect(await code(upload, makeToken())).toBe("UNAUTHORIZED");
   expect(await code(upload, viewer)).toBe("PERMISSION_DENIED");
   expect(await code(upload, outsider)).toBe("ASSET_UPLOAD_NOT_FOUND");
   expect(await code(confirmed, editor)).toBe("ASSET_UPLOAD_ALREADY_CONFIRMED");
   expect(await code(upload, editor)).toBe("STORAGE_UNAVAILABLE");
-  const replay = await w.confirm(confirmed, { as: editor, faults, headers: { "idempotency-key": "first" } });
+  const replay = await confirm(server, confirmed, { as: editor, faults, headers: { "idempotency-key": "first" } });
   expect([replay.status, replay.headers.get("idempotent-replayed")]).toEqual([201, "true"]);
 });

@@ -1,8 +1,9 @@
-// What storage itself refuses of a signed upload, so that nothing other than declared, late or twice is ever stored.
+// What storage rejects of a signed upload: other bytes or headers than declared, too late, or twice.
 import { describe, expect, test } from "vitest";
-import { confirmedFault } from "./answers.ts";
-import { world } from "./harness.ts";
-import { ask, office, PHOTO, put, readAsset, start, statusOf, traces, type Upload, uploadOf, wait } from "./uploading.ts";
+import { confirmedError, expectError, snapshot } from "./assertions.ts";
+import { createUpload, organizationWithEditor } from "./fixtures.ts";
+import { confirm, once, partsOf, PHOTO, putFile, readAsset, requestUpload, startUpload, statusOf, type Upload, uploadOf } from "./requests.ts";
+import { type Person, startServer, wait } from "./server.ts";
 
 const BYTES = "0123456789";
 
@@ -15,13 +16,13 @@ function altered(url: string, name: string, change: (value: string) => string): 
 const flip = (digit: string) => (digit === "0" ? "1" : "0");
 
 describe("a signed upload", () => {
-  const w = world();
+  const server = startServer();
 
-  /** Nothing has come of it: neither object nor asset, and the session waits on. */
-  async function expectNothing(id: string, as: Parameters<typeof statusOf>[2]): Promise<void> {
-    expect(await traces(w, id)).toEqual({ session: true, asset: false, object: false });
-    expect(await statusOf(w, id, as)).toBe("waiting");
-    await w.refuses(() => w.confirm(id, { as }), "OBJECT_NOT_UPLOADED");
+  /** There is neither object nor asset, and the session is still waiting. */
+  async function expectNothing(id: string, as: Person): Promise<void> {
+    expect(await partsOf(server, id)).toEqual({ session: true, asset: false, object: false });
+    expect(await statusOf(server, id, as)).toBe("waiting");
+    await expectError(server, () => confirm(server, id, { as }), "OBJECT_NOT_UPLOADED");
   }
 
   const without = (name: string) => ({ headers }: Upload) => ({ headers: Object.fromEntries(Object.entries(headers).filter(([key]) => key !== name)) });
@@ -51,96 +52,96 @@ describe("a signed upload", () => {
     ["another host", MISMATCH, BYTES, ({ url }) => ({ url: url.replace("127.0.0.1", "localhost") })],
     ["one more parameter", MISMATCH, BYTES, ({ url }) => ({ url: `${url}&x-id=PutObject` })],
   ];
-  test.each(cases)("with %s is refused (%s) and leaves nothing", async (_, refusal, body, change) => {
-    const { editor } = await office(w);
-    const upload = await start(w, editor);
-    const before = await w.snapshot();
+  test.each(cases)("with %s is %s, and nothing is stored", async (_, rejection, body, change) => {
+    const { editor } = await organizationWithEditor(server);
+    const upload = await startUpload(server, editor);
+    const before = await snapshot(server);
     expect(altered(upload.url, "X-Amz-Date", (date) => date), "what alters a parameter alters nothing else").toBe(upload.url);
-    expect(await put(upload, body, change(upload))).toBe(refusal);
-    expect(await w.snapshot()).toEqual(before);
+    expect(await putFile(upload, body, change(upload))).toBe(rejection);
+    expect(await snapshot(server)).toEqual(before);
     await expectNothing(upload.id, editor);
-    // As it should be, it is taken.
-    expect(await put(upload, BYTES)).toBe("200");
-    expect((await w.confirm(upload.id, { as: editor })).status).toBe(201);
+    // The right request succeeds.
+    expect(await putFile(upload, BYTES)).toBe("200");
+    expect((await confirm(server, upload.id, { as: editor })).status).toBe(201);
   });
 
-  test("of a stream without a length is refused", async () => {
-    const { editor } = await office(w);
-    const upload = await start(w, editor);
+  test("of a stream without a length is an error", async () => {
+    const { editor } = await organizationWithEditor(server);
+    const upload = await startUpload(server, editor);
     const body = new Blob([BYTES]).stream();
     const response = await fetch(upload.url, { method: "PUT", headers: upload.headers, body, duplex: "half" } as RequestInit);
     expect(response.status).toBeGreaterThanOrEqual(400);
     await expectNothing(upload.id, editor);
   });
 
-  test("opens no other session's object, nor any other method", async () => {
-    const { editor } = await office(w);
-    const [mine, other] = [await start(w, editor), await start(w, editor)];
-    expect(await put(mine, BYTES, { url: mine.url.replace(mine.id, other.id) })).toBe(MISMATCH);
-    await put(other, BYTES);
-    const before = await w.snapshot();
+  test("is valid for its own object and for PUT only", async () => {
+    const { editor } = await organizationWithEditor(server);
+    const [mine, other] = [await startUpload(server, editor), await startUpload(server, editor)];
+    expect(await putFile(mine, BYTES, { url: mine.url.replace(mine.id, other.id) })).toBe(MISMATCH);
+    await putFile(other, BYTES);
+    const before = await snapshot(server);
     for (const method of ["GET", "HEAD", "DELETE", "POST"]) {
       const body = method === "POST" ? { body: BYTES } : {};
       const response = await fetch(other.url, { method, headers: other.headers, ...body });
       expect(response.status, method).toBeGreaterThanOrEqual(400);
     }
-    expect(await w.snapshot()).toEqual(before);
+    expect(await snapshot(server)).toEqual(before);
     await expectNothing(mine.id, editor);
   });
 
   test("is written once: not before the confirmation, nor after it", async () => {
-    const { editor } = await office(w);
-    const upload = await start(w, editor);
-    expect(await put(upload, BYTES)).toBe("200");
-    expect(await put(upload, "9876543210")).toBe("412 PreconditionFailed");
-    const { json } = await w.confirm(upload.id, { as: editor });
-    const before = await w.snapshot();
-    expect(await put(upload, "9876543210")).toBe("412 PreconditionFailed");
-    expect(await w.snapshot()).toEqual(before);
+    const { editor } = await organizationWithEditor(server);
+    const upload = await startUpload(server, editor);
+    expect(await putFile(upload, BYTES)).toBe("200");
+    expect(await putFile(upload, "9876543210")).toBe("412 PreconditionFailed");
+    const { json } = await confirm(server, upload.id, { as: editor });
+    const before = await snapshot(server);
+    expect(await putFile(upload, "9876543210")).toBe("412 PreconditionFailed");
+    expect(await snapshot(server)).toEqual(before);
     expect(await (await fetch(json.url)).text()).toBe(BYTES);
-    await w.refuses(() => w.confirm(upload.id, { as: editor }), "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedFault(upload.id)]);
+    await expectError(server, () => confirm(server, upload.id, { as: editor }), "ASSET_UPLOAD_ALREADY_CONFIRMED", [confirmedError(upload.id)]);
   });
 
-  test("is taken once when many are sent at a time, and the bytes taken are one's own", async () => {
-    const { editor } = await office(w);
-    const upload = await start(w, editor);
+  test("is stored once when many are sent at once, and the object has the bytes of the one that succeeded", async () => {
+    const { editor } = await organizationWithEditor(server);
+    const upload = await startUpload(server, editor);
     const bodies = Array.from({ length: 10 }, (_, i) => String(i).repeat(10));
-    const statuses = await Promise.all(bodies.map((body) => put(upload, body)));
+    const statuses = await Promise.all(bodies.map((body) => putFile(upload, body)));
     expect(statuses.filter((status) => status === "200")).toHaveLength(1);
     expect(new Set(statuses)).toEqual(new Set(["200", "412 PreconditionFailed"]));
-    const { json } = await w.confirm(upload.id, { as: editor });
+    const { json } = await confirm(server, upload.id, { as: editor });
     expect(await (await fetch(json.url)).text()).toBe(bodies[statuses.indexOf("200")]);
   });
 });
 
 describe("signatures that last three seconds", () => {
-  const w = world({ vars: { UPLOAD_URL_TTL_SECONDS: "3", DOWNLOAD_URL_TTL_SECONDS: "3" } });
+  const server = startServer({ vars: { UPLOAD_URL_TTL_SECONDS: "3", DOWNLOAD_URL_TTL_SECONDS: "3" } });
 
-  test("end: the upload is refused and nothing is recorded; a new session is needed, or the same key's new URL", async () => {
-    const { editor } = await office(w);
+  test("expire: the PUT is 403, and a repeated start with the same key gives a new URL", async () => {
+    const { editor } = await organizationWithEditor(server);
     const headers = { "idempotency-key": "again" };
-    const upload = await start(w, editor, {}, headers);
+    const upload = await startUpload(server, editor, {}, headers);
     expect(new URL(upload.url).searchParams.get("X-Amz-Expires")).toBe("3");
     await wait(4100);
     expect(Date.parse(upload.expires_at)).toBeLessThan(Date.now());
-    expect(await put(upload, BYTES)).toBe("403 ExpiredRequest");
-    expect(await traces(w, upload.id)).toEqual({ session: true, asset: false, object: false });
-    // The session outlives its URL.
-    expect(await statusOf(w, upload.id, editor)).toBe("waiting");
-    await w.refuses(() => w.confirm(upload.id, { as: editor }), "OBJECT_NOT_UPLOADED");
+    expect(await putFile(upload, BYTES)).toBe("403 ExpiredRequest");
+    expect(await partsOf(server, upload.id)).toEqual({ session: true, asset: false, object: false });
+    // The session lasts longer than its URL.
+    expect(await statusOf(server, upload.id, editor)).toBe("waiting");
+    await expectError(server, () => confirm(server, upload.id, { as: editor }), "OBJECT_NOT_UPLOADED");
 
-    const fresh = uploadOf(await ask(w, PHOTO, { as: editor, headers }));
+    const fresh = uploadOf(await requestUpload(server, PHOTO, { as: editor, headers }));
     expect(fresh.id).toBe(upload.id);
-    expect(await put(fresh, BYTES)).toBe("200");
-    expect((await w.confirm(upload.id, { as: editor })).status).toBe(201);
+    expect(await putFile(fresh, BYTES)).toBe("200");
+    expect((await confirm(server, upload.id, { as: editor })).status).toBe(201);
   });
 
-  test("end for downloads, too, and reading the asset gives a new one", async () => {
-    const { editor, org } = await office(w);
-    const id = await w.upload(org, editor);
-    const first = (await w.confirm(id, { as: editor })).json.url;
+  test("expire for downloads, and reading the asset gives a new URL", async () => {
+    const { editor, org } = await organizationWithEditor(server);
+    const id = await createUpload(server, org, editor);
+    const first = (await confirm(server, id, { as: editor })).json.url;
     await wait(4100);
     expect((await fetch(first)).status).toBe(403);
-    expect((await fetch((await readAsset(w, id, editor)).json.url)).status).toBe(200);
+    expect((await fetch((await readAsset(server, id, editor)).json.url)).status).toBe(200);
   });
 });

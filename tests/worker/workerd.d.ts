@@ -1,4 +1,4 @@
-// The little of workerd's own modules and globals that faults.ts uses.
+// The little of workerd's own modules and globals that fault-worker.ts uses.
 declare module "cloudflare:workers" {
   export class WorkerEntrypoint<Env> {
     protected ctx: unknown;

@@ -1,7 +1,7 @@
 // A test-only main module: the built Worker as it is deployed, and a path that uses up all memory of its WebAssembly
 // instance, so that the next larger allocation traps.
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { fill, instances } from "./memory.ts";
+import { fill, instances } from "./wasm-memory.ts";
 // @ts-expect-error The build has no type declarations.
 import Deployed from "../../build/index.js";
 

@@ -1,5 +1,5 @@
-// A second Worker on the same database and bucket: tests set the scene and look behind it in one call, where
-// handles on the bindings would cross to workerd several times a statement, and once a field of an object.
+// A second Worker on the same database and bucket that runs a test's SQL and lists the bucket. It does so in one request;
+// a handle on a binding would send one to workerd for each statement, each bind and each field of an object.
 interface Env {
   DB: { prepare(sql: string): { bind(...params: unknown[]): unknown }; batch(statements: unknown[]): Promise<{ results: unknown[] }[]> };
   BUCKET: { list(options: { cursor: string | undefined }): Promise<Page> };
@@ -13,6 +13,11 @@ interface Page {
 
 /** SQL with the values of its `?`. */
 export type Statement = [sql: string, ...params: (string | number | null)[]];
+
+export interface StorageAnswer {
+  rows: any[][];
+  objects?: [key: string, etag: string, size: number][];
+}
 
 export default {
   /** Runs a list of statements as one transaction; with `?objects` lists the bucket, too. */

@@ -1,4 +1,4 @@
-// HTTP/1.1 byte for byte, for what fetch() would mend or refuse: odd paths, methods, headers and bodies.
+// HTTP/1.1 byte for byte, for requests that fetch() would correct or reject: odd paths, methods, headers and bodies.
 import { connect } from "node:net";
 
 export interface RawAnswer {
@@ -7,7 +7,7 @@ export interface RawAnswer {
   text: string;
 }
 
-/** Sends these bytes (latin1 where a string; a number is a pause in ms) as one connection and reads the answer to its end. */
+/** Sends bytes on one connection and reads the answer to its end. A string is sent as Latin-1; a number is a pause in ms. */
 export async function sendRaw(url: URL, ...parts: (string | Uint8Array | number)[]): Promise<RawAnswer> {
   const socket = connect(Number(url.port), url.hostname);
   const send = async () => {
@@ -18,7 +18,7 @@ export async function sendRaw(url: URL, ...parts: (string | Uint8Array | number)
   };
   void send();
   const chunks: Buffer[] = [];
-  // A server that has read enough may reset the connection; what it said before still counts.
+  // A server that has read enough may reset the connection; the answer before that still counts.
   socket.on("error", () => {});
   await new Promise((resolve) => socket.on("data", (chunk) => chunks.push(chunk)).on("close", resolve));
   const answer = Buffer.concat(chunks).toString("utf8");

@@ -1,0 +1,96 @@
+// What a test begins with: organizations, people with keys, folders and uploads, written to D1 and R2 directly.
+import { randomUUID } from "node:crypto";
+import { hashOf, makeToken } from "./key.ts";
+import type { Person, Server } from "./server.ts";
+import type { Statement } from "./storage-worker.ts";
+
+/** The local bucket's S3 endpoint as .dev.vars has it, for Workers that do not read that file. */
+export const S3 = {
+  vars: { S3_ENDPOINT: "/cdn-cgi/local/r2/s3", S3_BUCKET: "asset-uploads" },
+  secrets: { S3_ACCESS_KEY_ID: "local-development", S3_SECRET_ACCESS_KEY: "local-development-only" },
+};
+
+/** Columns of the key or of its user that differ from a valid key of a verified user. */
+export interface PersonColumns {
+  disabled_at?: number;
+  email_verified_at?: number | null;
+  first_name?: string;
+  org_id?: string;
+  impersonator_id?: string;
+  expires_at?: number;
+  revoked_at?: number;
+}
+
+export async function createOrganization(server: Server): Promise<string> {
+  const id = randomUUID();
+  await server.sql("INSERT INTO organizations VALUES (?, 'Acme', 0)", id);
+  return id;
+}
+
+/** A user with a verified e-mail address and a key; `memberships` has the role in each organization. */
+export async function createPerson(server: Server, memberships: Record<string, string | null> = {}, columns: PersonColumns = {}): Promise<Person> {
+  const userId = randomUUID();
+  const email = `${userId}@example.com`;
+  const { disabled_at = null, email_verified_at = 1, first_name = null } = columns;
+  const { org_id = null, impersonator_id = null, expires_at = null, revoked_at = null } = columns;
+  const token = makeToken();
+  await server.storage([
+    [
+      "INSERT INTO users (id, email, first_name, email_verified_at, disabled_at, created_at) VALUES (?, ?, ?, ?, ?, 0)",
+      userId, email, first_name, email_verified_at, disabled_at,
+    ],
+    ...Object.entries(memberships).map(
+      ([org, role]): Statement => ["INSERT INTO memberships (org_id, user_id, role) VALUES (?, ?, ?)", org, userId, role],
+    ),
+    [
+      `INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at, revoked_at)
+       VALUES (?, ?, ?, ?, ?, 'test', 0, ?, ?)`,
+      randomUUID(), hashOf(token), userId, org_id, impersonator_id, expires_at, revoked_at,
+    ],
+  ]);
+  return { userId, token, email };
+}
+
+export async function organizationWithEditor(server: Server): Promise<{ org: string; editor: Person }> {
+  const org = await createOrganization(server);
+  return { org, editor: await createPerson(server, { [org]: "editor" }) };
+}
+
+/** An organization, its editor, and an upload that can be confirmed. */
+export async function organizationWithUpload(server: Server): Promise<{ org: string; editor: Person; id: string }> {
+  const { org, editor } = await organizationWithEditor(server);
+  return { org, editor, id: await createUpload(server, org, editor) };
+}
+
+export async function createFolder(server: Server, orgId: string, by: Person, deletedAt: number | null = null): Promise<string> {
+  const id = randomUUID();
+  await server.sql("INSERT INTO folders VALUES (?, ?, NULL, 'Folder', ?, 0, 0, ?)", id, orgId, by.userId, deletedAt);
+  return id;
+}
+
+export interface UploadFixture {
+  filename?: string;
+  mime?: string;
+  size?: number;
+  expiresAt?: number;
+  object?: { body: string | Uint8Array; contentType?: string } | null;
+}
+
+/** An upload session and, unless `object` is null, its object in R2. */
+export async function createUpload(server: Server, orgId: string, by: Person, options: UploadFixture = {}): Promise<string> {
+  const { filename = "photo.png", mime = "image/png", expiresAt = Date.now() + 3_600_000 } = options;
+  const { object = { body: "not really a picture", contentType: mime } } = options;
+  const id = randomUUID();
+  await server.sql(
+    `INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    id, orgId, filename, mime, options.size ?? object?.body.length ?? 1, by.userId, Date.now(), expiresAt,
+  );
+  if (object) await putObject(server, id, object.body, object.contentType);
+  return id;
+}
+
+/** Writes an upload's object, past the signed URL. */
+export async function putObject(server: Server, uploadId: string, body: string | Uint8Array, contentType?: string): Promise<void> {
+  await server.env.BUCKET.put(`uploads/${uploadId}`, body, contentType === undefined ? {} : { httpMetadata: { contentType } });
+}

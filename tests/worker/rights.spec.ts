@@ -1,0 +1,200 @@
+// The rights matrix, rules 3 to 8: every endpoint of openapi.json, asked by everybody who may and who may not. All
+// combinations of key, user, organization and role are tested natively, in tests/rights.rs.
+import { randomUUID } from "node:crypto";
+import { beforeAll, describe, expect, test } from "vitest";
+import { COMMON_HEADERS, confirmedError, type ErrorCode, expectErrorAnswer, expectErrors, expectNoChange, expectSameAnswers, headersOf, snapshot } from "./assertions.ts";
+import { createOrganization, createPerson, createUpload, type PersonColumns } from "./fixtures.ts";
+import { makeToken } from "./key.ts";
+import { codesOf, openapi, operations } from "./openapi.ts";
+import { cancelUpload, confirm, PHOTO, readAsset, readUpload, requestUpload } from "./requests.ts";
+import { type Answer, type Person, type RequestOptions, startServer } from "./server.ts";
+
+const server = startServer();
+const PAST = Date.now() - 1;
+const IN_AN_HOUR = Date.now() + 3_600_000;
+
+/** A status, or the code of an error. */
+type Outcome = number | ErrorCode;
+type Send = (id: string, options: RequestOptions) => Promise<Answer>;
+
+/** How to send one endpoint a request, and what somebody gets who has the rights. */
+interface Recipe {
+  /** Stated here as well as in openapi.json, so that neither alone can open an endpoint. */
+  access: "public" | "read" | "write";
+  valid: Send;
+  /** Requests that rules 9 and 10 reject. Who lacks the rights gets the same error as for a valid request. */
+  invalid: Send[];
+  /** For an upload with a file, for a confirmed one, and for an id that nothing has. */
+  outcomes: [pending: Outcome, confirmed: Outcome, unknown: Outcome];
+  /** Headers of a success beside those of every JSON answer. */
+  headers?: (answer: Answer) => Record<string, string>;
+}
+
+const location = (path: (id: string) => string, id: (answer: Answer) => string) => (answer: Answer) => ({ location: path(id(answer)) });
+const publicEndpoint = (path: string): Recipe => ({ access: "public", valid: (_, options) => server.request("GET", path, options), invalid: [], outcomes: [200, 200, 200] });
+
+/** By method and path of openapi.json. An endpoint that is missing here fails. */
+const RECIPES: Record<string, Recipe> = {
+  "POST /v1/asset-uploads": {
+    access: "write",
+    valid: (_, options) => requestUpload(server, PHOTO, options),
+    invalid: ["{", "", { ...PHOTO, x: 1 }].map((body) => (_, options) => requestUpload(server, body, options)),
+    outcomes: [201, 201, 201],
+    headers: location((id) => `/v1/asset-uploads/${id}`, ({ json }) => json.asset_id),
+  },
+  "GET /v1/asset-uploads/{asset_upload_id}": {
+    access: "read",
+    valid: (id, options) => readUpload(server, id, options.as!, options),
+    invalid: [(_, options) => readUpload(server, "x", options.as!, options)],
+    outcomes: [200, 200, "ASSET_UPLOAD_NOT_FOUND"],
+  },
+  "DELETE /v1/asset-uploads/{asset_upload_id}": {
+    access: "write",
+    valid: (id, options) => cancelUpload(server, id, options.as!, options),
+    invalid: [(_, options) => cancelUpload(server, "x", options.as!, options)],
+    outcomes: [204, "ASSET_UPLOAD_ALREADY_CONFIRMED", "ASSET_UPLOAD_NOT_FOUND"],
+  },
+  "POST /v1/asset-uploads/{asset_upload_id}/confirmations": {
+    access: "write",
+    valid: (id, options) => confirm(server, id, options),
+    invalid: [
+      (_, options) => confirm(server, "x", options),
+      ...["{", "", '{"x":1}', " ".repeat(65_537)].map((body): Send => (id, options) => confirm(server, id, { ...options, body })),
+    ],
+    outcomes: [201, "ASSET_UPLOAD_ALREADY_CONFIRMED", "ASSET_UPLOAD_NOT_FOUND"],
+    headers: location((id) => `/v1/assets/${id}`, ({ json }) => json.id),
+  },
+  "GET /v1/assets/{asset_id}": {
+    access: "read",
+    valid: (id, options) => readAsset(server, id, options.as!, options),
+    invalid: ["x", `${randomUUID()}?embed=x`].map((path) => (_, options) => readAsset(server, path, options.as!, options)),
+    outcomes: ["ASSET_NOT_FOUND", 200, "ASSET_NOT_FOUND"],
+  },
+  "GET /v1/health": publicEndpoint("/v1/health"),
+  "GET /v1/ready": publicEndpoint("/v1/ready"),
+};
+
+const ENDPOINTS = operations().map(({ path, method, operation }) => ({ name: `${method.toUpperCase()} ${path}`, operation }));
+
+let org: string;
+let other: string;
+let owner: Person;
+let confirmed: string;
+
+beforeAll(async () => {
+  [org, other] = [await createOrganization(server), await createOrganization(server)];
+  owner = await createPerson(server, { [org]: "owner" });
+  confirmed = await createUpload(server, org, owner);
+  expect((await confirm(server, confirmed, { as: owner })).status).toBe(201);
+});
+
+interface Caller {
+  who: string;
+  /** The key that they send; none where undefined. */
+  key: () => Promise<Person | string | undefined>;
+  read: ErrorCode | "allowed";
+  write: ErrorCode | "allowed";
+  /** What X-Organization-Id names. */
+  organization?: () => string;
+}
+const caller = (who: string, key: Caller["key"], both: Caller["read"], organization?: Caller["organization"]): Caller =>
+  ({ who, key, read: both, write: both, ...(organization ? { organization } : {}) });
+const member = (role: string | null, columns: () => PersonColumns = () => ({})) => () => createPerson(server, { [org]: role }, columns());
+/** Roles in this organization and in the other. */
+const memberOfBoth = (here: string, there: string, columns: () => PersonColumns = () => ({})) => () =>
+  createPerson(server, { [org]: here, [other]: there }, columns());
+/** An editor's key that belongs to somebody else, who is as `columns` say. */
+const impersonator = (columns: PersonColumns) => async () =>
+  createPerson(server, { [org]: "editor" }, { impersonator_id: (await createPerson(server, {}, columns)).userId });
+
+const CALLERS: Caller[] = [
+  caller("rule 3: anon", async () => undefined, "UNAUTHORIZED"),
+  caller("rule 3: an empty key", async () => "", "UNAUTHORIZED"),
+  caller("rule 3: a malformed key", async () => `${makeToken().slice(0, -1)}-`, "UNAUTHORIZED"),
+  caller("rule 3: an unknown key", async () => makeToken(), "UNAUTHORIZED"),
+  caller("rule 3: an editor's revoked key", member("editor", () => ({ revoked_at: PAST })), "UNAUTHORIZED"),
+  caller("rule 3: an editor's key that is revoked from a later time on", member("editor", () => ({ revoked_at: IN_AN_HOUR })), "UNAUTHORIZED"),
+  caller("rule 3: an editor's expired key", member("editor", () => ({ expires_at: PAST })), "UNAUTHORIZED"),
+  caller("rule 3: a disabled editor", member("editor", () => ({ disabled_at: PAST })), "UNAUTHORIZED"),
+  caller("rule 3: an impersonation key of a disabled person", impersonator({ disabled_at: PAST }), "UNAUTHORIZED"),
+  caller("rule 3: an impersonation key for a disabled editor", member("editor", () => ({ impersonator_id: owner.userId, disabled_at: PAST })), "UNAUTHORIZED"),
+  caller("rule 4: an editor with an unverified e-mail address", member("editor", () => ({ email_verified_at: null })), "EMAIL_NOT_VERIFIED"),
+  caller("rule 5: a user without an organization", () => createPerson(server), "ORGANIZATION_MEMBERSHIP_REQUIRED"),
+  caller("rule 5: an outsider who names this organization", () => createPerson(server, { [other]: "owner" }), "ORGANIZATION_MEMBERSHIP_REQUIRED", () => org),
+  caller("rule 5: an outsider who names an unknown organization", () => createPerson(server, { [other]: "owner" }), "ORGANIZATION_MEMBERSHIP_REQUIRED", () => randomUUID()),
+  caller("rule 5: an editor of two organizations who names none", memberOfBoth("editor", "editor"), "ORGANIZATION_MEMBERSHIP_REQUIRED"),
+  caller("rule 5: an editor who names this one with the other's key", memberOfBoth("editor", "editor", () => ({ org_id: other })), "ORGANIZATION_MEMBERSHIP_REQUIRED", () => org),
+  caller("rule 6: a member without a role", member(null), "ROLE_UNRESOLVED"),
+  { who: "rule 7: an impersonation key", key: member("editor", () => ({ impersonator_id: owner.userId })), read: "allowed", write: "IMPERSONATION_READ_ONLY" },
+  { who: "rule 8: a viewer", key: member("viewer"), read: "allowed", write: "PERMISSION_DENIED" },
+  { who: "rule 8: a viewer here who is an owner elsewhere", key: memberOfBoth("viewer", "owner"), read: "allowed", write: "PERMISSION_DENIED", organization: () => org },
+  caller("an editor", member("editor"), "allowed"),
+  caller("an editor whose key expires in an hour", member("editor", () => ({ expires_at: IN_AN_HOUR })), "allowed"),
+  caller("an admin", member("admin"), "allowed"),
+  caller("an owner", member("owner"), "allowed"),
+  caller("an owner of two organizations who names this one in upper case", memberOfBoth("owner", "owner"), "allowed", () => org.toUpperCase()),
+  caller("an editor here, a viewer elsewhere, with this organization's key", memberOfBoth("editor", "viewer", () => ({ org_id: org })), "allowed"),
+];
+
+test("every endpoint of openapi.json has a recipe, and no other has one", () => {
+  expect(Object.keys(RECIPES).sort()).toEqual(ENDPOINTS.map(({ name }) => name).sort());
+});
+
+test.each(ENDPOINTS)("$name is documented with the access that its recipe has", ({ name, operation }) => {
+  const access = RECIPES[name]?.access;
+  expect([operation.security.length === 0, operation.responses[401] === undefined]).toEqual([access === "public", access === "public"]);
+  const forbidden = operation.responses[403] ? codesOf(operation.responses[403]) : [];
+  expect([forbidden.includes("IMPERSONATION_READ_ONLY"), forbidden.length > 0]).toEqual([access === "write", access !== "public"]);
+});
+
+/** All rows and objects but those of one organization's uploads. */
+async function snapshotWithout(organization: string, upload: string): Promise<unknown> {
+  const { rows, objects = [] } = await snapshot(server);
+  return { rows: rows.map((table) => table.filter((row) => row.org_id !== organization)), objects: objects.filter(([key]) => key !== `uploads/${upload}`) };
+}
+
+function expectOutcome(answer: Answer, outcome: Outcome, recipe: Recipe): void {
+  if (typeof outcome === "string") {
+    expectErrorAnswer(answer, outcome, outcome === "ASSET_UPLOAD_ALREADY_CONFIRMED" ? [confirmedError(confirmed)] : null);
+    return;
+  }
+  expect(answer.status).toBe(outcome);
+  const { "content-type": contentType, ...withoutBody } = COMMON_HEADERS;
+  const common = outcome === 204 ? withoutBody : COMMON_HEADERS;
+  expect(headersOf(answer)).toEqual({ ...common, ...recipe.headers?.(answer) });
+}
+
+describe.each(ENDPOINTS)("$name", ({ name }) => {
+  const recipe = RECIPES[name];
+  if (!recipe) return void test("has a recipe", () => expect.unreachable(`${name} has no recipe`));
+  const { access, valid, invalid, outcomes } = recipe;
+
+  test.each(CALLERS)("$who", async ({ key, read, write, organization }) => {
+    const as = await key();
+    const options: RequestOptions = { as, headers: organization ? { "x-organization-id": organization() } : {} };
+    const pending = await createUpload(server, org, owner);
+    const ids = [pending, confirmed, randomUUID()];
+    const permitted = access === "public" ? "allowed" : access === "write" ? write : read;
+    if (permitted !== "allowed") {
+      const sends = [...ids.map((id) => () => valid(id, options)), ...invalid.map((send) => () => send(pending, options))];
+      expectSameAnswers(await expectErrors(server, sends, permitted));
+      return;
+    }
+    const observe = () => (access === "write" ? snapshotWithout(org, pending) : snapshot(server));
+    const before = await observe();
+    // Before the valid requests, while the upload is still pending.
+    for (const send of invalid) expect([400, 422]).toContain((await expectNoChange(server, () => send(pending, options))).status);
+    for (const [n, outcome] of outcomes.entries()) expectOutcome(await valid(ids[n]!, options), outcome, recipe);
+    expect(await observe()).toEqual(before);
+  });
+
+  const [, , unknown] = outcomes;
+  // Where the outcome of an unknown id is no error, the endpoint takes no id.
+  if (typeof unknown === "number") return;
+  test(`an outsider is answered ${unknown} for what is another organization's, as for what does not exist`, async () => {
+    const outsider = await createPerson(server, { [other]: "editor" });
+    const pending = await createUpload(server, org, owner);
+    const sends = [pending, confirmed, randomUUID()].map((id) => () => valid(id, { as: outsider }));
+    expectSameAnswers(await expectErrors(server, sends, unknown));
+  });
+});

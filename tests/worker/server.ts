@@ -1,0 +1,208 @@
+// The built Worker in workerd with real D1 and R2: start it, send requests, run SQL and the sweeper, read its log.
+import { afterAll, beforeAll, expect } from "vitest";
+import { createTestHarness, type TestHarness } from "wrangler";
+import { checkAnswer } from "./assertions.ts";
+import { sendRaw } from "./raw-http.ts";
+import type { StorageAnswer, Statement } from "./storage-worker.ts";
+
+export const ROOT = new URL("../../", import.meta.url);
+
+/** The configuration of the Worker that injects faults: fault-worker.ts around the built one. */
+export const WITH_FAULTS = "tests/worker/fault-worker.toml";
+
+/**
+ * A fault that fault-worker.ts injects into a call of storage or of the platform. Without `nth` it happens at every
+ * call. `throw in then`: what should be a promise throws when it is awaited. `customer key`: HEAD shows an object that
+ * its sender encrypted (SSE-C), which the local bucket cannot store. `key` names the one object that a deletion fails on.
+ */
+export interface Fault {
+  call: "BUCKET.head" | "BUCKET.put" | "BUCKET.delete" | "BUCKET.list" | "DB.batch" | "headers.get" | "setTimeout";
+  nth?: number;
+  how: "throw" | "throw in then" | "throw after" | "hang" | "hang after" | "delay" | "customer key";
+  key?: string;
+  message?: string;
+  ms?: number;
+}
+
+/** Rows that a request read and wrote, as D1 bills them. */
+export interface RowsBilled {
+  rows_read: number;
+  rows_written: number;
+}
+
+export interface Person {
+  userId: string;
+  token: string;
+  email: string;
+}
+
+export interface Answer {
+  method: string;
+  path: string;
+  status: number;
+  headers: Headers;
+  text: string;
+  // Tests compare whole bodies; openapi.json checks their types.
+  json: any;
+  /** The storage calls in their order; empty unless the Worker runs inside fault-worker.ts. */
+  storageCalls: string[];
+  /** Zero unless the Worker runs inside fault-worker.ts. */
+  rowsBilled: RowsBilled;
+}
+
+export interface RequestOptions {
+  as?: Person | string | undefined;
+  body?: string | Uint8Array | ReadableStream;
+  headers?: Record<string, string>;
+  faults?: Fault[];
+  signal?: AbortSignal | undefined;
+}
+
+export interface ServerOptions {
+  config?: string;
+  vars?: Record<string, string | number | string[]>;
+  secrets?: Record<string, string>;
+}
+
+const STORAGE_WORKER = {
+  name: "storage-worker",
+  main: "tests/worker/storage-worker.ts",
+  compatibility_date: "2026-10-22",
+  d1_databases: [{ binding: "DB", database_name: "asset-uploads", database_id: "00000000-0000-0000-0000-000000000000" }],
+  r2_buckets: [{ binding: "BUCKET", bucket_name: "asset-uploads" }],
+};
+
+export class Server {
+  harness: TestHarness;
+  url!: URL;
+  env!: any;
+
+  constructor({ config = "wrangler.toml", vars, secrets }: ServerOptions) {
+    const worker = {
+      configPath: config,
+      ...(config === "wrangler.toml" ? { prebuiltWorkerDir: "build/bundle" } : {}),
+      ...(vars ? { vars } : {}),
+      ...(secrets ? { secrets } : {}),
+    };
+    this.harness = createTestHarness({ root: ROOT.pathname, workers: [worker, { config: STORAGE_WORKER }] });
+  }
+
+  async start(): Promise<void> {
+    this.url = (await this.harness.listen()).url;
+    const worker = this.harness.getWorker();
+    await worker.applyD1Migrations("DB");
+    this.env = await worker.getEnv();
+  }
+
+  /** Sends a request, and checks what every answer must have. */
+  async request(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+    const { as, body, headers = {}, faults, signal } = options;
+    const token = typeof as === "object" ? as.token : as;
+    const response = await fetch(new URL(path, this.url), {
+      method,
+      redirect: "manual",
+      signal: signal ?? null,
+      ...(body === undefined ? {} : { body, duplex: "half" }),
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...(faults ? { "x-test-faults": JSON.stringify(faults) } : {}),
+        ...headers,
+      },
+    } as RequestInit);
+    const answer = answerOf(method, path, { status: response.status, headers: response.headers, text: await response.text() });
+    checkAnswer(answer, token);
+    return answer;
+  }
+
+  /** The same with a request given byte for byte: request line and headers without `Connection`, then the body. */
+  async rawRequest(head: string, ...body: (string | Uint8Array | number)[]): Promise<Answer> {
+    const [method = "", path = ""] = head.split(" ");
+    const received = await sendRaw(this.url, head.replace("\r\n", "\r\nConnection: close\r\n"), "\r\n\r\n", ...body);
+    // Every answer of the Worker has this header. workerd answers some requests itself, not always in JSON.
+    const byWorker = received.headers.has("x-request-id");
+    const answer = answerOf(method, path, received, byWorker);
+    if (byWorker) checkAnswer(answer);
+    return answer;
+  }
+
+  /** Runs one SQL statement: its rows. */
+  async sql(...statement: Statement): Promise<any[]> {
+    return (await this.storage([statement])).rows[0]!;
+  }
+
+  /** Runs statements as one transaction: the rows of each, and with `?objects` every object of the bucket. */
+  async storage(statements: Statement[], query: "" | "?objects" = ""): Promise<StorageAnswer> {
+    const worker = this.harness.getWorker(STORAGE_WORKER.name);
+    const answer = await worker.fetch(`/${query}`, { method: "POST", body: JSON.stringify(statements) });
+    if (!answer.ok) throw new Error(await answer.text());
+    return (await answer.json()) as StorageAnswer;
+  }
+
+  /** Every object of the bucket: key, ETag and size. */
+  async objects(): Promise<[key: string, etag: string, size: number][]> {
+    return (await this.storage([["SELECT 1"]], "?objects")).objects!;
+  }
+
+  assets(uploadId: string): Promise<any[]> {
+    return this.sql("SELECT * FROM assets WHERE id = ?", uploadId);
+  }
+
+  /** Runs the sweeper as of `now`: its log line. One run at a time, because the lines have no id. */
+  async sweep(now: number, faults: Fault[] = []): Promise<any> {
+    const lines = () => this.logs().filter((line) => line.event === "sweep");
+    const before = lines().length;
+    await this.harness.getWorker().scheduled({ scheduledTime: new Date(now), cron: JSON.stringify(faults) });
+    return (await waitUntil(lines, (lines) => lines.length > before))[before];
+  }
+
+  /** The storage calls of the sweeper's last run, in their order; a deletion with its number of keys. */
+  async sweepCalls(): Promise<string[]> {
+    const runs = this.logs().filter((line) => line.event === "sweep").length;
+    const lines = () => this.logs().filter((line) => line.event === "trace");
+    const { calls } = (await waitUntil(lines, (lines) => lines.length >= runs)).at(-1);
+    return calls.map((call: string) => call.replace(/^(BUCKET.delete)\((.*)\)$/, (_, name, keys) => `${name}(${keys.split(",").length})`));
+  }
+
+  /** The Worker's log lines, parsed. */
+  logs(): any[] {
+    return this.harness
+      .getLogs()
+      .map((log: any) => String(log.message))
+      .filter((message) => message.startsWith('{"level"'))
+      .map((message) => JSON.parse(message));
+  }
+
+  /** The log lines of one request; they come a little after its answer. */
+  async logsOf(answer: Answer): Promise<any[]> {
+    const lines = () => this.logs().filter((line) => line.request_id === answer.headers.get("x-request-id"));
+    return waitUntil(lines, (lines) => lines.length > 0);
+  }
+}
+
+function answerOf(method: string, path: string, received: { status: number; headers: Headers; text: string }, isJson = true): Answer {
+  const { headers, text } = received;
+  return {
+    ...{ method, path, ...received },
+    json: !isJson || text === "" ? undefined : JSON.parse(text),
+    storageCalls: JSON.parse(headers.get("x-test-storage-calls") ?? "[]"),
+    rowsBilled: JSON.parse(headers.get("x-test-rows-billed") ?? '{"rows_read":0,"rows_written":0}'),
+  };
+}
+
+/** Waits at most ten seconds until the value is ready: the value. */
+async function waitUntil<T>(get: () => T, ready: (value: T) => boolean): Promise<T> {
+  for (const deadline = Date.now() + 10_000; !ready(get()) && Date.now() < deadline; ) await wait(10);
+  expect(ready(get()), "the log line did not come within ten seconds").toBe(true);
+  return get();
+}
+
+export const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A server for the tests of one file or block. */
+export function startServer(options: ServerOptions = {}): Server {
+  const server = new Server(options);
+  beforeAll(() => server.start());
+  afterAll(() => server.harness.close());
+  return server;
+}
