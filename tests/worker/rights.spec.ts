@@ -1,4 +1,4 @@
-// The rights matrix, rules 3 to 8: every endpoint of openapi.json, asked by everybody who may and who may not. All
+// The rights matrix, rules 3 to 8: every endpoint of openapi.json, with requests by people with and without rights. All
 // combinations of key, user, organization and role are tested natively, in tests/rights.rs.
 import { randomUUID } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
