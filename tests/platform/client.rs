@@ -177,7 +177,7 @@ impl TestAnswer {
         assert_eq!(self.log.code.is_some(), self.status >= 400, "{case}");
         if let (Some(code), Some(json)) = (self.log.code, &self.json) {
             let members: Vec<&String> = json.as_object().unwrap().keys().collect();
-            assert_eq!(members, ["code", "errors", "message"], "{case}");
+            assert_eq!(members, ["code", "message", "errors"], "{case}");
             assert_eq!(json["code"], code, "{case}");
         }
         // Neither has what is for the other, or for nobody.
