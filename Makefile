@@ -86,6 +86,15 @@ test-worker: build/bundle/index.js .dev.vars
 test-scale: $(NODE_STAMP)
 	node bench/scale.ts --check
 
+.PHONY: simulate
+simulate: rust ## the API under random schedules and faults: make simulate SEEDS=100000; SEED=7 for one, SCHEDULE=file for one that failed
+	SIMULATION_FROM=$(or $(SEED),$(FROM)) SIMULATION_SEEDS=$(or $(SEEDS),$(if $(SEED),1,100000)) SIMULATION_SCHEDULE=$(SCHEDULE) \
+	  cargo test --quiet --profile simulation --test simulation -- --nocapture
+
+.PHONY: simulate-mutants
+simulate-mutants: rust $(NODE_STAMP) ## plant bugs one by one, each of which the simulation must find: half an hour, or ONLY=word for some of them
+	node tests/simulation/mutants.ts
+
 .PHONY: fuzz
 fuzz: rust build/bundle/index.js .dev.vars $(FUZZ_STAMP) ## parsers under arbitrary input, and schemathesis against the Worker: make fuzz FUZZ_EXAMPLES=15 for a short run
 	PROPTEST_CASES=$${PROPTEST_CASES:-$$(( $${FUZZ_EXAMPLES:-100} * 50 ))} cargo test --quiet --test fuzz

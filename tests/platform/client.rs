@@ -103,7 +103,7 @@ pub(crate) struct TestAnswer {
 }
 
 impl TestAnswer {
-    pub(super) fn new(answer: Answer, body_read: bool, usage: Usage) -> Self {
+    pub(crate) fn new(answer: Answer, body_read: bool, usage: Usage) -> Self {
         let Answer { reply, log } = answer;
         let json = (!reply.body.is_empty()).then(|| serde_json::from_str(&reply.body).unwrap());
         Self { status: reply.status, headers: reply.headers, json, log, body_read, usage }
@@ -146,7 +146,7 @@ impl TestAnswer {
     }
 
     /// What every answer must have, and every line of the log.
-    pub(super) fn check(&self, request: &TestRequest, started: Timestamp, cors: bool) {
+    pub(crate) fn check(&self, request: &TestRequest, started: Timestamp, cors: bool) {
         let usage = self.usage;
         let case = format!("{} {}: {self:?}", request.method, request.url);
         let log: Value = serde_json::from_str(&to_json(&self.log)).unwrap();

@@ -7,7 +7,7 @@ pub(crate) mod callers;
 pub(crate) mod fixtures;
 pub(crate) mod operations;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 
 use asset_uploads::domain::asset::User;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId, RequestId, UserId};
@@ -17,6 +17,7 @@ use asset_uploads::store::rights::{self, Caller, CallerOperation, Identity, Perm
 use asset_uploads::store::{Operation, Param, Rows, Statement};
 use asset_uploads::token::{self, TokenHash};
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Params, params, params_from_iter};
 
@@ -36,6 +37,16 @@ pub(crate) fn open_at(migrations: usize) -> Connection {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
     // Tests run the same few statements many thousand times.
     conn.set_prepared_statement_cache_capacity(100);
+    // What D1 documents; SQLite takes more.
+    for (limit, value) in [
+        (Limit::SQLITE_LIMIT_FUNCTION_ARG, 32),
+        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
+        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50),
+        (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 5),
+    ] {
+        conn.set_limit(limit, value).unwrap();
+    }
     for path in paths_of_migrations().iter().take(migrations) {
         conn.execute_batch(&std::fs::read_to_string(path).unwrap()).unwrap();
     }
@@ -90,20 +101,28 @@ fn rows_of(conn: &Connection, statements: &[Statement]) -> Result<Rows, ApiError
 
 /// Runs statements as D1 does: all in one transaction.
 pub(crate) fn transact(conn: &Connection, statements: &[Statement]) -> rusqlite::Result<Vec<Vec<String>>> {
-    assert!(!statements.is_empty(), "D1 rejects an empty batch");
     // Dropped on an error, it rolls back.
     let transaction = conn.unchecked_transaction()?;
+    let texts = rows_of_statements(&transaction, statements)?;
+    transaction.commit()?;
+    Ok(texts)
+}
+
+/// Runs statements one after the other, within D1's limits: the rows of each.
+pub(crate) fn rows_of_statements(
+    conn: &Connection,
+    statements: &[Statement],
+) -> rusqlite::Result<Vec<Vec<String>>> {
+    assert!(!statements.is_empty(), "D1 rejects an empty batch");
     let mut texts = Vec::new();
     for statement in statements {
-        assert!(statement.params.len() <= 100 && statement.sql.len() <= 100_000, "over D1's limits");
-        let mut prepared = transaction.prepare_cached(statement.sql)?;
+        let mut prepared = conn.prepare_cached(statement.sql)?;
         let rows = prepared.query_map(params_from_iter(statement.params.iter().map(bound)), |row| {
             assert_eq!(row.as_ref().column_count(), 1, "one column a row: {}", statement.sql);
             row.get::<_, String>("json")
         })?;
         texts.push(rows.collect::<Result<_, _>>()?);
     }
-    transaction.commit()?;
     Ok(texts)
 }
 
@@ -138,11 +157,15 @@ pub(crate) fn count_assets(conn: &Connection) -> i64 {
     conn.query_row("SELECT count(*) FROM assets", [], |row| row.get(0)).unwrap()
 }
 
-/// Bytes that no other call returns: what makes ids and keys differ.
+/// Bytes that no other call of this thread returns: what makes ids and keys differ. On a new thread they are the same
+/// again, so that what a test does there can be repeated.
 fn unique() -> [u8; 10] {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        static NEXT: Cell<u64> = const { Cell::new(1) };
+    }
+    let next = NEXT.replace(NEXT.get() + 1);
     let mut bytes = [0; 10];
-    bytes[2..].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    bytes[2..].copy_from_slice(&next.to_be_bytes());
     bytes
 }
 

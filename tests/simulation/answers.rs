@@ -1,0 +1,172 @@
+//! What a request must be answered, once it is known what its last transaction found.
+
+use asset_uploads::domain::ids::AssetUploadId;
+use asset_uploads::domain::timestamp::Timestamp;
+use asset_uploads::error::ErrorCode;
+use chrono::DateTime;
+use serde_json::{Value, json};
+
+use crate::bucket::PutRequest;
+use crate::model::{ActionModel, AssetModel, Declared, Finding, HeadResult, Model, SessionModel};
+use crate::platform::client::TestAnswer;
+use crate::simulated::{State, TaskRecord};
+
+/// What clients know of an upload.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownUpload {
+    pub(crate) id: AssetUploadId,
+    pub(crate) put: PutRequest,
+    pub(crate) url_expires_at: Timestamp,
+    pub(crate) declared: Declared,
+}
+
+impl State<'_> {
+    /// A client receives an answer.
+    pub(crate) fn receive(&self, record: &TaskRecord, answer: &TestAnswer) {
+        match check_answer(self, record, answer) {
+            Ok(None) => {}
+            Ok(Some(upload)) => {
+                let mut uploads = self.uploads.borrow_mut();
+                uploads.retain(|known| known.id != upload.id);
+                uploads.push(upload);
+            }
+            Err(text) => self.violate(format!("{text}: {:?} was answered {answer:?}", record.request)),
+        }
+    }
+}
+
+/// Compares an answer with what it must be: the upload that the client learnt of.
+fn check_answer(
+    state: &State<'_>,
+    record: &TaskRecord,
+    answer: &TestAnswer,
+) -> Result<Option<KnownUpload>, String> {
+    let Some(request) = &record.request else { return Ok(None) };
+    let model = state.model.borrow();
+    let finding = match record.finding.borrow().clone() {
+        // Rule 3, as far as the key itself tells: storage is not asked.
+        _ if model.keys[request.client].user.is_none() && record.calls.get() == 0 => {
+            Finding::Error(ErrorCode::Unauthorized)
+        }
+        _ if record.database_failed.get() => Finding::Error(ErrorCode::StorageUnavailable),
+        Some(finding) => finding,
+        None => return Err("nothing was asked of the database".to_owned()),
+    };
+    let head = record.head.borrow();
+    let (status, code) = match &finding {
+        Finding::Error(code) => (code.status(), code.as_str()),
+        Finding::Started { .. } | Finding::Confirmed { .. } => (201, ""),
+        Finding::Cancelled => (204, ""),
+        Finding::UploadPending if *head == Some(HeadResult::Failed) => (503, "STORAGE_UNAVAILABLE"),
+        Finding::UploadPending | Finding::UploadConfirmed | Finding::UploadExpired | Finding::Asset => {
+            (200, "")
+        }
+    };
+    if (answer.status, answer.code()) != (status, code) {
+        return Err(format!("{status} {code} was due"));
+    }
+    let replayed =
+        matches!(finding, Finding::Started { replayed: true } | Finding::Confirmed { replayed: true });
+    if (answer.header("idempotent-replayed") == Some("true")) != replayed {
+        return Err(format!("replayed: {replayed} was due"));
+    }
+    let what = if code.is_empty() { kind(&request.action) } else { code };
+    state.count(format!("{status} {what}{}", if replayed { ", replayed" } else { "" }));
+    if record.wrote.get() && answer.status < 300 && record.calls.get() > 0 && replayed {
+        return Err("what the request itself wrote is no replay".to_owned());
+    }
+    let Some(id) = record.session.borrow().clone().filter(|_| status < 300) else { return Ok(None) };
+    let session = || model.sessions.get(&id).ok_or_else(|| format!("{id} is in no session"));
+    match finding {
+        Finding::Started { .. } => check_start(&id, session()?, answer).map(Some),
+        Finding::Confirmed { .. } => {
+            let asset = record.asset.borrow().clone();
+            let (_, asset) = asset.ok_or("no asset was read")?;
+            if answer.header("location") != Some(&format!("/v1/assets/{id}")) {
+                return Err("Location names another asset".to_owned());
+            }
+            check_asset(&model, &id, &asset, answer.body()).map(|()| None)
+        }
+        Finding::Asset => {
+            let asset = record.asset.borrow().clone();
+            let (_, asset) = asset.ok_or("no asset was read")?;
+            check_asset(&model, &id, &asset, answer.body()).map(|()| None)
+        }
+        Finding::UploadConfirmed => check_upload(&id, "confirmed", answer.body()),
+        Finding::UploadExpired => check_upload(&id, "expired", answer.body()),
+        Finding::UploadPending => {
+            let received = matches!(&*head, Some(HeadResult::Object(_)));
+            check_upload(&id, if received { "received" } else { "waiting" }, answer.body())
+        }
+        Finding::Cancelled | Finding::Error(_) => Ok(None),
+    }
+}
+
+fn kind(action: &ActionModel) -> &'static str {
+    match action {
+        ActionModel::Start { .. } => "start",
+        ActionModel::Confirm { .. } => "confirmation",
+        ActionModel::Cancel { .. } => "cancellation",
+        ActionModel::ReadUpload { .. } => "upload",
+        ActionModel::ReadAsset { .. } => "asset",
+    }
+}
+
+fn equal(what: &str, actual: &Value, expected: &Value) -> Result<(), String> {
+    if actual == expected { Ok(()) } else { Err(format!("{what} must be {expected}")) }
+}
+
+fn check_start(id: &str, session: &SessionModel, answer: &TestAnswer) -> Result<KnownUpload, String> {
+    let body = answer.body();
+    equal("asset_id", &body["asset_id"], &json!(id))?;
+    let upload = &body["upload"];
+    let text = |value: &Value| value.as_str().map(str::to_owned).ok_or("a text is missing");
+    let expires_at =
+        DateTime::parse_from_rfc3339(&text(&upload["expires_at"])?).map_err(|error| error.to_string())?;
+    let url_expires_at = Timestamp(expires_at.timestamp_millis());
+    if url_expires_at > session.expires_at.plus_seconds(1) {
+        return Err("the URL outlives its upload".to_owned());
+    }
+    let headers = upload["headers"].as_object().ok_or("headers are missing")?;
+    let headers = headers.iter().map(|(name, value)| Ok((name.clone(), text(value)?)));
+    let put = PutRequest {
+        url: text(&upload["url"])?,
+        headers: headers.collect::<Result<_, &str>>()?,
+        size_bytes: session.declared.size_bytes,
+    };
+    let id = AssetUploadId::parse(id).ok_or("the id is no UUID")?;
+    Ok(KnownUpload { id, put, url_expires_at, declared: session.declared.clone() })
+}
+
+fn check_upload(id: &str, status: &str, body: &Value) -> Result<Option<KnownUpload>, String> {
+    equal("id", &body["id"], &json!(id))?;
+    equal("status", &body["status"], &json!(status))?;
+    Ok(None)
+}
+
+fn check_asset(model: &Model, id: &str, asset: &AssetModel, body: &Value) -> Result<(), String> {
+    let time = |at: Timestamp| json!(at.to_rfc3339());
+    let user = model.users[asset.created_by].id;
+    let expected = json!({
+        "id": id,
+        "org_id": model.orgs[asset.org],
+        "folder_id": asset.folder,
+        "name": asset.name,
+        "r2_key": format!("uploads/{id}"),
+        "url": body["url"],
+        "thumbnail_url": null,
+        "mime_type": asset.mime_type,
+        "size_bytes": asset.size_bytes,
+        "asset_type": asset.mime_type.split('/').next(),
+        "source_type": "upload",
+        "source_id": id,
+        "created_by": user,
+        "created_at": time(asset.created_at),
+        "updated_at": time(asset.updated_at),
+        "deleted_at": asset.deleted.map(|(at, _)| time(at)),
+        "deleted_by": asset.deleted.map(|(_, by)| model.users[by].id),
+        "created_by_user": body["created_by_user"],
+    });
+    equal("the asset", body, &expected)?;
+    equal("created_by_user", &body["created_by_user"]["id"], &json!(user))
+}

@@ -1,0 +1,94 @@
+//! What the database really holds, read with plain SQL, and compared with the model.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::Connection;
+
+use crate::model::{AssetModel, Model, SessionModel};
+
+/// Rows of a query, each as one text.
+fn texts(conn: &Connection, sql: &str) -> Vec<String> {
+    let mut prepared = conn.prepare_cached(sql).unwrap();
+    prepared.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+pub(crate) fn session_ids(conn: &Connection) -> BTreeSet<String> {
+    texts(conn, "SELECT id FROM asset_uploads").into_iter().collect()
+}
+
+/// Retired ids, and when their objects were removed.
+pub(crate) fn retired(conn: &Connection) -> Vec<(String, Option<i64>)> {
+    let mut prepared = conn.prepare_cached("SELECT id, object_deleted_at FROM retired_uploads").unwrap();
+    prepared.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// Objects that belong to nothing, and when that was noted.
+pub(crate) fn orphans(conn: &Connection) -> BTreeMap<String, i64> {
+    let mut prepared = conn.prepare_cached("SELECT id, noted_at FROM orphans").unwrap();
+    prepared.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// Every column that a request decides. A NULL is written as `-`.
+const SESSIONS: &str = "
+    SELECT concat_ws('|', id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
+    FROM asset_uploads ORDER BY id";
+const ASSETS: &str = "
+    SELECT concat_ws('|', id, org_id, coalesce(folder_id, '-'), name, r2_key, mime_type, size_bytes, asset_type,
+      source_type, source_id, etag, confirmation_key, coalesce(confirmed_folder_id, '-'), created_by, created_at,
+      updated_at, coalesce(deleted_at, '-'), coalesce(deleted_by, '-'))
+    FROM assets ORDER BY id";
+
+/// The database holds what the model holds, and a retired id is nobody's.
+pub(crate) fn compare(conn: &Connection, model: &Model) -> Result<(), String> {
+    let sessions: Vec<String> =
+        model.sessions.iter().map(|(id, session)| session_text(model, id, session)).collect();
+    let assets: Vec<String> = model.assets.iter().map(|(id, asset)| asset_text(model, id, asset)).collect();
+    for (what, expected, actual) in
+        [("sessions", sessions, texts(conn, SESSIONS)), ("assets", assets, texts(conn, ASSETS))]
+    {
+        if expected != actual {
+            return Err(format!("the {what} must be {expected:#?}, and are {actual:#?}"));
+        }
+    }
+    let in_use = |id: &String| model.sessions.contains_key(id) || model.assets.contains_key(id);
+    match retired(conn).iter().find(|(id, _)| in_use(id)) {
+        Some((id, _)) => Err(format!("the id {id} is retired, and in use")),
+        None => Ok(()),
+    }
+}
+
+fn session_text(model: &Model, id: &str, session: &SessionModel) -> String {
+    let SessionModel { org, declared, created_by, created_at, expires_at, cancelled, .. } = session;
+    let sign = if *cancelled { -1 } else { 1 };
+    format!(
+        "{id}|{}|{}|{}|{}|{}|{}|{}",
+        model.orgs[*org],
+        declared.filename,
+        declared.mime_type,
+        declared.size_bytes,
+        model.users[*created_by].id,
+        created_at.0,
+        sign * expires_at.0
+    )
+}
+
+fn asset_text(model: &Model, id: &str, asset: &AssetModel) -> String {
+    let or_null = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let kind = asset.mime_type.split('/').next().unwrap_or_default();
+    format!(
+        "{id}|{}|{}|{}|uploads/{id}|{}|{}|{kind}|upload|{id}|{}|{}|{}|{}|{}|{}|{}|{}",
+        model.orgs[asset.org],
+        or_null(asset.folder.map(|id| id.to_string())),
+        asset.name,
+        asset.mime_type,
+        asset.size_bytes,
+        asset.etag,
+        asset.key.map(|key| format!("key-{key}")).unwrap_or_default(),
+        or_null(asset.first_folder.map(|id| id.to_string())),
+        model.users[asset.created_by].id,
+        asset.created_at.0,
+        asset.updated_at.0,
+        or_null(asset.deleted.map(|(at, _)| at.0.to_string())),
+        or_null(asset.deleted.map(|(_, by)| model.users[by].id.to_string())),
+    )
+}

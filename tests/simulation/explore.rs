@@ -1,0 +1,135 @@
+//! Plays many schedules, on all cores, and makes the one that fails as short as it can.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use crate::run::play;
+use crate::schedule::{Schedule, schedules};
+use crate::statistics::Statistics;
+use crate::world::World;
+
+/// Schedules that are tried to make a failing one shorter, unless told otherwise.
+const SHORTER: u64 = 20_000;
+
+/// Plays the schedules of seeds from `from` on, `seeds` of them or as many as fit into a time: how many, and what they
+/// came to. Panics at the first that fails.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "how long the test itself takes is no argument of the code under test"
+)]
+pub(crate) fn explore(from: u64, seeds: u64, time: Option<Duration>) -> (u64, Statistics) {
+    let (next, played) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (failed, total) = (Mutex::new(None), Mutex::new(Statistics::default()));
+    let started = Instant::now();
+    // A panic of the code under test is a failure as any other, told once.
+    set_hook(Box::new(|_| {}));
+    thread::scope(|scope| {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..cores {
+            scope.spawn(|| {
+                let mut world = World::new();
+                let mut statistics = Statistics::default();
+                while failed.lock().unwrap().is_none() && time.is_none_or(|time| started.elapsed() < time) {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    if n >= seeds {
+                        break;
+                    }
+                    let seed = from + n;
+                    match attempt(&mut world, &schedule_of(seed)) {
+                        Ok(found) => statistics.add(found),
+                        Err(_) => {
+                            failed.lock().unwrap().get_or_insert(seed);
+                        }
+                    }
+                    played.fetch_add(1, Ordering::Relaxed);
+                }
+                total.lock().unwrap().add(statistics);
+            });
+        }
+    });
+    drop(std::panic::take_hook());
+    if let Some(seed) = failed.into_inner().unwrap() {
+        report(seed);
+    }
+    (played.into_inner(), total.into_inner().unwrap())
+}
+
+/// Plays a schedule that was written by an earlier failure.
+pub(crate) fn replay(path: &str) {
+    let schedule: Schedule = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    match play(&World::new(), &schedule) {
+        Ok(statistics) => println!("{path} passes: {statistics}"),
+        Err(text) => panic!("{path}: {text}"),
+    }
+}
+
+fn runner(seed: u64) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes.iter_mut().zip(seed.to_le_bytes()).for_each(|(to, from)| *to = from);
+    TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+fn schedule_of(seed: u64) -> Schedule {
+    schedules().new_tree(&mut runner(seed)).unwrap().current()
+}
+
+/// Plays a schedule; a panic is a failure, too.
+fn attempt(world: &mut World, schedule: &Schedule) -> Result<Statistics, String> {
+    catch_unwind(AssertUnwindSafe(|| play(world, schedule))).unwrap_or_else(|panic| {
+        // What the panic left behind is nobody's.
+        *world = World::new();
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(format!(
+            "panic: {}",
+            text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+        ))
+    })
+}
+
+/// Makes the schedule of a seed that fails as short as it can, and panics with it.
+fn report(seed: u64) -> ! {
+    // On a thread of its own, where ids begin anew.
+    let (schedule, text) = thread::scope(|scope| scope.spawn(|| shortest(seed)).join().unwrap());
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("build/simulation/seed-{seed}.json"));
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, serde_json::to_string_pretty(&schedule).unwrap()).unwrap();
+    let events: Vec<String> = schedule.events.iter().map(|event| format!("  {event:?}")).collect();
+    panic!(
+        "seed {seed} fails {text}\nThe shortest schedule found, {} events:\n{}\nPlay it again: make simulate SCHEDULE={}",
+        events.len(),
+        events.join("\n"),
+        path.display()
+    );
+}
+
+fn shortest(seed: u64) -> (Schedule, String) {
+    set_hook(Box::new(|_| {}));
+    let mut world = World::new();
+    let mut tree = schedules().new_tree(&mut runner(seed)).unwrap();
+    let mut shortest = match attempt(&mut world, &tree.current()) {
+        Err(text) => (tree.current(), text),
+        Ok(_) => panic!("seed {seed} fails, but not when it is played again"),
+    };
+    let mut left = crate::number("SIMULATION_SHORTER").unwrap_or(SHORTER);
+    let mut changed = tree.simplify();
+    while changed && left > 0 {
+        left -= 1;
+        let schedule = tree.current();
+        changed = match attempt(&mut world, &schedule) {
+            Err(text) => {
+                shortest = (schedule, text);
+                tree.simplify()
+            }
+            Ok(_) => tree.complicate(),
+        };
+    }
+    drop(std::panic::take_hook());
+    shortest
+}

@@ -1,0 +1,98 @@
+//! Simulation: the real handlers and the real sweeper, on SQLite and a bucket in memory, under random schedules and
+//! faults, compared with a model after every transaction.
+//!
+//! `make test` plays as many schedules as fit into 20 seconds; `make simulate SEEDS=100000` plays so many. A failure
+//! prints its seed and the shortest schedule that was found for it, which `make simulate SCHEDULE=file` plays again.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
+
+mod answers;
+#[path = "../bucket/mod.rs"]
+mod bucket;
+mod database;
+mod explore;
+mod model;
+#[path = "../platform/mod.rs"]
+mod platform;
+#[path = "../requests/mod.rs"]
+mod requests;
+mod run;
+mod schedule;
+mod simulated;
+#[path = "../sqlite/mod.rs"]
+mod sqlite;
+mod statistics;
+mod world;
+
+use std::time::Duration;
+
+use explore::{explore, replay};
+
+/// What every long enough simulation comes across: else it tries too little.
+const EVENTFUL: [&str; 36] = [
+    "201 start",
+    "201 start, replayed",
+    "201 confirmation",
+    "201 confirmation, replayed",
+    "204 cancellation",
+    "200 upload",
+    "200 asset",
+    "401 UNAUTHORIZED",
+    "403 EMAIL_NOT_VERIFIED",
+    "403 ORGANIZATION_MEMBERSHIP_REQUIRED",
+    "403 ROLE_UNRESOLVED",
+    "403 IMPERSONATION_READ_ONLY",
+    "403 PERMISSION_DENIED",
+    "400 BAD_REQUEST",
+    "422 VALIDATION_ERROR",
+    "404 ASSET_UPLOAD_NOT_FOUND",
+    "409 ASSET_UPLOAD_ALREADY_CONFIRMED",
+    "409 ASSET_UPLOAD_EXPIRED",
+    "404 FOLDER_NOT_FOUND",
+    "404 ASSET_NOT_FOUND",
+    "503 STORAGE_UNAVAILABLE",
+    "409 OBJECT_NOT_UPLOADED",
+    "422 UPLOAD_REJECTED",
+    "LostBefore",
+    "LostAfter",
+    "Overloaded",
+    "HangsBefore",
+    "HangsAfter",
+    "HangsLate",
+    "PUT 200",
+    "PUT 403",
+    "PUT 412",
+    "isolate ended",
+    "late call",
+    "object removed",
+    "retired",
+];
+
+/// A variable of the environment that `make simulate` sets.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn number(name: &str) -> Option<u64> {
+    variable(name).map(|value| value.replace(['_', ','], "").parse().unwrap())
+}
+
+/// Unless told otherwise by `make simulate`, for 20 seconds.
+#[test]
+fn whatever_happens_the_rules_hold() {
+    if let Some(path) = variable("SIMULATION_SCHEDULE") {
+        return replay(&path);
+    }
+    let from = number("SIMULATION_FROM").unwrap_or(0);
+    let (seeds, time) = match number("SIMULATION_SEEDS") {
+        Some(seeds) => (seeds, None),
+        None => (u64::MAX, Some(Duration::from_secs(20))),
+    };
+    let (played, statistics) = explore(from, seeds, time);
+    println!("{played} simulations from seed {from}: {statistics}");
+    if played >= 1_000 {
+        for what in EVENTFUL {
+            assert!(statistics.of(what) > 0, "no simulation came across: {what}");
+        }
+    }
+}

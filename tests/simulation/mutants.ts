@@ -1,0 +1,96 @@
+// `make simulate-mutants`: plants one bug at a time in a copy of the source, and has the simulation find it. A bug that
+// is not found within SEEDS simulations is one that the simulation is blind to.
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+
+interface Mutant {
+  bug: string;
+  file: string;
+  /** Occurs once in the file. */
+  find: string;
+  replace: string;
+}
+
+const CONFIRM = "src/store/confirm.rs";
+const UPLOADS = "src/store/uploads.rs";
+const SWEEP = "src/store/sweep.rs";
+const VIEWS = "migrations/0004_views.sql";
+const ROUTE = "src/api/confirmations.rs";
+const START = "src/api/asset_uploads.rs";
+
+const MUTANTS: Mutant[] = [
+  { bug: "a confirmation writes without rights", file: CONFIRM, find: "              AND c.auth_error IS NULL\n              AND u.expires_at > c.now\n", replace: "              AND u.expires_at > c.now\n" },
+  { bug: "a confirmation writes after the deadline", file: CONFIRM, find: "              AND u.expires_at > c.now\n", replace: "              AND u.expires_at > 0\n" },
+  { bug: "a confirmation writes into a deleted folder", file: CONFIRM, find: "SELECT 1 FROM folders f WHERE f.id = ?3 AND f.org_id = u.org_id AND f.deleted_at IS NULL", replace: "SELECT 1 FROM folders f WHERE f.id = ?3 AND f.org_id = u.org_id" },
+  { bug: "a confirmation confirms another organization's upload", file: CONFIRM, find: "JOIN asset_uploads u ON u.id = ?2 AND u.org_id = c.org_id\n", replace: "JOIN asset_uploads u ON u.id = ?2\n" },
+  { bug: "a second confirmation replaces the first", file: CONFIRM, find: "            ON CONFLICT (id) DO NOTHING", replace: "            ON CONFLICT (id) DO UPDATE SET request_id = excluded.request_id, created_by = excluded.created_by" },
+  { bug: "a declared type or size that differs is written, though it is to be rejected", file: CONFIRM, find: "AND (?10 = 0 OR (u.size_bytes = ?6 AND u.mime_type = ?5))", replace: "AND (?10 = ?10)" },
+  { bug: "rules 13 and 14 swapped: the folder before the deadline", file: CONFIRM, find: "        if session.expires_at <= self.caller.now {\n            return Err(ApiError::AssetUploadExpired);\n        }\n        if self.folder_id.is_some() && folder_found == 0 {\n            return Err(ApiError::FolderNotFound);\n        }\n", replace: "        if self.folder_id.is_some() && folder_found == 0 {\n            return Err(ApiError::FolderNotFound);\n        }\n        if session.expires_at <= self.caller.now {\n            return Err(ApiError::AssetUploadExpired);\n        }\n" },
+  { bug: "an answer of D1 that was lost is taken for another's asset", file: CONFIRM, find: "let ours = confirmation.request_id == Some(self.request_id);", replace: "let ours = confirmation.request_id.is_none();" },
+  { bug: "any user's repeat is a replay", file: CONFIRM, find: " || user_id != asset.created_by", replace: "" },
+  { bug: "a replay may name another folder", file: CONFIRM, find: "if confirmation.folder_id != self.folder_id {", replace: "if confirmation.folder_id.is_none() && self.folder_id.is_some() && false {" },
+  { bug: "a replay shows a deleted asset", file: CONFIRM, find: "if asset.deleted_at.is_some() {", replace: "if asset.deleted_at.is_some() && user_id != asset.created_by {" },
+  { bug: "the Idempotency-Key of a confirmation is not remembered", file: CONFIRM, find: 'Param::from(&self.idempotency_key.as_ref().map_or("", IdempotencyKey::as_str)),', replace: 'Param::from(&""),' },
+  { bug: "rule 16 for rule 15: R2 that does not answer is a missing object", file: ROUTE, find: "Err(error) => ObjectState::Unavailable(error.message),", replace: "Err(_) => ObjectState::Missing," },
+  { bug: "a cancellation without its condition cancels what is confirmed", file: UPLOADS, find: "              AND expires_at > 0\n              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = ?2)", replace: "              AND expires_at > 0" },
+  { bug: "a cancellation repeated takes itself back", file: UPLOADS, find: "              AND expires_at > 0\n", replace: "" },
+  { bug: "a cancellation of another organization's upload", file: UPLOADS, find: "AND org_id = (SELECT c.org_id FROM caller_rights c WHERE c.request = ?1 AND c.auth_error IS NULL)", replace: "AND 'may' = (SELECT 'may' FROM caller_rights c WHERE c.request = ?1 AND c.auth_error IS NULL)" },
+  { bug: "a cancellation removes the object before the database says so", file: START, find: "        cx.run(&uploads::Cancel { caller, asset_upload_id: id }).await?;\n        if let Err(error) = cx.platform.delete_objects(&[id.object_key()]).await {\n            cx.log_failure(error);\n        }\n", replace: "        if let Err(error) = cx.platform.delete_objects(&[id.object_key()]).await {\n            cx.log_failure(error);\n        }\n        cx.run(&uploads::Cancel { caller, asset_upload_id: id }).await?;\n" },
+  { bug: "an upload that was given up for good starts again", file: UPLOADS, find: "              AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = ?2)\n", replace: "" },
+  { bug: "a start that was answered before is no replay", file: UPLOADS, find: "let ours = request_id == Some(self.request_id);", replace: "let ours = request_id.is_some();" },
+  { bug: "a signed URL outlives its upload", file: START, find: "settings.upload_url_seconds.min(now.seconds_until(created.session.expires_at)).max(1)", replace: "settings.upload_url_seconds.max(now.seconds_until(created.session.expires_at).min(1))" },
+  { bug: "the signature does not cover the length", file: "src/presign.rs", find: "vec![&disposition, &length, &content_type];", replace: "vec![&disposition, &content_type];\n        let _ = &length;" },
+  { bug: "rules 9 and 10 before rules 3 to 8", file: "src/api/endpoint.rs", find: "        Err(first) => first,\n", replace: "        Err(_) => error,\n" },
+  { bug: "a revoked key still works", file: VIEWS, find: "k.revoked_at IS NOT NULL OR ", replace: "" },
+  { bug: "a key acts outside the organization that it is bound to", file: VIEWS, find: "  AND (k.bound_org_id IS NULL OR k.bound_org_id = m.org_id)\n", replace: "" },
+  { bug: "an impersonation key writes", file: VIEWS, find: "    WHEN k.impersonator_id IS NOT NULL AND r.value ->> 'writes' THEN 'IMPERSONATION_READ_ONLY'\n", replace: "" },
+  { bug: "an asset is read by another organization", file: "src/store/assets.rs", find: "ON a.id = ?2 AND a.org_id = c.org_id AND a.deleted_at IS NULL", replace: "ON a.id = ?2 AND a.deleted_at IS NULL" },
+  { bug: "a deleted asset is read", file: "src/store/assets.rs", find: " AND a.deleted_at IS NULL AND", replace: " AND" },
+  { bug: "the sweeper retires what is confirmed", file: SWEEP, find: "ORDER BY deadline, id LIMIT ?2) d\n            WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = d.id)\n              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || d.id)\n            ON CONFLICT", replace: "ORDER BY deadline, id LIMIT ?2) d\n            WHERE true\n            ON CONFLICT" },
+  { bug: "the sweeper takes uploads right after their deadline", file: "src/sweeper.rs", find: "pub const GRACE_SECONDS: u64 = LONGEST_SIGNATURE_SECONDS + 86_400;", replace: "pub const GRACE_SECONDS: u64 = LONGEST_SIGNATURE_SECONDS - 604_800;" },
+  { bug: "the sweeper forgets a retired id at once", file: "src/sweeper.rs", find: "pub const SETTLE_SECONDS: u64 = 86_400;", replace: "pub const SETTLE_SECONDS: u64 = 0;" },
+  { bug: "the sweeper removes orphans without notice", file: "src/sweeper.rs", find: "pub const ORPHAN_NOTICE_SECONDS: u64 = 7 * 86_400;", replace: "pub const ORPHAN_NOTICE_SECONDS: u64 = 0;" },
+  { bug: "the sweeper notes a removal that failed", file: "src/sweeper.rs", find: "Err(error) => failed.note(batch, log_text(&error.into())),", replace: "Err(_) => removed.extend(batch)," },
+  { bug: "the sweeper overlooks sessions of one deadline", file: VIEWS, find: "  AND (abs(u.expires_at) > s.deadline OR u.id > s.upload_id);", replace: "  AND abs(u.expires_at) > s.deadline;" },
+];
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+const TREE = join(ROOT, "build/mutants/tree");
+const SEEDS = process.env["SEEDS"] || "10000";
+const only = process.env["ONLY"];
+
+/** Plays the simulation on the copy: the seed that fails; undefined where none does. */
+function simulate(): { seed?: string; says: string } {
+  const args = ["test", "--quiet", "--profile", "simulation", "--test", "simulation"];
+  const env = { ...process.env, CARGO_TARGET_DIR: join(ROOT, "build/mutants/target"), SIMULATION_SEEDS: SEEDS, SIMULATION_SHORTER: "0", RUST_BACKTRACE: "0" };
+  const { status, stdout, stderr } = spawnSync("cargo", args, { cwd: TREE, env, encoding: "utf8", maxBuffer: 1 << 28 });
+  const text = stdout + stderr;
+  const seed = /^seed (\d+) fails (.*)$/m.exec(text);
+  if (status !== 0 && seed === null) throw new Error(`the copy does not build or run:\n${text.slice(-4_000)}`);
+  return seed === null ? { says: "" } : { seed: seed[1]!, says: seed[2]! };
+}
+
+mkdirSync(TREE, { recursive: true });
+const original = (file: string) => readFileSync(join(ROOT, file), "utf8");
+for (const path of ["src", "tests", "migrations", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "clippy.toml"]) {
+  cpSync(join(ROOT, path), join(TREE, path), { recursive: true, force: true, preserveTimestamps: true });
+}
+for (const { bug, file, find } of MUTANTS) {
+  const count = original(file).split(find).length - 1;
+  if (count !== 1) throw new Error(`${bug}: ${file} has the place ${count} times; bring tests/simulation/mutants.ts up to date`);
+}
+
+let missed = 0;
+const unchanged = simulate();
+if (unchanged.seed !== undefined) throw new Error(`the unchanged source fails, too: seed ${unchanged.seed} ${unchanged.says}`);
+console.log(`no bug: ${SEEDS} simulations pass`);
+for (const { bug, file, find, replace } of MUTANTS.filter(({ bug }) => only === undefined || bug.includes(only))) {
+  writeFileSync(join(TREE, file), original(file).replace(find, () => replace));
+  const { seed, says } = simulate();
+  writeFileSync(join(TREE, file), original(file));
+  if (seed === undefined) missed++;
+  console.log(seed === undefined ? `NOT FOUND: ${bug}` : `found by seed ${seed}: ${bug}\n  ${says.slice(0, 160)}`);
+}
+console.log(`${missed} of ${MUTANTS.length} bugs were not found within ${SEEDS} simulations`);
+process.exitCode = missed === 0 ? 0 : 1;

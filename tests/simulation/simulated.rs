@@ -1,0 +1,410 @@
+//! The platform of a simulation: each task has its own, on the same database, bucket and clock. Every storage call
+//! waits twice, before it is carried out and before it is answered; meanwhile others go on, and the schedule may have
+//! it fail. Each transaction is compared with the model.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+
+use asset_uploads::domain::ids::AssetUploadId;
+use asset_uploads::domain::timestamp::Timestamp;
+use asset_uploads::domain::upload::StoredObject;
+use asset_uploads::platform::{ObjectPage, Platform, Usage};
+use asset_uploads::storage_error::{MAX_CALLS, StorageError, StorageErrorKind};
+use asset_uploads::store::{Rows, Statement};
+
+use crate::answers::KnownUpload;
+use crate::bucket::Bucket;
+use crate::database;
+use crate::model::{AssetModel, Finding, HeadResult, Model, RequestModel, RetiredModel, Write};
+use crate::schedule::Fault;
+use crate::statistics::Statistics;
+use crate::world::World;
+
+/// What all tasks of a run share.
+pub(crate) struct State<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) model: RefCell<Model>,
+    pub(crate) bucket: RefCell<Bucket>,
+    pub(crate) clock: Cell<Timestamp>,
+    /// What happens to the storage call that is carried out next.
+    pub(crate) fault: Cell<Option<Fault>>,
+    /// Whether calls are carried out later whose isolate ends now.
+    pub(crate) isolate_ends: Cell<Option<bool>>,
+    /// Calls that nobody waits for any more, the newest last.
+    pub(crate) late: RefCell<Vec<LateCall>>,
+    /// What clients know of, the newest last.
+    pub(crate) uploads: RefCell<Vec<KnownUpload>>,
+    pub(crate) random: Cell<u64>,
+    /// The first thing that was not as it must be.
+    pub(crate) violation: RefCell<Option<String>>,
+    pub(crate) statistics: RefCell<Statistics>,
+}
+
+/// A storage call that nobody waits for any more.
+pub(crate) struct LateCall {
+    pub(crate) sent_at: Timestamp,
+    caller: Rc<TaskRecord>,
+    call: Call,
+}
+
+#[derive(Clone)]
+enum Call {
+    Transact(Vec<Statement>),
+    Head(String),
+    List(String, String, u32),
+    Delete(Vec<String>),
+    Owner(String),
+}
+
+/// What a storage call is answered.
+enum CallOutput {
+    Rows(Rows),
+    Object(Option<StoredObject>),
+    Page(ObjectPage),
+    Deleted,
+    Owner(String),
+}
+
+/// What is known of a task.
+#[derive(Default)]
+pub(crate) struct TaskRecord {
+    /// Each has another.
+    pub(crate) number: u64,
+    /// None for the sweeper.
+    pub(crate) request: Option<RequestModel>,
+    /// When all of the request had arrived.
+    pub(crate) arrived_at: Cell<Option<Timestamp>>,
+    pub(crate) head: RefCell<Option<HeadResult>>,
+    /// What the last transaction found.
+    pub(crate) finding: RefCell<Option<Finding>>,
+    /// The asset as the last transaction read it, with the upload's id.
+    pub(crate) asset: RefCell<Option<(String, AssetModel)>>,
+    /// The session that a start wrote or found.
+    pub(crate) session: RefCell<Option<String>>,
+    /// Whether a transaction of it wrote something.
+    pub(crate) wrote: Cell<bool>,
+    /// Whether its last transaction came to nothing, as far as it knows.
+    pub(crate) database_failed: Cell<bool>,
+    pub(crate) calls: Cell<u32>,
+    pub(crate) statements: Cell<u32>,
+}
+
+impl State<'_> {
+    /// Notes that something is not as it must be.
+    pub(crate) fn violate(&self, text: impl Into<String>) {
+        self.violation.borrow_mut().get_or_insert_with(|| text.into());
+    }
+
+    pub(crate) fn count(&self, what: impl Into<String>) {
+        self.statistics.borrow_mut().count(what);
+    }
+
+    fn random(&self) -> u64 {
+        // SplitMix64: every number once.
+        self.random.set(self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
+        let mut z = self.random.get();
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// An id that nothing has.
+    pub(crate) fn unused_id(&self) -> AssetUploadId {
+        let mut random = [0; 10];
+        random.iter_mut().zip(self.random().to_le_bytes()).for_each(|(to, from)| *to = from);
+        AssetUploadId::v7(self.clock.get().unix_ms(), &random)
+    }
+
+    /// Carries out a call that nobody waits for any more.
+    pub(crate) fn carry_out_late(&self, late: &LateCall) {
+        self.count("late call");
+        drop(self.carry_out(&late.caller, &late.call));
+    }
+
+    fn carry_out(&self, record: &TaskRecord, call: &Call) -> Result<CallOutput, StorageError> {
+        Ok(match call {
+            Call::Transact(statements) => CallOutput::Rows(self.transact(record, statements)?),
+            Call::Head(key) => CallOutput::Object(self.bucket.borrow().head(key)),
+            Call::List(prefix, after, limit) => {
+                CallOutput::Page(self.bucket.borrow().list(prefix, after, *limit))
+            }
+            Call::Delete(keys) => {
+                for key in keys.iter().filter(|key| self.bucket.borrow().head(key).is_some()) {
+                    self.count("object removed");
+                    if let Err(text) = self.model.borrow().may_remove(key) {
+                        self.violate(text);
+                    }
+                }
+                self.bucket.borrow_mut().delete(keys);
+                CallOutput::Deleted
+            }
+            Call::Owner(id) => CallOutput::Owner(self.bucket.borrow_mut().owner(id, self.clock.get())),
+        })
+    }
+
+    /// Runs a transaction, and compares what it did with what it must do.
+    fn transact(&self, record: &TaskRecord, statements: &[Statement]) -> Result<Rows, StorageError> {
+        let expected = record.request.as_ref().map(|request| {
+            let (head, session) = (record.head.borrow(), record.session.borrow());
+            let arrived_at = record.arrived_at.get().unwrap_or(self.clock.get());
+            let request = request.with_id(session.as_deref());
+            self.model.borrow().find(record.number, &request, arrived_at, head.as_ref())
+        });
+        let changes = self.world.conn.total_changes();
+        let texts = self.world.transact(statements).map_err(|error| StorageError {
+            kind: StorageErrorKind::Unexpected,
+            message: format!("D1: {error}"),
+        });
+        let texts = match texts {
+            Ok(texts) => texts,
+            Err(error) => {
+                self.violate(format!("{} in {:?}", error.message, statements));
+                return Err(error);
+            }
+        };
+        let changed = self.world.conn.total_changes() > changes;
+        match expected {
+            Some((finding, write)) => self.compare_request(record, finding, write, statements, changed),
+            None if changed => self.compare_sweeper(),
+            None => {}
+        }
+        Ok(Rows { texts })
+    }
+
+    fn compare_request(
+        &self,
+        record: &TaskRecord,
+        finding: Finding,
+        write: Option<Write>,
+        statements: &[Statement],
+        changed: bool,
+    ) {
+        // The object has no content type: the declared one is read first, and the asset written then.
+        let untyped = matches!(&*record.head.borrow(), Some(HeadResult::Object(object)) if object.content_type.is_none());
+        let reads_first = untyped && statements.len() == 1;
+        let write = write.filter(|_| !reads_first);
+        if changed != write.is_some() {
+            let done = if changed { "changed the database" } else { "wrote nothing" };
+            self.violate(format!(
+                "request {} {done}, though it must be {finding:?}: {:?}",
+                record.number, record.request
+            ));
+            return;
+        }
+        record.wrote.set(record.wrote.get() || changed);
+        let mut model = self.model.borrow_mut();
+        let id = record.request.as_ref().and_then(RequestModel::upload).map(|id| id.to_string());
+        let id = match (id, &write) {
+            // A start without an Idempotency-Key: whatever id was chosen.
+            (None, Some(Write::Session(_))) => {
+                let known: BTreeSet<String> = model.sessions.keys().cloned().collect();
+                database::session_ids(&self.world.conn).into_iter().find(|id| !known.contains(id))
+            }
+            (id, _) => id.or_else(|| record.session.borrow().clone()),
+        };
+        if let (Some(write), Some(id)) = (write, &id) {
+            match write {
+                Write::Session(session) => _ = model.sessions.insert(id.clone(), session),
+                Write::Asset(asset) => _ = model.assets.insert(id.clone(), asset),
+                Write::Cancellation => {
+                    if let Some(session) = model.sessions.get_mut(id) {
+                        session.cancelled = true;
+                    }
+                }
+            }
+            self.report(database::compare(&self.world.conn, &model));
+        }
+        record.asset.replace(id.as_ref().and_then(|id| Some((id.clone(), model.assets.get(id)?.clone()))));
+        record.session.replace(id);
+        record.finding.replace(Some(finding));
+    }
+
+    /// The sweeper changed something: only what may be given up is gone.
+    fn compare_sweeper(&self) {
+        let (mut model, now) = (self.model.borrow_mut(), self.clock.get());
+        let conn = &self.world.conn;
+        let retired = database::retired(conn);
+        for (id, object_deleted_at) in &retired {
+            let uploaded_at = self.bucket.borrow().uploaded_at(&format!("uploads/{id}"));
+            match model.retired.get(id) {
+                None if !model.may_retire(id, now, uploaded_at) => {
+                    self.violate(format!("the sweeper retires {id}, which is not due"));
+                }
+                None => self.count("retired"),
+                Some(known)
+                    if known.object_deleted_at.is_none()
+                        && object_deleted_at.is_some()
+                        && uploaded_at.is_some() =>
+                {
+                    self.violate(format!(
+                        "the sweeper says that the object of {id} is gone, but it is there"
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        for id in model.retired.keys().filter(|id| !retired.iter().any(|(other, _)| other == *id)) {
+            if !model.may_forget(id, now) {
+                self.violate(format!("the sweeper forgets {id} too early"));
+            }
+        }
+        let sessions = database::session_ids(conn);
+        let gone: Vec<String> = model.sessions.keys().filter(|id| !sessions.contains(*id)).cloned().collect();
+        for id in gone {
+            if !model.may_delete_session(&id, now) {
+                self.violate(format!("the sweeper deletes the session {id}, which is not due"));
+            }
+            model.sessions.remove(&id);
+        }
+        model.retired = retired
+            .into_iter()
+            .map(|(id, object_deleted_at)| (id, RetiredModel { object_deleted_at }))
+            .collect();
+        model.orphans = database::orphans(conn);
+        self.report(database::compare(conn, &model));
+    }
+
+    pub(crate) fn report(&self, result: Result<(), String>) {
+        if let Err(text) = result {
+            self.violate(text);
+        }
+    }
+}
+
+/// The platform of one task.
+pub(crate) struct TaskPlatform<'a> {
+    pub(crate) state: &'a State<'a>,
+    pub(crate) record: Rc<TaskRecord>,
+}
+
+/// A call on its way to storage. When its isolate ends, it may still arrive.
+struct CallUnderWay<'a> {
+    platform: &'a TaskPlatform<'a>,
+    call: &'a Call,
+    carried_out: Cell<bool>,
+}
+
+impl Drop for CallUnderWay<'_> {
+    fn drop(&mut self) {
+        if self.platform.state.isolate_ends.get() == Some(true) && !self.carried_out.get() {
+            self.platform.will_be_late(self.call);
+        }
+    }
+}
+
+impl TaskPlatform<'_> {
+    fn will_be_late(&self, call: &Call) {
+        let late =
+            LateCall { sent_at: self.state.clock.get(), caller: self.record.clone(), call: call.clone() };
+        self.state.late.borrow_mut().push(late);
+    }
+
+    /// Makes a call as the Worker does: again after a lost connection, but not for ever.
+    async fn call(&self, call: Call) -> Result<CallOutput, StorageError> {
+        self.record.calls.set(self.record.calls.get() + 1);
+        let error = |kind, message: &str| Err(StorageError { kind, message: message.to_owned() });
+        for _ in 0..MAX_CALLS {
+            if let Call::Transact(statements) = &call {
+                let sent = u32::try_from(statements.len()).unwrap_or(u32::MAX);
+                self.record.statements.set(self.record.statements.get() + sent);
+            }
+            let under_way = CallUnderWay { platform: self, call: &call, carried_out: Cell::new(false) };
+            pause().await;
+            under_way.carried_out.set(true);
+            let fault = self.state.fault.take();
+            if let Some(fault) = fault {
+                self.state.count(format!("{fault:?}"));
+            }
+            let output = match fault {
+                None | Some(Fault::LostAfter | Fault::HangsAfter) => {
+                    Some(self.state.carry_out(&self.record, &call)?)
+                }
+                Some(Fault::HangsLate) => {
+                    self.will_be_late(&call);
+                    None
+                }
+                Some(Fault::LostBefore | Fault::Overloaded | Fault::HangsBefore) => None,
+            };
+            pause().await;
+            match (fault, output) {
+                (None, Some(output)) => return Ok(output),
+                (Some(Fault::LostBefore | Fault::LostAfter), _) => {}
+                (Some(Fault::Overloaded), _) => return error(StorageErrorKind::Overloaded, "overloaded"),
+                _ => return error(StorageErrorKind::Overloaded, "no answer within 5000 ms"),
+            }
+        }
+        error(StorageErrorKind::Transient, "Network connection lost")
+    }
+}
+
+/// A call was answered with what another asks for: cannot be.
+fn mixed_up() -> StorageError {
+    StorageError { kind: StorageErrorKind::Unexpected, message: "answers mixed up".to_owned() }
+}
+
+impl Platform for TaskPlatform<'_> {
+    async fn transact(&self, statements: &[Statement]) -> Result<Rows, StorageError> {
+        let output = self.call(Call::Transact(statements.to_vec())).await;
+        self.record.database_failed.set(output.is_err());
+        match output? {
+            CallOutput::Rows(rows) => Ok(rows),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn head_object(&self, key: &str) -> Result<Option<StoredObject>, StorageError> {
+        let output = self.call(Call::Head(key.to_owned())).await;
+        let result = match &output {
+            Ok(CallOutput::Object(Some(object))) => HeadResult::Object(object.clone()),
+            Ok(_) => HeadResult::Missing,
+            Err(_) => HeadResult::Failed,
+        };
+        self.record.head.replace(Some(result));
+        match output? {
+            CallOutput::Object(object) => Ok(object),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn list_objects(&self, prefix: &str, after: &str, limit: u32) -> Result<ObjectPage, StorageError> {
+        match self.call(Call::List(prefix.to_owned(), after.to_owned(), limit)).await? {
+            CallOutput::Page(page) => Ok(page),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError> {
+        self.call(Call::Delete(keys.to_vec())).await.map(drop)
+    }
+
+    async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError> {
+        match self.call(Call::Owner(database_id.to_owned())).await? {
+            CallOutput::Owner(id) => Ok(id),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.state.clock.get()
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), String> {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.iter_mut().zip(self.state.random().to_le_bytes()).for_each(|(to, from)| *to = from);
+        }
+        Ok(())
+    }
+
+    fn usage(&self) -> Usage {
+        Usage { statements: self.record.statements.get(), ..Usage::default() }
+    }
+}
+
+/// Lets others act.
+pub(crate) async fn pause() {
+    let mut paused = false;
+    poll_fn(|_| if std::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
