@@ -1,7 +1,7 @@
 //! A bucket in memory that behaves as R2 does: what its binding answers, and signed PUTs to its S3 endpoint.
 //! Bytes are not modelled, so every write makes another ETag, as if the bytes were new.
 //!
-//! tests/bucket.rs and tests/worker/bucket.spec.ts run the same cases on this bucket and on workerd's.
+//! tests/bucket/main.rs and tests/worker/bucket.spec.ts run the same cases on this bucket and on workerd's.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
 

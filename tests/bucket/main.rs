@@ -3,10 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
 
-// Without a path it would be this file.
-#[path = "bucket/mod.rs"]
+// Beside its module, because `mod bucket` in other files would not know which one a tests/bucket.rs is.
+#[path = "mod.rs"]
 mod bucket;
-#[path = "bucket/cases.rs"]
 mod cases;
 
 use asset_uploads::domain::media::MimeType;
