@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
 
-// Beside its module, because `mod bucket` in other files would not know which one a tests/bucket.rs is.
+// A tests/bucket.rs would make `mod bucket` ambiguous in the other tests.
 #[path = "mod.rs"]
 mod bucket;
 mod cases;
