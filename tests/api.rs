@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
+mod bucket;
 mod platform;
 mod requests;
 mod sqlite;

@@ -3,20 +3,22 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
 
+mod bucket;
 mod platform;
 mod requests;
 mod sqlite;
 
 use asset_uploads::api::descriptions;
 use asset_uploads::api::endpoint::Description;
+use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::domain::upload::StoredObject;
 use asset_uploads::storage_error::StorageErrorKind;
+use bucket::PutRequest;
 use platform::client::{ORIGIN, TestAnswer, TestRequest};
 use platform::fixtures::Api;
 use platform::{D1_MS, R2_MS, storage_error};
 use serde_json::{Value, json};
-use sqlite::fixtures::{DEADLINE, stored_object};
+use sqlite::fixtures::DEADLINE;
 use sqlite::{CREATED_AT, NOW, contents};
 
 fn endpoint(operation_id: &str) -> Description {
@@ -114,6 +116,50 @@ fn an_upload_is_started() {
     assert_eq!(sqlite::rows(&api.platform.conn, &sql).len(), 1);
 }
 
+/// The PUT that the answer to a start describes, of a file as it was declared.
+fn upload_request(started: &TestAnswer) -> PutRequest {
+    let upload = &started.body()["upload"];
+    assert_eq!(upload["method"], "PUT");
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let headers = upload["headers"].as_object().unwrap();
+    let headers = headers.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+    PutRequest { url: text(&upload["url"]), headers, size_bytes: 640 }
+}
+
+/// Started, sent to a bucket that verifies signatures as R2 does, and confirmed.
+#[test]
+fn an_upload_goes_all_the_way() {
+    for s3_endpoint in ["https://s3.example", "/s3"] {
+        let api = Api::new(&[("S3_ENDPOINT", s3_endpoint)]);
+        let put = |request: &PutRequest| {
+            api.platform.bucket.borrow_mut().put_signed(request, api.platform.clock.get())
+        };
+        let start = || {
+            let request = api.example(&endpoint("createAssetUpload"));
+            api.send(&request.header("idempotency-key", "k1"))
+        };
+        let confirm = |started: &TestAnswer| {
+            let request = api.example(&endpoint("createAssetUploadConfirmation"));
+            let id = started.body()["asset_id"].as_str().unwrap();
+            let url = request.url.replace(&api.upload.to_string(), id);
+            let answer = api.send(&TestRequest { url, ..request });
+            (answer.status, answer.code())
+        };
+
+        let started = start();
+        let request = upload_request(&started);
+        api.platform.clock.set(NOW.plus_seconds(901));
+        assert_eq!((put(&request), confirm(&started)), (403, (409, "OBJECT_NOT_UPLOADED")), "expired");
+
+        // The same start again has a URL that is valid again.
+        let request = upload_request(&start());
+        let longer = PutRequest { size_bytes: 641, ..request.clone() };
+        assert_eq!((put(&longer), put(&request), put(&request)), (403, 200, 412));
+        assert_eq!(confirm(&started), (201, ""));
+        assert_eq!((put(&request), confirm(&started)), (412, (409, "ASSET_UPLOAD_ALREADY_CONFIRMED")));
+    }
+}
+
 #[test]
 fn a_repeated_start_with_an_idempotency_key_is_the_same_upload() {
     let (api, request) = api_and_example("createAssetUpload");
@@ -166,7 +212,7 @@ fn an_upload_is_read_in_every_state() {
     };
     let answer = api.send(&request);
     assert_eq!((answer.body(), calls(&answer)), (&body("received", Value::Null), (1, 1)));
-    let object = api.platform.objects.borrow_mut().remove(&api.upload.object_key()).unwrap();
+    api.platform.bucket.borrow_mut().delete(&[api.upload.object_key()]);
     assert_eq!(api.send(&request).body(), &body("waiting", Value::Null));
 
     // Rule 15 for what only R2 knows; the other states need no R2.
@@ -177,7 +223,7 @@ fn an_upload_is_read_in_every_state() {
     assert_eq!((answer.body(), calls(&answer)), (&body("expired", Value::Null), (0, 1)));
     api.platform.clock.set(NOW);
     api.platform.r2_error.take();
-    api.platform.objects.borrow_mut().insert(api.upload.object_key(), object);
+    api.platform.put(&api.upload.object_key(), 640, Some("image/png"));
     assert_eq!(api.send(&api.example(&endpoint("createAssetUploadConfirmation"))).status, 201);
     r2_is_down(&api);
     api.platform.clock.set(DEADLINE);
@@ -188,17 +234,17 @@ fn an_upload_is_read_in_every_state() {
 #[test]
 fn an_upload_is_cancelled_with_its_object() {
     let (api, request) = api_and_example("cancelAssetUpload");
-    let object = |api: &Api| api.platform.objects.borrow().contains_key(&api.upload.object_key());
+    let has_object = |id: AssetUploadId| api.platform.bucket.borrow().head(&id.object_key()).is_some();
     // Once D1 has it, it is cancelled; the log has what R2 said.
     r2_is_down(&api);
     let answer = api.send(&request);
     assert_eq!((answer.status, answer.log.level), (204, "info"));
     assert_eq!(answer.log.detail.as_deref(), Some("R2: head: gone (10001)"));
-    assert!(object(&api));
+    assert!(has_object(api.upload));
     // A repeat removes what was left.
     api.platform.r2_error.take();
     let answer = api.send(&request);
-    assert_eq!((answer.status, &answer.log.detail, object(&api)), (204, &None, false));
+    assert_eq!((answer.status, &answer.log.detail, has_object(api.upload)), (204, &None, false));
     assert_eq!(api.send(&api.example(&endpoint("getAssetUpload"))).code(), "ASSET_UPLOAD_NOT_FOUND");
 
     // Rules 11 and 12: the object stays.
@@ -206,7 +252,7 @@ fn an_upload_is_cancelled_with_its_object() {
         |id: &str| TestRequest { url: request.url.replace(&api.upload.to_string(), id), ..request.clone() };
     let answer = api.send(&of(&api.asset.to_string()));
     assert_eq!((answer.code(), calls(&answer)), ("ASSET_UPLOAD_ALREADY_CONFIRMED", (0, 1)));
-    assert!(api.platform.objects.borrow().contains_key(&api.asset.object_key()));
+    assert!(has_object(api.asset));
     let answer = api.send(&of(&sqlite::unused_upload_id().to_string()));
     assert_eq!((answer.code(), calls(&answer)), ("ASSET_UPLOAD_NOT_FOUND", (0, 1)));
 }
@@ -283,8 +329,7 @@ fn an_upload_is_confirmed_with_one_head_and_one_transaction() {
 fn an_object_without_a_type_takes_the_declared_one() {
     for (size_bytes, code, calls_made) in [(640, "", (1, 2)), (0, "UPLOAD_REJECTED", (1, 2))] {
         let (api, request) = api_and_example("createAssetUploadConfirmation");
-        let object = StoredObject { content_type: None, ..stored_object(size_bytes, "") };
-        api.platform.objects.borrow_mut().insert(api.upload.object_key(), object);
+        api.platform.put(&api.upload.object_key(), size_bytes, None);
         let answer = api.send(&request);
         assert_eq!((answer.code(), calls(&answer)), (code, calls_made));
         if code.is_empty() {
@@ -298,14 +343,10 @@ fn an_object_without_a_type_takes_the_declared_one() {
 fn rules_15_to_17_follow_from_what_r2_says() {
     let (api, request) = api_and_example("createAssetUploadConfirmation");
     let before = contents(&api.platform.conn);
-    let store = |object: Option<StoredObject>| {
-        let mut objects = api.platform.objects.borrow_mut();
-        objects.remove(&api.upload.object_key());
-        objects.extend(object.map(|object| (api.upload.object_key(), object)));
-    };
-    store(None);
+    let key = api.upload.object_key();
+    api.platform.bucket.borrow_mut().delete(std::slice::from_ref(&key));
     assert_eq!(api.send(&request).code(), "OBJECT_NOT_UPLOADED");
-    store(Some(stored_object(0, "text/html")));
+    api.platform.put(&key, 0, Some("text/html"));
     let answer = api.send(&request);
     assert_eq!(
         (answer.code(), answer.locations()),
@@ -328,6 +369,6 @@ fn rules_15_to_17_follow_from_what_r2_says() {
     assert_eq!(contents(&api.platform.conn), before);
     // After an error the upload is as it was: repaired, it is confirmed.
     api.platform.r2_error.take();
-    store(Some(stored_object(640, "image/png")));
+    api.platform.put(&key, 640, Some("image/png"));
     assert_eq!(api.send(&request).status, 201);
 }

@@ -3,21 +3,22 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
+mod bucket;
 mod sqlite;
 mod sweeper_platform;
 
 use asset_uploads::config::{SweepOrphans, SweepSettings};
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::domain::upload::StoredObject;
 use asset_uploads::error::ApiError;
+use asset_uploads::platform::OWNER_KEY;
 use asset_uploads::store::Operation;
 use asset_uploads::store::confirm::Confirm;
 use asset_uploads::store::rights::Permission;
 use asset_uploads::store::sweep::{NoteOrphans, Retire};
 use asset_uploads::store::uploads::{Cancel, Create};
 use asset_uploads::sweeper::{GRACE_SECONDS, ORPHAN_NOTICE_SECONDS, Report, SETTLE_SECONDS};
-use sqlite::fixtures::{RULES, confirm, create_for, pending_upload, stored_object};
+use sqlite::fixtures::{RULES, confirm, create_for, pending_upload};
 use sqlite::{NOW, Person, run, run_system, session};
 use sweeper_platform::{ALL, DAY, FEW, HOUR, LATER, SweeperPlatform};
 
@@ -32,7 +33,7 @@ fn what_nobody_confirmed_goes_after_its_grace_and_what_was_confirmed_stays() {
     for id in [expired, confirmed, cancelled, pending] {
         platform.put(id.object_key());
     }
-    let object = RULES.verify(StoredObject { etag: "etag-2".to_owned(), ..stored_object(640, "image/png") });
+    let object = RULES.verify(platform.head(confirmed).unwrap());
     run(&platform.conn, &Confirm { object, ..confirm(&editor, confirmed) }).unwrap();
     run(
         &platform.conn,
@@ -117,10 +118,10 @@ fn an_orphan_is_noted_and_removed_a_week_later_if_it_still_is_one() {
     let sql = "INSERT INTO assets (id, org_id, name, r2_key, mime_type, size_bytes, asset_type, source_type, source_id,
            etag, confirmation_key, created_by, created_at, updated_at)
          VALUES (?1, ?2, 'x', ?3, 'image/png', 1, 'image', 'import', 'x', ?4, '', ?5, 0, 0)";
-    let etag = platform.bucket.borrow()[&imported.object_key()].0.clone();
+    let etag = platform.head(imported).unwrap().etag;
     let id = sqlite::unused_upload_id().to_string();
     platform.conn.execute(sql, rusqlite::params![id, org, imported.object_key(), etag, editor]).unwrap();
-    platform.bucket.borrow_mut().remove(&by_hand.object_key());
+    platform.bucket.borrow_mut().delete(&[by_hand.object_key()]);
 
     platform.wait(ORPHAN_NOTICE_SECONDS - HOUR - 1);
     platform.sweep_now();
@@ -215,7 +216,7 @@ fn a_database_never_touches_another_ones_bucket() {
     let production: SweeperPlatform = SweeperPlatform::new(pending_upload().0);
     let (conn, org, editor, own) = pending_upload();
     let mut staging: SweeperPlatform = SweeperPlatform::new(conn);
-    (staging.bucket, staging.owner) = (production.bucket.clone(), production.owner.clone());
+    staging.bucket = production.bucket.clone();
     for n in 0..3 {
         let id = if n == 0 { own } else { session(&staging.conn, org, &editor, Timestamp(NOW.0 + 1)) };
         staging.put(id.object_key());
@@ -249,7 +250,7 @@ fn a_database_never_touches_another_ones_bucket() {
     assert_eq!(["orphans", "retired_uploads"].map(|table| staging.count(table)), [0, 0]);
 
     // The operator says that this database is the bucket's now.
-    production.owner.take();
+    production.bucket.borrow_mut().delete(&[OWNER_KEY.to_owned()]);
     assert_eq!(staging.sweep(FEW).orphans_noted, 5);
 }
 

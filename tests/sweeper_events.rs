@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "test code may panic")]
 
+mod bucket;
 mod sqlite;
 mod sweeper_platform;
 
@@ -12,7 +13,7 @@ use std::pin::Pin;
 use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::domain::upload::{ObjectState, StoredObject};
+use asset_uploads::domain::upload::ObjectState;
 use asset_uploads::store::confirm::Confirm;
 use asset_uploads::store::rights::{Caller, Permission};
 use asset_uploads::store::uploads::{Cancel, Create};
@@ -20,7 +21,7 @@ use asset_uploads::sweeper::{
     GRACE_SECONDS, ORPHAN_NOTICE_SECONDS, SET_ASIDE_SECONDS, SETTLE_SECONDS, sweep,
 };
 use proptest::prelude::*;
-use sqlite::fixtures::{RULES, confirm, create_for, pending_upload, stored_object};
+use sqlite::fixtures::{RULES, confirm, create_for, pending_upload};
 use sqlite::{Person, run};
 use sweeper_platform::{HOUR, SweeperPlatform, UNBOUNDED, pause, step};
 
@@ -91,11 +92,7 @@ type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 async fn confirm_as_the_worker(platform: &SweeperPlatform, by: &Person, id: AssetUploadId) {
     let caller = Caller { now: platform.now.get(), ..by.caller(Permission::AssetsWrite) };
     pause().await;
-    let etag = platform.bucket.borrow().get(&id.object_key()).map(|(etag, _)| etag.clone());
-    let object = match etag {
-        Some(etag) => RULES.verify(StoredObject { etag, ..stored_object(640, "image/png") }),
-        None => ObjectState::Missing,
-    };
+    let object = platform.head(id).map_or(ObjectState::Missing, |object| RULES.verify(object));
     pause().await;
     // Whatever it comes to; `check` sees what it left.
     drop(run(&platform.conn, &Confirm { caller, object, ..confirm(by, id) }));
@@ -106,7 +103,7 @@ async fn cancel_as_the_worker(platform: &SweeperPlatform, by: &Person, id: Asset
     pause().await;
     if run(&platform.conn, &Cancel { caller, asset_upload_id: id }).is_ok() {
         pause().await;
-        platform.bucket.borrow_mut().remove(&id.object_key());
+        platform.bucket.borrow_mut().delete(&[id.object_key()]);
     }
 }
 

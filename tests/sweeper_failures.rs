@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
+mod bucket;
 mod sqlite;
 mod sweeper_platform;
 

@@ -1,7 +1,8 @@
 //! A bucket in memory that behaves as R2 does: what its binding answers, and signed PUTs to its S3 endpoint.
-//! Bytes are not modelled, so every write makes another ETag, as if the bytes were new.
+//! Bytes are not modelled, so every write makes another ETag, as if the bytes were new. Nor are preconditions other
+//! than `if-none-match: *`, and `x-amz-*` headers, which SECURITY.md is about.
 //!
-//! tests/bucket.rs and tests/worker/bucket.spec.ts run the same cases on this bucket and on workerd's.
+//! tests/bucket/main.rs and tests/worker/bucket.spec.ts run the same cases on this bucket and on workerd's.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
 
@@ -108,12 +109,12 @@ impl Bucket {
         }
     }
 
-    /// What S3 decides when the request arrives, before its body: the key to write, or the status of the refusal.
+    /// What S3 decides when the request arrives, before its body: the key to write, or the status of the error.
     /// A PUT that may not overwrite is 412 where there is an object; whatever else is wrong is 403.
     pub(crate) fn authorize_put(&self, request: &PutRequest, now: Timestamp) -> Result<String, u16> {
         let key =
             self.endpoint.as_ref().and_then(|endpoint| endpoint.key_of_put(request, now)).ok_or(403_u16)?;
-        if self.is_refused(request, &key) { Err(412) } else { Ok(key) }
+        if self.precondition_fails(request, &key) { Err(412) } else { Ok(key) }
     }
 
     /// A PUT whose body arrives at once: 200, 403 or 412.
@@ -127,7 +128,7 @@ impl Bucket {
     /// Stores what was authorized earlier, once all of its body has arrived: 200, or 412 where another object has
     /// come in between. An expiry since then does not matter.
     pub(crate) fn finish_put(&mut self, request: &PutRequest, key: &str, now: Timestamp) -> u16 {
-        if self.is_refused(request, key) {
+        if self.precondition_fails(request, key) {
             return 412;
         }
         self.store(key, request.size_bytes, request.header("content-type"), None, now);
@@ -139,8 +140,8 @@ impl Bucket {
         self.objects.keys().cloned().collect()
     }
 
-    /// Whether the precondition of a PUT does not hold. It counts whether or not it is signed.
-    fn is_refused(&self, request: &PutRequest, key: &str) -> bool {
+    /// Whether a PUT may not overwrite, and there is an object. The header counts whether or not it is signed.
+    fn precondition_fails(&self, request: &PutRequest, key: &str) -> bool {
         request.header("if-none-match") == Some("*") && self.objects.contains_key(key)
     }
 

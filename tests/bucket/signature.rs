@@ -30,7 +30,7 @@ pub(super) struct Endpoint {
     folder: String,
     access_key_id: String,
     secret_access_key: String,
-    /// The key that signs on a day (YYYYMMDD), which costs more than everything else.
+    /// The key that signs on a day (YYYYMMDD). Kept, because four HMACs make it.
     signing_key: RefCell<Option<(String, Hmac<Sha256>)>>,
 }
 

@@ -9,9 +9,10 @@ use asset_uploads::error::AuthError;
 use asset_uploads::store::rights::Permission;
 
 use super::TestPlatform;
-use super::client::{TestAnswer, TestRequest};
+use super::client::{ORIGIN, TestAnswer, TestRequest};
+use crate::bucket::Bucket;
 use crate::requests;
-use crate::sqlite::fixtures::{DEADLINE, stored_object};
+use crate::sqlite::fixtures::DEADLINE;
 use crate::sqlite::{self, Key, Person, unused_token};
 
 /// An API with things in it.
@@ -54,11 +55,12 @@ impl Api {
         let person = Person { user: editor.clone(), key: sqlite::unused_key() };
         let [upload, asset] = [(); 2].map(|()| sqlite::session(&conn, org, &person, DEADLINE));
         sqlite::asset(&conn, asset, None, "");
-        let platform = TestPlatform::new(conn);
+        let config = requests::config(variables);
+        let platform = TestPlatform::new(conn, bucket(&config));
         for id in [upload, asset] {
-            platform.objects.borrow_mut().insert(id.object_key(), stored_object(640, "image/png"));
+            platform.put(&id.object_key(), 640, Some("image/png"));
         }
-        Self { platform, config: requests::config(variables), org, editor, token, upload, asset }
+        Self { platform, config, org, editor, token, upload, asset }
     }
 
     /// Sends a request. An error must be among those that openapi.json has for its endpoint.
@@ -136,6 +138,18 @@ impl Api {
             writers("a viewer", token_of(&user(Some(Some("viewer")))), PermissionDenied),
         ]
     }
+}
+
+/// The bucket whose S3 endpoint the configuration names; a path is on the API's origin.
+fn bucket(config: &Config) -> Bucket {
+    config.uploads.s3.as_ref().map_or_else(
+        |_| Bucket::default(),
+        |s3| {
+            let base = if s3.endpoint.starts_with('/') { ORIGIN } else { "" };
+            let endpoint = format!("{base}{}", s3.endpoint);
+            Bucket::new(&endpoint, &s3.bucket, &s3.access_key_id, &s3.secret_access_key)
+        },
+    )
 }
 
 /// The endpoints that need a key, with what they ask for.

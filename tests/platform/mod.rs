@@ -1,4 +1,4 @@
-//! The smallest platform that the API runs on natively: SQLite, a map for a bucket, a clock that stands still.
+//! The smallest platform that the API runs on natively: SQLite, a bucket in memory, a clock that stands still.
 //! Nothing in it waits, so a request is answered at once.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
@@ -8,7 +8,6 @@ pub(crate) mod client;
 pub(crate) mod fixtures;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -23,6 +22,7 @@ use asset_uploads::storage_error::{StorageError, StorageErrorKind};
 use asset_uploads::store::{Rows, Statement};
 use rusqlite::Connection;
 
+use crate::bucket::Bucket;
 use crate::sqlite::{self, NOW};
 use client::{RequestInFlight, TestAnswer, TestRequest};
 
@@ -33,7 +33,7 @@ pub(crate) const D1_MS: u64 = 3;
 /// A database, a bucket and a clock.
 pub(crate) struct TestPlatform {
     pub(crate) conn: Connection,
-    pub(crate) objects: RefCell<BTreeMap<String, StoredObject>>,
+    pub(crate) bucket: RefCell<Bucket>,
     pub(crate) clock: Cell<Timestamp>,
     /// What every call to D1 fails with.
     pub(crate) d1_error: RefCell<Option<StorageError>>,
@@ -51,10 +51,10 @@ pub(crate) fn storage_error(kind: StorageErrorKind, message: &str) -> StorageErr
 }
 
 impl TestPlatform {
-    pub(crate) fn new(conn: Connection) -> Self {
+    pub(crate) fn new(conn: Connection, bucket: Bucket) -> Self {
         Self {
             conn,
-            objects: RefCell::default(),
+            bucket: RefCell::new(bucket),
             clock: Cell::new(NOW),
             d1_error: RefCell::default(),
             r2_error: RefCell::default(),
@@ -74,6 +74,11 @@ impl TestPlatform {
         let answer = TestAnswer::new(answer, in_flight.body_read.get(), self.usage.get());
         answer.check(request, started, cors);
         answer
+    }
+
+    /// Stores an object past the signed URLs, or replaces it.
+    pub(crate) fn put(&self, key: &str, size_bytes: u64, content_type: Option<&str>) {
+        self.bucket.borrow_mut().put(key, size_bytes, content_type, self.clock.get());
     }
 
     fn add_usage(&self, change: impl FnOnce(&mut Usage)) {
@@ -99,7 +104,7 @@ impl Platform for TestPlatform {
 
     async fn head_object(&self, key: &str) -> Result<Option<StoredObject>, StorageError> {
         self.r2()?;
-        Ok(self.objects.borrow().get(key).cloned())
+        Ok(self.bucket.borrow().head(key))
     }
 
     async fn list_objects(&self, _: &str, _: &str, _: u32) -> Result<ObjectPage, StorageError> {
@@ -108,7 +113,7 @@ impl Platform for TestPlatform {
 
     async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError> {
         self.r2()?;
-        self.objects.borrow_mut().retain(|key, _| !keys.contains(key));
+        self.bucket.borrow_mut().delete(keys);
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,12 +15,13 @@ use asset_uploads::config::{SweepOrphans, SweepSettings};
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
-use asset_uploads::platform::{ListedObject, ObjectPage, Platform, Usage};
+use asset_uploads::platform::{OWNER_KEY, ObjectPage, Platform, Usage};
 use asset_uploads::storage_error::{StorageError, StorageErrorKind};
 use asset_uploads::store::{Rows, Statement};
 use asset_uploads::sweeper::{GRACE_SECONDS, PageSize, Report, sweep};
 use rusqlite::Connection;
 
+use crate::bucket::{Bucket, PutRequest};
 use crate::sqlite::{self, NOW};
 
 pub(crate) const HOUR: u64 = 3_600;
@@ -40,15 +41,10 @@ pub(crate) enum Call {
     Delete,
 }
 
-/// Key, ETag and when it was stored.
-pub(crate) type Bucket = BTreeMap<String, (String, Timestamp)>;
-
 /// A database, a bucket, and failures of the calls to them. A page is `PAGE` objects: a handful of uploads fills several.
 pub(crate) struct SweeperPlatform<const PAGE: u32 = 2> {
     pub(crate) conn: Connection,
     pub(crate) bucket: Rc<RefCell<Bucket>>,
-    /// The database that the bucket belongs to.
-    pub(crate) owner: Rc<RefCell<Option<String>>>,
     pub(crate) now: Cell<Timestamp>,
     /// After so many more storage calls of a sweeper one fails; `true`: after it was carried out.
     pub(crate) failure: Cell<Option<(u32, bool)>>,
@@ -56,7 +52,6 @@ pub(crate) struct SweeperPlatform<const PAGE: u32 = 2> {
     pub(crate) broken: Cell<Option<(Call, u64)>>,
     /// Keys that R2 never removes.
     pub(crate) locked: RefCell<BTreeSet<String>>,
-    pub(crate) etags: Cell<u32>,
     pub(crate) deletes: Cell<u32>,
     pub(crate) statements: Cell<u32>,
     pub(crate) elapsed_ms: Cell<u64>,
@@ -70,30 +65,36 @@ impl<const PAGE: u32> SweeperPlatform<PAGE> {
             conn,
             now: Cell::new(NOW),
             bucket: Rc::default(),
-            owner: Rc::default(),
             failure: Cell::default(),
             broken: Cell::default(),
             locked: RefCell::default(),
-            etags: Cell::default(),
             deletes: Cell::default(),
             statements: Cell::default(),
             elapsed_ms: Cell::default(),
         }
     }
 
-    /// Stores an object, unless there is one: uploads are write-once.
+    /// The end of a PUT of 640 bytes of `image/png` that was authorized. Uploads are write-once.
     pub(crate) fn put(&self, key: String) {
-        let etag = self.etags.get() + 1;
-        self.etags.set(etag);
-        self.bucket.borrow_mut().entry(key).or_insert_with(|| (format!("etag-{etag}"), self.now.get()));
+        let headers = [("content-type", "image/png"), ("if-none-match", "*")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let request = PutRequest { url: String::new(), headers, size_bytes: 640 };
+        self.bucket.borrow_mut().finish_put(&request, &key, self.now.get());
     }
 
+    /// The keys of all objects but the one that says whose the bucket is.
     pub(crate) fn objects(&self) -> Vec<String> {
-        self.bucket.borrow().keys().cloned().collect()
+        let mut keys = self.bucket.borrow().keys();
+        keys.retain(|key| key != OWNER_KEY);
+        keys
+    }
+
+    pub(crate) fn head(&self, id: AssetUploadId) -> Option<StoredObject> {
+        self.bucket.borrow().head(&id.object_key())
     }
 
     pub(crate) fn has(&self, id: AssetUploadId) -> bool {
-        self.bucket.borrow().contains_key(&id.object_key())
+        self.head(id).is_some()
     }
 
     pub(crate) fn count(&self, table: &str) -> i64 {
@@ -107,8 +108,8 @@ impl<const PAGE: u32> SweeperPlatform<PAGE> {
                 rusqlite::types::Value::Text(text) => text.clone(),
                 other => format!("{other:?}, which is no text"),
             });
-            let stored = self.bucket.borrow().get(&key).map(|(etag, _)| etag.clone());
-            assert_eq!(stored, Some(etag), "the object of asset {key}");
+            let stored = self.bucket.borrow().head(&key);
+            assert_eq!(stored.map(|object| object.etag), Some(etag), "the object of asset {key}");
         }
         let sql = "SELECT 1 FROM retired_uploads r
              WHERE EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = r.id) OR EXISTS (SELECT 1 FROM assets a WHERE a.id = r.id)";
@@ -174,18 +175,7 @@ impl<const PAGE: u32> Platform for SweeperPlatform<PAGE> {
     }
 
     async fn list_objects(&self, prefix: &str, after: &str, limit: u32) -> Result<ObjectPage, StorageError> {
-        self.r2(Call::List, || {
-            let bucket = self.bucket.borrow();
-            let behind = bucket.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
-            let listed = |(key, (_, at)): (&String, &(String, Timestamp))| ListedObject {
-                key: key.clone(),
-                uploaded_at: *at,
-            };
-            let objects: Vec<ListedObject> = behind.clone().take(limit as usize).map(listed).collect();
-            let truncated = behind.count() > objects.len();
-            ObjectPage { objects, truncated }
-        })
-        .await
+        self.r2(Call::List, || self.bucket.borrow().list(prefix, after, limit)).await
     }
 
     async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError> {
@@ -194,12 +184,11 @@ impl<const PAGE: u32> Platform for SweeperPlatform<PAGE> {
         if keys.iter().any(|key| self.locked.borrow().contains(key)) {
             return Err(unavailable("R2: delete: locked (10069)"));
         }
-        self.r2(Call::Delete, || self.bucket.borrow_mut().retain(|key, _| !keys.contains(key))).await
+        self.r2(Call::Delete, || self.bucket.borrow_mut().delete(keys)).await
     }
 
     async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError> {
-        self.r2(Call::Owner, || self.owner.borrow_mut().get_or_insert_with(|| database_id.to_owned()).clone())
-            .await
+        self.r2(Call::Owner, || self.bucket.borrow_mut().owner(database_id, self.now.get())).await
     }
 
     fn now(&self) -> Timestamp {
