@@ -82,7 +82,7 @@ pub(crate) fn play(world: &World, schedule: &Schedule) -> Result<Statistics, Str
             run.play(event);
             run.check().map_err(|text| format!("after event {n}, {event:?}: {text}"))?;
         }
-        run.come_to_rest().map_err(|text| format!("at the end: {text}"))?;
+        run.come_to_rest(&schedule.last_faults).map_err(|text| format!("at the end: {text}"))?;
         drop(run);
         Ok(state.statistics.into_inner())
     })
@@ -363,7 +363,7 @@ impl<'a> Run<'a> {
         });
     }
 
-    fn step(&mut self, task: u8, awaits: u8, fault: Option<Fault>) {
+    fn step(&mut self, task: u8, awaits: u8, fault: Option<(u8, Fault)>) {
         let Some(n) = newest(&self.tasks, task) else { return };
         self.state.fault.set(fault);
         for _ in 0..awaits {
@@ -489,16 +489,19 @@ impl<'a> Run<'a> {
     }
 
     /// Left alone, everything comes to rest: every object has its asset, and nothing else is kept.
-    fn come_to_rest(&mut self) -> Result<(), String> {
+    fn come_to_rest(&mut self, faults: &[(u8, Fault)]) -> Result<(), String> {
         self.finish_tasks();
         self.check()?;
+        let mut faults = faults.iter();
         // A grace, an orphan's notice, an object set aside, an id settled; each begins on another day.
         for days in [32, 9, 2, 2] {
             self.wait(days * 86_400, true);
             self.check()?;
-            for _ in 0..3 {
+            for fault in faults.by_ref().take(1).copied().map(Some).chain([None; 3]) {
+                self.state.fault.set(fault);
                 self.sweep(0, Orphans::All, LARGE_PAGES);
                 self.finish_tasks();
+                self.state.fault.set(None);
                 self.check()?;
             }
         }

@@ -11,6 +11,9 @@ pub(crate) struct Schedule {
     pub(crate) reject_mismatch: bool,
     /// In this order.
     pub(crate) events: Vec<Event>,
+    /// At the end, when there is most to remove, the sweeper runs once with each of these faults, before it is left
+    /// alone.
+    pub(crate) last_faults: Vec<(u8, Fault)>,
 }
 
 /// One event. Numbers of uploads, tasks, requests and late calls count back from the newest, and wrap around, so that
@@ -29,8 +32,8 @@ pub(crate) enum Event {
     StoreOrphan,
     /// The cron starts the sweeper.
     Sweep { isolate: u8, orphans: Orphans },
-    /// Something under way goes on for so many awaits; `fault` meets the first storage call that is carried out.
-    Step { task: u8, awaits: u8, fault: Option<Fault> },
+    /// Something under way goes on for so many awaits. `fault` meets a storage call, behind so many that are carried out.
+    Step { task: u8, awaits: u8, fault: Option<(u8, Fault)> },
     /// A client goes away in the middle of its transfer.
     CutOff { task: u8 },
     /// An isolate ends with all that runs in it; its storage calls under way are carried out later, or never.
@@ -250,16 +253,21 @@ fn client() -> impl Strategy<Value = u8> {
     prop_oneof![10 => Just(0_u8), 2 => Just(1_u8), 4 => Just(2_u8), 3 => 3..12_u8]
 }
 
-fn fault() -> impl Strategy<Value = Option<Fault>> {
-    let faults = vec![
+fn fault() -> impl Strategy<Value = Fault> {
+    select(vec![
         Fault::LostBefore,
         Fault::LostAfter,
         Fault::Overloaded,
         Fault::HangsBefore,
         Fault::HangsAfter,
         Fault::HangsLate,
-    ];
-    prop_oneof![5 => Just(None), 1 => select(faults).prop_map(Some)]
+    ])
+}
+
+/// Mostly of the first call that is carried out; the sweeper makes a dozen.
+fn fault_of_step() -> impl Strategy<Value = Option<(u8, Fault)>> {
+    let calls = prop_oneof![2 => Just(0_u8), 1 => 1..12_u8];
+    prop_oneof![5 => Just(None), 1 => (calls, fault()).prop_map(Some)]
 }
 
 fn wait() -> impl Strategy<Value = Wait> {
@@ -267,7 +275,7 @@ fn wait() -> impl Strategy<Value = Wait> {
         6 => Just(Wait::Second),
         4 => Just(Wait::FiveMinutes),
         2 => select(vec![Wait::SixteenMinutes, Wait::AnHour, Wait::AlmostADay]),
-        1 => select(vec![Wait::ADay, Wait::EightDays, Wait::AMonth]),
+        2 => select(vec![Wait::ADay, Wait::EightDays, Wait::AMonth]),
     ]
 }
 
@@ -311,7 +319,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (upload(), object).prop_map(|(upload, object)| Event::StoreByHand { upload, object }),
         1 => Just(Event::StoreOrphan),
         5 => (isolate(), orphans).prop_map(|(isolate, orphans)| Event::Sweep { isolate, orphans }),
-        60 => (0..4_u8, prop_oneof![2 => 1..4_u8, 3 => Just(20_u8)], fault())
+        60 => (0..4_u8, prop_oneof![2 => 1..4_u8, 3 => Just(30_u8)], fault_of_step())
             .prop_map(|(task, awaits, fault)| Event::Step { task, awaits, fault }),
         1 => (0..4_u8).prop_map(|task| Event::CutOff { task }),
         1 => (isolate(), any::<bool>()).prop_map(|(isolate, late)| Event::EndIsolate { isolate, late }),
@@ -329,6 +337,7 @@ const MAX_EVENTS: usize = 150;
 
 /// All schedules.
 pub(crate) fn schedules() -> impl Strategy<Value = Schedule> {
-    (prop::bool::weighted(0.2), prop::collection::vec(event(), 1..MAX_EVENTS))
-        .prop_map(|(reject_mismatch, events)| Schedule { reject_mismatch, events })
+    let last_faults = prop::collection::vec((0..16_u8, fault()), 0..3);
+    (prop::bool::weighted(0.2), prop::collection::vec(event(), 1..MAX_EVENTS), last_faults)
+        .prop_map(|(reject_mismatch, events, last_faults)| Schedule { reject_mismatch, events, last_faults })
 }

@@ -29,8 +29,8 @@ pub(crate) struct State<'a> {
     pub(crate) model: RefCell<Model>,
     pub(crate) bucket: RefCell<Bucket>,
     pub(crate) clock: Cell<Timestamp>,
-    /// What happens to the storage call that is carried out next.
-    pub(crate) fault: Cell<Option<Fault>>,
+    /// What happens to a storage call, and how many are carried out before it.
+    pub(crate) fault: Cell<Option<(u8, Fault)>>,
     /// Whether calls are carried out later whose isolate ends now.
     pub(crate) isolate_ends: Cell<Option<bool>>,
     /// Calls that nobody waits for any more, the newest last.
@@ -100,6 +100,17 @@ impl State<'_> {
 
     pub(crate) fn count(&self, what: impl Into<String>) {
         self.statistics.borrow_mut().count(what);
+    }
+
+    /// What happens to the call that is to be carried out now.
+    fn next_fault(&self) -> Option<Fault> {
+        let (calls, fault) = self.fault.take()?;
+        if calls > 0 {
+            self.fault.set(Some((calls - 1, fault)));
+            return None;
+        }
+        self.count(format!("{fault:?}"));
+        Some(fault)
     }
 
     fn random(&self) -> u64 {
@@ -314,10 +325,7 @@ impl TaskPlatform<'_> {
             let under_way = CallUnderWay { platform: self, call: &call, carried_out: Cell::new(false) };
             pause().await;
             under_way.carried_out.set(true);
-            let fault = self.state.fault.take();
-            if let Some(fault) = fault {
-                self.state.count(format!("{fault:?}"));
-            }
+            let fault = self.state.next_fault();
             let output = match fault {
                 None | Some(Fault::LostAfter | Fault::HangsAfter) => {
                     Some(self.state.carry_out(&self.record, &call)?)
