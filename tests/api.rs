@@ -1,38 +1,46 @@
 //! A request's whole way through the API, natively: the order of the rules that every endpoint shares. What each
 //! endpoint does by itself is in tests/endpoints.rs, and what all answers have in tests/answer.rs.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
 
 mod platform;
 mod requests;
 mod sqlite;
 
 use asset_uploads::api::descriptions;
-use asset_uploads::api::endpoint::Description;
+use asset_uploads::api::endpoint::{Description, Values};
 use asset_uploads::error::{AuthError, ErrorCode};
 use asset_uploads::http::request::Body;
 use asset_uploads::storage_error::StorageErrorKind;
 use platform::client::{TestAnswer, TestRequest};
 use platform::fixtures::{Api, endpoints_with_callers};
 use platform::storage_error;
+use serde_json::{Value, json};
 use sqlite::contents;
 use sqlite::fixtures::DEADLINE;
 
-/// A request of the same endpoint with a wrong path, or a wrong body where the path has no parameters, and where
-/// the error is.
-fn with_wrong_field(endpoint: &Description, request: &TestRequest) -> (TestRequest, String) {
-    match endpoint.doc.path.first() {
-        Some(parameter) => {
-            let mut parts: Vec<&str> = request.url.split('/').collect();
-            let place = 2 + endpoint.route.path.split('/').position(|part| part.starts_with('{')).unwrap();
-            parts[place] = "x";
-            (TestRequest { url: parts.join("/"), ..request.clone() }, format!("path {}", parameter.name))
-        }
-        None => (
-            request.clone().json(r#"{"filename":"beach.png","mime_type":"image/png"}"#),
-            "body size_bytes".to_owned(),
-        ),
+/// A request of the same endpoint with one error, and where that is: in the path, else in the body, else in the query;
+/// `None` where the endpoint has none of them.
+fn with_wrong_field(endpoint: &Description, request: &TestRequest) -> Option<(TestRequest, String)> {
+    let (path, query) = (endpoint.doc.path.first(), endpoint.doc.query);
+    if let Some(parameter) = path {
+        let mut parts: Vec<&str> = request.url.split('/').collect();
+        let place = 2 + endpoint.route.path.split('/').position(|part| part.starts_with('{')).unwrap();
+        parts[place] = "x";
+        return Some((
+            TestRequest { url: parts.join("/"), ..request.clone() },
+            format!("path {}", parameter.name),
+        ));
     }
+    if endpoint.route.method.has_body() {
+        let Body::Bytes(bytes) = &request.body else { panic!("an example has a body") };
+        let mut body: Value = serde_json::from_slice(bytes).unwrap();
+        body["no_such_field"] = json!(0);
+        return Some((request.clone().json(&body.to_string()), "body no_such_field".to_owned()));
+    }
+    let parameter = query.iter().find(|parameter| !matches!(parameter.values, Values::Text(_)))?;
+    let url = format!("{}?{}=x", request.url, parameter.name);
+    Some((TestRequest { url, ..request.clone() }, format!("query {}", parameter.name)))
 }
 
 fn expect_unauthorized(answer: &TestAnswer, case: &str) {
@@ -103,20 +111,19 @@ fn rules_3_to_8_come_before_9_and_9_before_10() {
         let callers = api.denied_callers();
         let before = contents(&api.platform.conn);
         let example = api.example(&endpoint);
-        let (wrong_field, place) = with_wrong_field(&endpoint, &example);
-        let wrong_key = wrong_field.clone().header("idempotency-key", "a b");
-        let not_json = TestRequest { body: Body::Bytes(b"[".to_vec()), ..wrong_key.clone() };
-        let too_large = TestRequest { body: Body::TooLarge, ..wrong_key.clone() };
-        let broken = TestRequest { body: Body::Broken, ..wrong_key.clone() };
         let has_body = endpoint.route.method.has_body();
         let code_of_body = if has_body { ErrorCode::BadRequest } else { ErrorCode::ValidationError };
-        for (request, code) in [
-            (&wrong_field, ErrorCode::ValidationError),
-            (&wrong_key, ErrorCode::ValidationError),
-            (&not_json, code_of_body),
-            (&too_large, code_of_body),
-            (&broken, code_of_body),
-        ] {
+        let wrong_requests = with_wrong_field(&endpoint, &example).map(|(wrong_field, place)| {
+            let wrong_key = wrong_field.clone().header("idempotency-key", "a b");
+            let bodies = [Body::Bytes(b"[".to_vec()), Body::TooLarge, Body::Broken];
+            let wrong_bodies =
+                bodies.map(|body| (TestRequest { body, ..wrong_key.clone() }, code_of_body, place.clone()));
+            [wrong_field, wrong_key.clone()]
+                .map(|request| (request, ErrorCode::ValidationError, place.clone()))
+                .into_iter()
+                .chain(wrong_bodies)
+        });
+        for (request, code, place) in wrong_requests.into_iter().flatten() {
             for caller in &callers {
                 let case = format!("{} by {}: {request:?}", endpoint.route.path, caller.who);
                 let answer = api.send(&request.clone().token(&caller.token));
@@ -125,7 +132,7 @@ fn rules_3_to_8_come_before_9_and_9_before_10() {
                 let known = caller.who != "an unknown key";
                 assert_eq!(answer.log.user_id.is_some(), known, "{case}");
             }
-            let answer = api.send(request);
+            let answer = api.send(&request);
             assert_eq!((answer.status, answer.code()), (code.status(), code.as_str()), "{request:?}");
             assert_eq!((answer.log.user_id, answer.log.org_id), (Some(api.editor.id), Some(api.org)));
             assert_eq!(answer.body_read, has_body);
@@ -155,8 +162,12 @@ fn rule_10_an_unreadable_organization_is_an_error_once_rules_3_and_4_have_passed
         let before = contents(&api.platform.conn);
         for organization in ["", "x", &format!("{{{}}}", api.org)] {
             let request = api.example(&endpoint).header("x-organization-id", organization);
-            let (wrong_field, place) = with_wrong_field(&endpoint, &request);
-            let not_json = TestRequest { body: Body::Bytes(b"[".to_vec()), ..wrong_field.clone() };
+            let mut wrong_requests = vec![(request.clone(), vec![HEADER.to_owned()])];
+            if let Some((wrong_field, place)) = with_wrong_field(&endpoint, &request) {
+                wrong_requests.push((wrong_field, vec![place, HEADER.to_owned()]));
+            }
+            let (last, _) = wrong_requests.last().unwrap();
+            let not_json = TestRequest { body: Body::Bytes(b"[".to_vec()), ..last.clone() };
             for (who, token) in &callers {
                 let case = format!("{} by {who}", endpoint.route.path);
                 let send = |request: &TestRequest| api.send(&request.clone().token(token));
@@ -165,10 +176,7 @@ fn rule_10_an_unreadable_organization_is_an_error_once_rules_3_and_4_have_passed
                     "an unverified user" => Some(ErrorCode::EmailNotVerified),
                     _ => None,
                 };
-                for (request, locations) in [
-                    (&request, vec![HEADER.to_owned()]),
-                    (&wrong_field, vec![place.clone(), HEADER.to_owned()]),
-                ] {
+                for (request, locations) in &wrong_requests {
                     let answer = send(request);
                     let expected = denied.unwrap_or(ErrorCode::ValidationError);
                     assert_eq!(
@@ -177,7 +185,7 @@ fn rule_10_an_unreadable_organization_is_an_error_once_rules_3_and_4_have_passed
                         "{case}"
                     );
                     if denied.is_none() {
-                        assert_eq!(answer.locations(), locations, "{case}");
+                        assert_eq!(&answer.locations(), locations, "{case}");
                     }
                 }
                 if endpoint.route.method.has_body() {
@@ -240,7 +248,8 @@ fn rule_15_storage_that_does_not_answer_is_503_and_a_mistake_is_500() {
         let api = Api::new(&[]);
         let before = contents(&api.platform.conn);
         let example = api.example(&endpoint);
-        let wrong = endpoint.permission.map(|_| with_wrong_field(&endpoint, &example).0);
+        let wrong = endpoint.permission.and_then(|_| with_wrong_field(&endpoint, &example));
+        let wrong = wrong.map(|(request, _)| request);
         for (kind, expected) in [
             (StorageErrorKind::Transient, ErrorCode::StorageUnavailable),
             (StorageErrorKind::Overloaded, ErrorCode::StorageUnavailable),

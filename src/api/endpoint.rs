@@ -161,6 +161,12 @@ pub async fn serve_public<E: Endpoint<Caller = Anyone>, P: Platform>(
     request: &impl IncomingRequest,
     path: PathParams<'_>,
 ) -> Result<Reply, ApiError> {
+    const {
+        assert!(
+            E::PERMISSION.is_none(),
+            "an endpoint with `type Caller = Anyone` checks no permission: set PERMISSION to None, or Caller to Caller"
+        );
+    }
     let headers = RequestHeaders::of(request)?;
     let input = Input { path, query: cx.query, headers: &headers, body: &Body::Bytes(Vec::new()) };
     E::parse(&input, cx.config)?.handle(cx, Anyone).await
@@ -179,7 +185,7 @@ pub async fn serve<E: Endpoint<Caller = Caller>, P: Platform>(
     let permission = const {
         match E::PERMISSION {
             Some(permission) => permission,
-            None => panic!("an endpoint with callers needs a permission"),
+            None => panic!("an endpoint with `type Caller = Caller` needs a PERMISSION"),
         }
     };
     // 3, as far as the key itself tells: storage is not asked.
