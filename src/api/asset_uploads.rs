@@ -21,7 +21,7 @@ use crate::presign::{Put, S3, SignedPut};
 use crate::store::rights::{Caller, Permission};
 use crate::store::uploads;
 
-/// The id in the path of what is one upload's.
+/// The path parameter of an upload's endpoints.
 pub(super) const ID: Parameter = Parameter {
     name: "asset_upload_id",
     description: "The id of the upload: the `asset_id` that starting it answered.",
@@ -414,10 +414,10 @@ impl<'a> AssetUploadResponse<'a> {
     }
 }
 
-/// `DELETE /v1/asset-uploads/{asset_upload_id}`: one D1 transaction, then the object's removal.
+/// `DELETE /v1/asset-uploads/{asset_upload_id}`: one D1 transaction, then the deletion of the object.
 ///
-/// In this order, a confirmation that comes in between finds either its session and its object, or the
-/// session cancelled. What is left in R2 when the removal fails can never be confirmed.
+/// Because of this order, a confirmation at the same time finds either the session with its object, or a cancelled
+/// session. If the deletion fails, the object stays in R2, but can never be confirmed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cancel {
     /// The upload.
