@@ -66,9 +66,9 @@ impl Storage {
         }
     }
 
-    /// Makes a call that is safe to repeat. After a transient error it is retried: three calls at most, within the time
-    /// limit in total. `name` is the storage's name, `kind` classifies the text of an error, and the time is added to
-    /// `total`. Not generic, so that the Worker has this code once.
+    /// Makes a call that is safe to repeat: up to three times while its error passes by itself, and for no longer
+    /// than the time limit in all. `name` is the storage's, `kind` says what an error's text means, and the time
+    /// goes to `total`. Not generic, so that the Worker has this code once.
     pub(super) async fn call(
         &self,
         name: &str,

@@ -112,7 +112,7 @@ struct CallerRow<F> {
     user_id: UserId,
     org_id: Option<OrganizationId>,
     auth_error: Option<AuthError>,
-    // Null where the caller lacks the rights.
+    // A caller that may not has nothing found for it.
     found: Option<F>,
 }
 
@@ -135,8 +135,7 @@ pub fn decode<O: CallerOperation>(operation: &O, rows: &Rows) -> (Identity, Resu
     (identity, output)
 }
 
-/// Checks the rights and nothing else: for an invalid request, because rights are checked first, and for an endpoint
-/// that needs nothing else from the database.
+/// Asks for the rights alone: for a request that has errors, since rights are checked before them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckRights {
     /// Who asks.
