@@ -102,8 +102,8 @@ fn rule_3_a_malformed_key_is_answered_before_the_body_and_without_storage() {
     }
 }
 
-/// Whoever may not do it is answered so, whatever else is wrong with the request; whoever may is answered rule 9,
-/// then rule 10. Nothing is written.
+/// A caller without the rights gets the error of rules 3 to 8, also if the request is invalid. A caller with the rights
+/// gets the error of rule 9, else of rule 10. Nothing is written.
 #[test]
 fn rules_3_to_8_come_before_9_and_9_before_10() {
     for (endpoint, permission) in endpoints_with_callers() {
@@ -218,9 +218,8 @@ fn rule_5_the_organization_is_the_one_that_the_header_names() {
     );
 }
 
-/// Rules 3 and 13 go by the time when the body had arrived, not by that of the request's beginning.
 #[test]
-fn rules_3_and_13_a_body_that_is_sent_slowly_outlives_neither_its_key_nor_a_deadline() {
+fn rules_3_and_13_key_and_deadline_are_checked_when_a_slow_body_has_arrived() {
     let api = Api::new(&[]);
     let endpoints = endpoints_with_callers();
     let confirm =
@@ -256,13 +255,13 @@ fn rule_15_storage_that_does_not_answer_is_503_and_a_mistake_is_500() {
             (StorageErrorKind::Unexpected, ErrorCode::InternalError),
         ] {
             api.platform.d1_error.replace(Some(storage_error(kind, MESSAGE)));
-            // Rights are not known then, so what is wrong with a request is not said.
+            // The rights are unknown then, so the answer does not list the errors of an invalid request.
             for request in [&example].into_iter().chain(&wrong) {
                 let answer = api.send(request);
                 let case = format!("{} {kind:?}: {answer:?}", endpoint.route.path);
                 match endpoint.doc.operation_id {
                     "getHealth" => assert_eq!(answer.status, 200),
-                    // Whatever it is, it is not ready.
+                    // Not ready, for any error.
                     "getReady" => {
                         assert_eq!((answer.status, answer.locations()), (503, vec!["d1".into(), "r2".into()]))
                     }

@@ -243,7 +243,7 @@ fn an_asset_is_read() {
 }
 
 #[test]
-fn a_path_for_an_endpoint_of_storage_is_of_the_clients_origin() {
+fn an_s3_endpoint_that_is_a_path_is_on_the_clients_origin() {
     let api = Api::new(&[("S3_ENDPOINT", "/s3")]);
     for (operation, name) in [("getAsset", "url"), ("createAssetUpload", "upload_url")] {
         let answer = api.send(&api.example(&endpoint(operation)));

@@ -69,9 +69,8 @@ fn a_path_without_parameters_comes_before_one_with() {
     );
 }
 
-/// What the router can do: two parameters, and no method twice on one path.
 #[test]
-fn the_table_is_sound() {
+fn routes_are_unique_and_have_at_most_two_parameters() {
     for (place, route) in ROUTES.iter().enumerate() {
         assert!(route.path.starts_with("/v1/") && route.path.matches('{').count() <= 2, "{route:?}");
         assert_eq!(ROUTES.iter().position(|other| other == route), Some(place), "{route:?} stands twice");

@@ -17,12 +17,12 @@ const IN_AN_HOUR = Date.now() + 3_600_000;
 type Outcome = number | ErrorCode;
 type Send = (id: string, options: RequestOptions) => Promise<Answer>;
 
-/** How to send one endpoint a request, and what somebody gets who has the rights. */
+/** How to send a request to one endpoint, and the answer to a caller with the rights. */
 interface Recipe {
   /** Stated here as well as in openapi.json, so that neither alone can open an endpoint. */
   access: "public" | "read" | "write";
   valid: Send;
-  /** Requests that rules 9 and 10 reject. Who lacks the rights gets the same error as for a valid request. */
+  /** Requests that rules 9 and 10 reject. A caller without the rights gets the same error as for a valid request. */
   invalid: Send[];
   /** For an upload with a file, for a confirmed one, and for an id that nothing has. */
   outcomes: [pending: Outcome, confirmed: Outcome, unknown: Outcome];
