@@ -22,8 +22,7 @@ use sqlite::fixtures::DEADLINE;
 /// A request of the same endpoint with one error, and where that is: in the path, else in the body, else in the query;
 /// `None` where the endpoint has none of them.
 fn with_wrong_field(endpoint: &Description, request: &TestRequest) -> Option<(TestRequest, String)> {
-    let (path, query) = (endpoint.doc.path.first(), endpoint.doc.query);
-    if let Some(parameter) = path {
+    if let Some(parameter) = endpoint.doc.path.first() {
         let mut parts: Vec<&str> = request.url.split('/').collect();
         let place = 2 + endpoint.route.path.split('/').position(|part| part.starts_with('{')).unwrap();
         parts[place] = "x";
@@ -38,7 +37,8 @@ fn with_wrong_field(endpoint: &Description, request: &TestRequest) -> Option<(Te
         body["no_such_field"] = json!(0);
         return Some((request.clone().json(&body.to_string()), "body no_such_field".to_owned()));
     }
-    let parameter = query.iter().find(|parameter| !matches!(parameter.values, Values::Text(_)))?;
+    let parameter =
+        endpoint.doc.query.iter().find(|parameter| !matches!(parameter.values, Values::Text(_)))?;
     let url = format!("{}?{}=x", request.url, parameter.name);
     Some((TestRequest { url, ..request.clone() }, format!("query {}", parameter.name)))
 }
@@ -113,17 +113,17 @@ fn rules_3_to_8_come_before_9_and_9_before_10() {
         let example = api.example(&endpoint);
         let has_body = endpoint.route.method.has_body();
         let code_of_body = if has_body { ErrorCode::BadRequest } else { ErrorCode::ValidationError };
-        let wrong_requests = with_wrong_field(&endpoint, &example).map(|(wrong_field, place)| {
+        let mut wrong_requests = Vec::new();
+        if let Some((wrong_field, place)) = with_wrong_field(&endpoint, &example) {
             let wrong_key = wrong_field.clone().header("idempotency-key", "a b");
-            let bodies = [Body::Bytes(b"[".to_vec()), Body::TooLarge, Body::Broken];
-            let wrong_bodies =
-                bodies.map(|body| (TestRequest { body, ..wrong_key.clone() }, code_of_body, place.clone()));
-            [wrong_field, wrong_key.clone()]
-                .map(|request| (request, ErrorCode::ValidationError, place.clone()))
-                .into_iter()
-                .chain(wrong_bodies)
-        });
-        for (request, code, place) in wrong_requests.into_iter().flatten() {
+            for request in [&wrong_field, &wrong_key] {
+                wrong_requests.push((request.clone(), ErrorCode::ValidationError, place.clone()));
+            }
+            for body in [Body::Bytes(b"[".to_vec()), Body::TooLarge, Body::Broken] {
+                wrong_requests.push((TestRequest { body, ..wrong_key.clone() }, code_of_body, place.clone()));
+            }
+        }
+        for (request, code, place) in wrong_requests {
             for caller in &callers {
                 let case = format!("{} by {}: {request:?}", endpoint.route.path, caller.who);
                 let answer = api.send(&request.clone().token(&caller.token));
