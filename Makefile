@@ -125,11 +125,14 @@ admin: rust $(NODE_STAMP) .dev.vars ## make organizations, users and keys in the
 admin-remote: rust $(NODE_STAMP) ## the same in the deployed database
 	@$(call admin,--remote)
 
-# The SQL on standard output goes to D1; what a person must read goes past it. Without SQL (--help) there
-# is nothing to run.
+# The SQL on standard output goes to D1. What a person must read (ids, a new key) is on standard error, and is shown once
+# D1 has taken the SQL. Without SQL (--help) there is nothing to run.
 define admin
-	sql=$$(cargo run --quiet --bin admin -- $(ARGS)); \
-	case "$$sql" in *';') wrangler d1 execute DB $(1) --command "$$sql" ;; *) echo "$$sql" ;; esac
+	sql_file=$$(mktemp); trap 'rm -f "$$sql_file"' EXIT; \
+	messages=$$(cargo run --quiet --bin admin -- $(ARGS) 2>&1 >"$$sql_file") || { echo "$$messages" >&2; exit 1; }; \
+	sql=$$(<"$$sql_file"); \
+	case "$$sql" in *';') wrangler d1 execute DB $(1) --command "$$sql" ;; *) echo "$$sql" ;; esac; \
+	[ -z "$$messages" ] || echo "$$messages" >&2
 endef
 
 .PHONY: size

@@ -1,12 +1,11 @@
--- Views that the Worker's statements read, so that a rule or a list of columns stands in one place.
+-- Views that the Worker's statements read, so that each rule and each list of columns is defined once.
 
--- What the caller of a request may do: one row, or none where the key is unknown. A request is given as JSON, and
--- the view is asked with it:
+-- The rights of a request's caller: one row, or none where the key is unknown. The request is passed as JSON:
 --   SELECT ... FROM caller_rights c WHERE c.request = '[{"token_hash", "org_id", "now", "permission", "writes"}]'
--- json_each has its argument as the hidden column `json`, which is how a view gets a parameter. token_hash: SHA-256
--- of the key; org_id: the organization that the request names, or null; now: milliseconds; permission: as in
--- role_permissions; writes: whether that permission is to change things. auth_error is NULL exactly where the
--- caller may; its values stand in the order of the checks (docs/behaviour.md, rows 3 to 8).
+-- A view has no parameters, but json_each has its argument as the hidden column `json`. token_hash: SHA-256 of the key;
+-- org_id: the organization that the request names, or null; now: milliseconds; permission: as in role_permissions;
+-- writes: whether that permission allows changes. auth_error is NULL exactly if the caller has the permission; its
+-- values are in the order of the checks (docs/behaviour.md, rows 3 to 8).
 CREATE VIEW caller_rights AS
 SELECT
   r.json AS request,
@@ -29,8 +28,8 @@ LEFT JOIN memberships m
   AND (k.bound_org_id IS NULL OR k.bound_org_id = m.org_id)
 LEFT JOIN role_permissions p ON p.role = m.role AND p.permission = r.value ->> 'permission';
 
--- Rows as JSON, the one list of what is read of them. D1 permits 32 arguments to a function, so a long list goes on
--- in json_insert.
+-- Rows as JSON, with the one list of columns that the Worker reads. D1 permits 32 arguments to a function, so a long
+-- list continues in json_insert, which can be nested.
 CREATE VIEW assets_json AS
 SELECT
   a.*,
@@ -57,9 +56,9 @@ SELECT
     'avatar_url', u.avatar_url) AS json
 FROM users u;
 
--- Sessions that the sweeper has not come to yet, by deadline. A cancelled session has its deadline negative.
--- Read along the index of deadlines: that takes the sessions as the outer table, and a bound without affinity, as
--- the indexed expression has none.
+-- Sessions that the sweeper has not checked yet, by deadline. The deadline of a cancelled session is negative.
+-- SQLite uses the index of deadlines only if the sessions are the outer table, and if the bound has no affinity, like
+-- the indexed expression: hence CROSS JOIN and the unary plus.
 CREATE VIEW sessions_to_sweep AS
 SELECT u.id, abs(u.expires_at) AS deadline
 FROM asset_uploads u
@@ -67,9 +66,8 @@ CROSS JOIN sweeper s
 WHERE abs(u.expires_at) >= (SELECT +deadline FROM sweeper)
   AND (abs(u.expires_at) > s.deadline OR u.id > s.upload_id);
 
--- Whether too many of the bucket's objects belong to nothing, as the last whole pass of it found: more than ten, and
--- more than a tenth of all. Only a database that lost rows makes them, and one that lost many must not cost the
--- objects too.
+-- Whether the last complete pass of the bucket found too many orphans: more than ten, and more than a tenth of all
+-- objects. So many mean that the database has lost rows, and then their objects must not be lost, too.
 CREATE VIEW sweeper_state AS
 SELECT
   s.*,

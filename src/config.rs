@@ -45,24 +45,24 @@ pub struct Config {
     pub cors: Cors,
     /// How uploads are signed and how long they may take.
     pub uploads: Uploads,
-    /// How long a storage call is waited for, its repeats included, in milliseconds.
+    /// The time limit of a storage call, retries included, in milliseconds.
     pub storage_timeout_ms: u64,
-    /// How the sweeper is bounded, and what it does about objects that belong to nothing.
+    /// The limits of the sweeper, and what it does with orphans.
     pub sweep: SweepSettings,
-    /// How long the sweeper waits for a storage call, its repeats included, in milliseconds.
+    /// The time limit of a storage call of the sweeper, retries included, in milliseconds.
     pub sweep_timeout_ms: u64,
 }
 
-/// How a run of the sweeper is bounded, and what it does about orphans.
+/// The limits of a run of the sweeper, and what it does with orphans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweepSettings {
-    /// What to do about objects that belong to nothing.
+    /// What to do with orphans.
     pub orphans: SweepOrphans,
     /// Statements sent to the database at most, repeats included.
     pub max_statements: u32,
 }
 
-/// What the sweeper does about objects that belong to nothing.
+/// What the sweeper does with orphans: objects with neither a session nor an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SweepOrphans {
     /// Removes them a week after it has found them, unless they are so many that the database may be incomplete.
@@ -78,7 +78,7 @@ pub enum SweepOrphans {
 pub struct Uploads {
     /// The S3 side of the bucket; the error names the variables and secrets that are missing.
     pub s3: Result<S3, String>,
-    /// Whether storage refuses to overwrite an object.
+    /// Whether storage rejects a second PUT to the same key.
     pub write_once: bool,
     /// Life of an upload URL, in seconds.
     pub upload_url_seconds: u64,
@@ -119,7 +119,7 @@ impl Config {
     /// Reads the variables through `get`; one that is unset or blank takes its default.
     ///
     /// # Errors
-    /// A sentence for each variable that is wrong, which names it and says what it may be.
+    /// A sentence for each invalid variable: its name, and what is valid.
     pub fn parse(get: impl Fn(&str) -> Option<String>) -> Result<Self, Vec<String>> {
         let get =
             |name: &str| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());

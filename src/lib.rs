@@ -1,10 +1,13 @@
 //! asset-uploads: a Cloudflare Worker that turns a direct-to-R2 upload into a verified asset record.
 //!
-//! A request's way: `edge` receives it; [`api`] has the table of endpoints, finds the one that the request asks for,
-//! and serves it in the order of the checks; an endpoint parses its request with what [`http`] gives all of them, and
-//! runs one operation of [`store`], which is one transaction with the caller's rights in it; [`domain`] has the rules.
-//! Handlers reach storage, clock and randomness through [`platform`] alone: D1 and R2 in the Worker, SQLite and a
-//! bucket in memory in the tests. Once an hour [`sweeper`] removes what was given up.
+//! How a request is handled:
+//! 1. `edge` receives it from the platform.
+//! 2. [`api`] finds its endpoint in the table of endpoints, and runs the checks in their order.
+//! 3. The endpoint parses the request with the tools of [`http`], and runs one operation of [`store`]: one transaction,
+//!    which also checks the caller's rights. The rules for uploads and assets are in [`domain`].
+//!
+//! Handlers reach storage, the clock and random bytes only through the trait in [`platform`]: D1 and R2 in the Worker,
+//! SQLite and an in-memory bucket in the tests. Once an hour [`sweeper`] deletes abandoned uploads and their objects.
 
 pub mod api;
 pub mod config;

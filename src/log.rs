@@ -29,7 +29,7 @@ pub struct RequestLine {
     pub r2_ms: Option<u64>,
     /// Milliseconds spent in D1, retries included; null where it was not asked.
     pub d1_ms: Option<u64>,
-    /// Storage calls that failed and were tried again.
+    /// Retries of storage calls.
     pub retries: u32,
     /// Milliseconds from start to answer, as far as the platform's clock shows them.
     pub duration_ms: u64,
@@ -51,7 +51,7 @@ pub struct SweepLine<'a> {
     pub r2_ms: Option<u64>,
     /// Milliseconds spent in D1; null where it was not asked.
     pub d1_ms: Option<u64>,
-    /// Storage calls that failed and were tried again.
+    /// Retries of storage calls.
     pub retries: u32,
     /// Milliseconds from start to end.
     pub duration_ms: u64,

@@ -1,14 +1,14 @@
-//! Everything outside that a handler or the sweeper uses: the database, the bucket, the clock and random bytes.
+//! What handlers and the sweeper need from outside: the database, the bucket, the clock and random bytes.
 //!
-//! The Worker's is in `edge`, on D1 and R2; the tests' runs on SQLite and a bucket in memory.
+//! The Worker's implementation is in `edge`, on D1 and R2; the tests have one on SQLite and an in-memory bucket.
 
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::StoredObject;
 use crate::storage_error::StorageError;
 use crate::store::{Rows, Statement};
 
-/// Where the code runs. Calls that fail for a moment are repeated by the platform itself, and each is bounded in
-/// time; so an error is final, and a call that failed may have been carried out nevertheless.
+/// Where the code runs. The platform itself retries calls after transient errors, and limits the time of each call. So
+/// an error is final; the call may have been carried out nevertheless.
 #[allow(async_fn_in_trait, reason = "a Worker has one thread, so nobody needs the futures to be Send")]
 pub trait Platform {
     /// Runs the statements, at least one, as one transaction.
@@ -35,8 +35,8 @@ pub trait Platform {
     /// Any of them may or may not be there then.
     async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError>;
 
-    /// The id of the database that the bucket belongs to. It stands in the bucket, in the object
-    /// [`OWNER_KEY`]; `database_id` is written there where there is no such object.
+    /// The id of the database that the bucket belongs to, which the object [`OWNER_KEY`] holds. Where there is no such
+    /// object, it is written with `database_id`.
     ///
     /// # Errors
     /// When the bucket does not answer.
@@ -51,7 +51,7 @@ pub trait Platform {
     /// Text for the log.
     fn fill_random(&self, bytes: &mut [u8]) -> Result<(), String>;
 
-    /// What storage has cost so far.
+    /// What the storage calls have cost so far.
     fn usage(&self) -> Usage;
 }
 

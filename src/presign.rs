@@ -55,7 +55,7 @@ pub struct Put<'a> {
     pub filename: &'a Filename,
     /// Its size in bytes.
     pub size_bytes: u64,
-    /// Whether storage refuses to overwrite an object.
+    /// Whether storage rejects a second PUT to the same key.
     pub write_once: bool,
 }
 

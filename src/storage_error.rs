@@ -6,11 +6,11 @@ use crate::error::ApiError;
 /// What to do about a storage error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StorageErrorKind {
-    /// It passes by itself: repeat the call.
+    /// Transient: retry the call.
     Transient,
-    /// Storage is overloaded, too slow or not permitted: answer 503, a repeat would add to it.
+    /// Storage is overloaded, too slow or not permitted: answer 503, since a retry would add load.
     Overloaded,
-    /// A mistake, such as SQL that D1 refuses.
+    /// A mistake, such as SQL that D1 rejects.
     Unexpected,
 }
 

@@ -1,11 +1,12 @@
-//! The sweeper: once an hour it removes uploads that were never confirmed, and objects that belong to nothing.
+//! The sweeper: once an hour it removes uploads that were never confirmed, and orphans: objects with neither a session
+//! nor an asset.
 //!
 //! An object is removed only while the database says that its id is retired. Retiring and confirming are
 //! transactions on the same rows, so one comes first: a confirmed upload is never retired, and a retired one
-//! can neither be confirmed nor started again. So a run may be cut off anywhere, and any number may run at
-//! once; the next one goes on where the database says that they stopped.
+//! can neither be confirmed nor started again. So a run may be interrupted at any point, and several may run at the
+//! same time. The database records where a run stopped, and the next one continues there.
 //!
-//! The duties of a run do not wait for one another: one that fails is reported, and the others are done.
+//! If one task of a run fails, it is reported, and the other tasks still run.
 
 use std::collections::VecDeque;
 
@@ -22,16 +23,16 @@ use crate::store::sweep::{
     Begin, NextRemovals, NoteOrphans, NoteRemovals, PostponeRemovals, Progress, Retire, RetireOrphans,
 };
 
-/// How long after its deadline an upload is left alone, and how old an object without session is left to
-/// become: a day longer than the longest life of a signed URL, so that no transfer can still be going on.
+/// How long after its deadline an upload is kept, and how old an object without a session must be to count as an
+/// orphan: a day longer than the longest validity of a signed URL, so that no transfer can still be running.
 pub const GRACE_SECONDS: u64 = LONGEST_SIGNATURE_SECONDS + 86_400;
 /// How long an id stays retired after its object was removed. No call of a run can be this late.
 pub const SETTLE_SECONDS: u64 = 86_400;
-/// How long an orphan is known, and its operator told, before it is removed.
+/// How long an orphan is recorded, and reported in the log, before it is removed.
 pub const ORPHAN_NOTICE_SECONDS: u64 = 7 * 86_400;
-/// How long an object that cannot be removed is set aside.
+/// How long an object that cannot be removed is skipped.
 pub const SET_ASIDE_SECONDS: u64 = 86_400;
-/// A run begins nothing new after so many milliseconds. The platform ends it after 15 minutes.
+/// A run starts no new work after so many milliseconds. The platform ends it after 15 minutes.
 pub const MAX_RUN_MS: u64 = 600_000;
 /// Removals that may fail in a run. To find the one bad key of a page of 1,000 takes 11: one for the page, and
 /// one for each half that it is in.
@@ -44,7 +45,7 @@ const NAMED_KEYS: usize = 10;
 pub struct PageSize {
     /// Objects listed or removed in one call: 1,000 is the most that R2 takes.
     pub objects: u32,
-    /// Pages of each kind that a run handles before it turns to the next duty.
+    /// Pages of each kind that a run handles before it turns to the next task.
     pub pages: u32,
 }
 
@@ -57,7 +58,7 @@ impl Default for PageSize {
 /// What a run has done; for the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Sessions past their grace that were looked at.
+    /// Sessions that were checked: their deadline was longer ago than [`GRACE_SECONDS`].
     pub sessions_checked: u32,
     /// Those of them that were retired.
     pub sessions_retired: u32,
@@ -65,7 +66,7 @@ pub struct Report {
     pub objects_compared: u32,
     /// Objects under the prefix whose keys no upload can have; left alone.
     pub objects_foreign: u32,
-    /// Objects that belong to nothing, found for the first time.
+    /// Orphans that were found for the first time.
     pub orphans_noted: u32,
     /// Orphans that were retired.
     pub orphans_retired: u32,
@@ -78,8 +79,8 @@ pub struct Report {
     pub problems: Vec<String>,
 }
 
-/// Runs once, as of `now`. Whatever fails is among the problems of the report; all that was done stays done, and
-/// the next run goes on from there.
+/// Runs once, as of `now`. Failures are among the problems of the report. What was done before one stays done, and the
+/// next run continues from there.
 pub async fn sweep<P: Platform>(
     platform: &P,
     now: Timestamp,
@@ -101,17 +102,17 @@ struct Run<'a, P> {
     settings: SweepSettings,
     size: PageSize,
     report: Report,
-    /// Objects found for the first time to belong to nothing.
+    /// Orphans that were found for the first time.
     orphans: Vec<AssetUploadId>,
-    /// What there is to say where they are too many.
+    /// The problem to report where there are too many of them.
     too_many: Option<String>,
     /// Whether this round is the last: statements or time are used up, or something failed, which would only
-    /// fail again. The next run goes on.
+    /// fail again. The next run continues.
     ended: bool,
 }
 
 impl<P: Platform> Run<'_, P> {
-    /// Does every duty once: at most 33 statements where all goes well. Whether there is more to do.
+    /// Does every task once, with at most 33 statements if nothing fails. Returns whether there is more to do.
     async fn round(&mut self) -> bool {
         let Some(progress) = self.begin().await else { return false };
         let owner = self.platform.bucket_owner(&progress.database_id).await;
@@ -125,7 +126,7 @@ impl<P: Platform> Run<'_, P> {
             return false;
         }
         let mut more = self.retire_sessions(progress.deadline).await.unwrap_or(false);
-        // Where R2 does not say whose the bucket is, nothing in it is compared.
+        // If R2 does not tell which database the bucket belongs to, its objects are not compared.
         if owner.is_some() && self.settings.orphans != SweepOrphans::None {
             more |= self.retire_orphans(progress).await.unwrap_or(false);
         }
@@ -159,7 +160,7 @@ impl<P: Platform> Run<'_, P> {
         self.reported(output)
     }
 
-    /// Whether something new may be begun. What has been done is always noted.
+    /// Whether new work may be started. Work that is done is recorded in any case.
     fn has_time(&mut self) -> bool {
         let has_time = self.started.elapsed_ms(self.platform.now()) < MAX_RUN_MS;
         self.ended |= !has_time;
@@ -210,7 +211,7 @@ impl<P: Platform> Run<'_, P> {
         Some(more || retired.retired == limit)
     }
 
-    /// Whether the pass of the bucket goes on behind what was compared.
+    /// Compares the next objects with the database. Returns whether the pass of the bucket has to continue.
     async fn compare_objects(&mut self, progress: Progress) -> Option<bool> {
         let due = self.now.minus_seconds(GRACE_SECONDS);
         let mut from = progress.object_key;
@@ -244,8 +245,8 @@ impl<P: Platform> Run<'_, P> {
         Some(!from.is_empty())
     }
 
-    /// Removes the objects of retired uploads. A removal that fails is tried again in halves, behind all others,
-    /// so that one bad key holds up no more than itself.
+    /// Removes the objects of retired uploads. A removal that fails is split in halves, which are retried after all
+    /// others, so that one bad key delays no other object.
     async fn remove_objects(&mut self) -> Option<bool> {
         let limit = self.size.objects * self.size.pages * 2;
         let ids = self.run(&NextRemovals { now: self.now, limit }).await?;
@@ -280,7 +281,7 @@ impl<P: Platform> Run<'_, P> {
         }
     }
 
-    /// Sets aside what could not be removed alone, and puts what failed with others behind all else.
+    /// Postpones removals that failed: for a day if they failed alone, else to the end of the queue.
     async fn postpone(&mut self, failed: FailedRemovals) {
         let FailedRemovals { count, alone, halves, reason: Some(reason) } = failed else { return };
         self.ended = true;
@@ -305,7 +306,7 @@ struct FailedRemovals {
     count: u32,
     /// Uploads whose objects could not be removed even alone.
     alone: Vec<AssetUploadId>,
-    /// The halves of the others, still to be tried.
+    /// The halves of the others, still to be retried.
     halves: VecDeque<Vec<AssetUploadId>>,
     /// Why the last one failed.
     reason: Option<String>,

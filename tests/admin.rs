@@ -256,7 +256,7 @@ fn an_address_is_verified_once() {
 
 /// The row that the SQL returns shows that there was one; the program says what no row means.
 #[test]
-fn changes_of_nobody_show_no_row_and_change_nothing() {
+fn changes_of_unknown_ids_show_no_row_and_change_nothing() {
     let conn = organization_with_member();
     apply(&conn, &["create-org", "Other", "--id", OTHER]);
     let nobody = "018f4d2e-7c4b-7a35-9c1f-0242ac12ffff";
@@ -299,7 +299,7 @@ fn lists_show_everything_but_hashes_and_change_nothing() {
 }
 
 #[test]
-fn the_database_rejects_references_to_nobody() {
+fn the_database_rejects_references_to_unknown_ids() {
     let conn = organization_with_member();
     let nobody = "018f4d2e-7c4b-7a35-9c1f-0242ac12ffff";
     let before = everything(&conn);

@@ -141,7 +141,7 @@ fn a_removed_member_keeps_no_rights_there() {
 }
 
 #[test]
-fn a_role_that_is_set_decides_from_then_on() {
+fn a_role_that_is_set_takes_effect_at_once() {
     let conn = organization_with_member();
     let messages = apply(&conn, &["create-key", USER, "--name", "laptop"]);
     let may = |permission| may(&conn, token(&messages), None, permission);
@@ -156,7 +156,7 @@ fn a_role_that_is_set_decides_from_then_on() {
 }
 
 #[test]
-fn a_disabled_user_may_nothing_until_enabled() {
+fn a_disabled_user_has_no_rights_until_enabled() {
     let conn = organization_with_member();
     apply(&conn, &["add-member", ORG, OTHER, "editor"]);
     let mine = apply(&conn, &["create-key", USER, "--name", "laptop"]);

@@ -1,7 +1,7 @@
 //! A request's whole way through the API, natively: the order of the rules that every endpoint shares. What each
 //! endpoint does by itself is in tests/endpoints.rs, and what all answers have in tests/answer.rs.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
 
 mod bucket;
 mod platform;
@@ -9,31 +9,39 @@ mod requests;
 mod sqlite;
 
 use asset_uploads::api::descriptions;
-use asset_uploads::api::endpoint::Description;
+use asset_uploads::api::endpoint::{Description, Values};
 use asset_uploads::error::{AuthError, ErrorCode};
 use asset_uploads::http::request::Body;
 use asset_uploads::storage_error::StorageErrorKind;
 use platform::client::{TestAnswer, TestRequest};
 use platform::fixtures::{Api, endpoints_with_callers};
 use platform::storage_error;
+use serde_json::{Value, json};
 use sqlite::contents;
 use sqlite::fixtures::DEADLINE;
 
-/// A request of the same endpoint with a wrong path, or a wrong body where the path has no parameters, and where
-/// the error is.
-fn with_wrong_field(endpoint: &Description, request: &TestRequest) -> (TestRequest, String) {
-    match endpoint.doc.path.first() {
-        Some(parameter) => {
-            let mut parts: Vec<&str> = request.url.split('/').collect();
-            let place = 2 + endpoint.route.path.split('/').position(|part| part.starts_with('{')).unwrap();
-            parts[place] = "x";
-            (TestRequest { url: parts.join("/"), ..request.clone() }, format!("path {}", parameter.name))
-        }
-        None => (
-            request.clone().json(r#"{"filename":"beach.png","mime_type":"image/png"}"#),
-            "body size_bytes".to_owned(),
-        ),
+/// A request of the same endpoint with one error, and where that is: in the path, else in the body, else in the query;
+/// `None` where the endpoint has none of them.
+fn with_wrong_field(endpoint: &Description, request: &TestRequest) -> Option<(TestRequest, String)> {
+    if let Some(parameter) = endpoint.doc.path.first() {
+        let mut parts: Vec<&str> = request.url.split('/').collect();
+        let place = 2 + endpoint.route.path.split('/').position(|part| part.starts_with('{')).unwrap();
+        parts[place] = "x";
+        return Some((
+            TestRequest { url: parts.join("/"), ..request.clone() },
+            format!("path {}", parameter.name),
+        ));
     }
+    if endpoint.route.method.has_body() {
+        let Body::Bytes(bytes) = &request.body else { panic!("an example has a body") };
+        let mut body: Value = serde_json::from_slice(bytes).unwrap();
+        body["no_such_field"] = json!(0);
+        return Some((request.clone().json(&body.to_string()), "body no_such_field".to_owned()));
+    }
+    let parameter =
+        endpoint.doc.query.iter().find(|parameter| !matches!(parameter.values, Values::Text(_)))?;
+    let url = format!("{}?{}=x", request.url, parameter.name);
+    Some((TestRequest { url, ..request.clone() }, format!("query {}", parameter.name)))
 }
 
 fn expect_unauthorized(answer: &TestAnswer, case: &str) {
@@ -95,8 +103,8 @@ fn rule_3_a_malformed_key_is_answered_before_the_body_and_without_storage() {
     }
 }
 
-/// Whoever may not do it is answered so, whatever else is wrong with the request; whoever may is answered rule 9,
-/// then rule 10. Nothing is written.
+/// A caller without the rights gets the error of rules 3 to 8, also if the request is invalid. A caller with the rights
+/// gets the error of rule 9, else of rule 10. Nothing is written.
 #[test]
 fn rules_3_to_8_come_before_9_and_9_before_10() {
     for (endpoint, permission) in endpoints_with_callers() {
@@ -104,20 +112,19 @@ fn rules_3_to_8_come_before_9_and_9_before_10() {
         let callers = api.denied_callers();
         let before = contents(&api.platform.conn);
         let example = api.example(&endpoint);
-        let (wrong_field, place) = with_wrong_field(&endpoint, &example);
-        let wrong_key = wrong_field.clone().header("idempotency-key", "a b");
-        let not_json = TestRequest { body: Body::Bytes(b"[".to_vec()), ..wrong_key.clone() };
-        let too_large = TestRequest { body: Body::TooLarge, ..wrong_key.clone() };
-        let broken = TestRequest { body: Body::Broken, ..wrong_key.clone() };
         let has_body = endpoint.route.method.has_body();
         let code_of_body = if has_body { ErrorCode::BadRequest } else { ErrorCode::ValidationError };
-        for (request, code) in [
-            (&wrong_field, ErrorCode::ValidationError),
-            (&wrong_key, ErrorCode::ValidationError),
-            (&not_json, code_of_body),
-            (&too_large, code_of_body),
-            (&broken, code_of_body),
-        ] {
+        let mut wrong_requests = Vec::new();
+        if let Some((wrong_field, place)) = with_wrong_field(&endpoint, &example) {
+            let wrong_key = wrong_field.clone().header("idempotency-key", "a b");
+            for request in [&wrong_field, &wrong_key] {
+                wrong_requests.push((request.clone(), ErrorCode::ValidationError, place.clone()));
+            }
+            for body in [Body::Bytes(b"[".to_vec()), Body::TooLarge, Body::Broken] {
+                wrong_requests.push((TestRequest { body, ..wrong_key.clone() }, code_of_body, place.clone()));
+            }
+        }
+        for (request, code, place) in wrong_requests {
             for caller in &callers {
                 let case = format!("{} by {}: {request:?}", endpoint.route.path, caller.who);
                 let answer = api.send(&request.clone().token(&caller.token));
@@ -126,7 +133,7 @@ fn rules_3_to_8_come_before_9_and_9_before_10() {
                 let known = caller.who != "an unknown key";
                 assert_eq!(answer.log.user_id.is_some(), known, "{case}");
             }
-            let answer = api.send(request);
+            let answer = api.send(&request);
             assert_eq!((answer.status, answer.code()), (code.status(), code.as_str()), "{request:?}");
             assert_eq!((answer.log.user_id, answer.log.org_id), (Some(api.editor.id), Some(api.org)));
             assert_eq!(answer.body_read, has_body);
@@ -156,8 +163,12 @@ fn rule_10_an_unreadable_organization_is_an_error_once_rules_3_and_4_have_passed
         let before = contents(&api.platform.conn);
         for organization in ["", "x", &format!("{{{}}}", api.org)] {
             let request = api.example(&endpoint).header("x-organization-id", organization);
-            let (wrong_field, place) = with_wrong_field(&endpoint, &request);
-            let not_json = TestRequest { body: Body::Bytes(b"[".to_vec()), ..wrong_field.clone() };
+            let mut wrong_requests = vec![(request.clone(), vec![HEADER.to_owned()])];
+            if let Some((wrong_field, place)) = with_wrong_field(&endpoint, &request) {
+                wrong_requests.push((wrong_field, vec![place, HEADER.to_owned()]));
+            }
+            let (last, _) = wrong_requests.last().unwrap();
+            let not_json = TestRequest { body: Body::Bytes(b"[".to_vec()), ..last.clone() };
             for (who, token) in &callers {
                 let case = format!("{} by {who}", endpoint.route.path);
                 let send = |request: &TestRequest| api.send(&request.clone().token(token));
@@ -166,10 +177,7 @@ fn rule_10_an_unreadable_organization_is_an_error_once_rules_3_and_4_have_passed
                     "an unverified user" => Some(ErrorCode::EmailNotVerified),
                     _ => None,
                 };
-                for (request, locations) in [
-                    (&request, vec![HEADER.to_owned()]),
-                    (&wrong_field, vec![place.clone(), HEADER.to_owned()]),
-                ] {
+                for (request, locations) in &wrong_requests {
                     let answer = send(request);
                     let expected = denied.unwrap_or(ErrorCode::ValidationError);
                     assert_eq!(
@@ -178,7 +186,7 @@ fn rule_10_an_unreadable_organization_is_an_error_once_rules_3_and_4_have_passed
                         "{case}"
                     );
                     if denied.is_none() {
-                        assert_eq!(answer.locations(), locations, "{case}");
+                        assert_eq!(&answer.locations(), locations, "{case}");
                     }
                 }
                 if endpoint.route.method.has_body() {
@@ -211,9 +219,8 @@ fn rule_5_the_organization_is_the_one_that_the_header_names() {
     );
 }
 
-/// Rules 3 and 13 go by the time when the body had arrived, not by that of the request's beginning.
 #[test]
-fn rules_3_and_13_a_body_that_is_sent_slowly_outlives_neither_its_key_nor_a_deadline() {
+fn rules_3_and_13_key_and_deadline_are_checked_when_a_slow_body_has_arrived() {
     let api = Api::new(&[]);
     let endpoints = endpoints_with_callers();
     let confirm =
@@ -241,20 +248,21 @@ fn rule_15_storage_that_does_not_answer_is_503_and_a_mistake_is_500() {
         let api = Api::new(&[]);
         let before = contents(&api.platform.conn);
         let example = api.example(&endpoint);
-        let wrong = endpoint.permission.map(|_| with_wrong_field(&endpoint, &example).0);
+        let wrong = endpoint.permission.and_then(|_| with_wrong_field(&endpoint, &example));
+        let wrong = wrong.map(|(request, _)| request);
         for (kind, expected) in [
             (StorageErrorKind::Transient, ErrorCode::StorageUnavailable),
             (StorageErrorKind::Overloaded, ErrorCode::StorageUnavailable),
             (StorageErrorKind::Unexpected, ErrorCode::InternalError),
         ] {
             api.platform.d1_error.replace(Some(storage_error(kind, MESSAGE)));
-            // Rights are not known then, so what is wrong with a request is not said.
+            // The rights are unknown then, so the answer does not list the errors of an invalid request.
             for request in [&example].into_iter().chain(&wrong) {
                 let answer = api.send(request);
                 let case = format!("{} {kind:?}: {answer:?}", endpoint.route.path);
                 match endpoint.doc.operation_id {
                     "getHealth" => assert_eq!(answer.status, 200),
-                    // Whatever it is, it is not ready.
+                    // Not ready, for any error.
                     "getReady" => {
                         assert_eq!((answer.status, answer.locations()), (503, vec!["d1".into(), "r2".into()]))
                     }

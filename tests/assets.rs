@@ -18,7 +18,7 @@ fn read(by: &Person, id: AssetUploadId) -> Read {
 }
 
 #[test]
-fn an_asset_is_read_with_whoever_made_it() {
+fn an_asset_is_read_with_its_creator() {
     let (conn, org, editor, upload) = pending_upload();
     let viewer = sqlite::viewer(&conn, org);
     run(&conn, &confirm(&editor, upload)).unwrap();

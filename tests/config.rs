@@ -238,7 +238,7 @@ fn origins() {
     }
 }
 
-/// Origins are compared exactly, so that one which no browser sends lets nobody in, without a word.
+/// Origins are compared exactly, so an origin that no browser sends would silently never match.
 #[test]
 fn origins_that_no_browser_sends_are_wrong() {
     let sent_by_none = [

@@ -15,7 +15,7 @@ use sqlite::fixtures::{
 use sqlite::{NOW, contents, run};
 
 #[test]
-fn an_editor_confirms_and_every_column_is_as_it_should_be() {
+fn a_confirmation_writes_every_column_of_the_asset() {
     let (conn, org, editor, upload) = pending_upload();
     let folder = sqlite::folder(&conn, org, &editor, None);
     // Declared are 640 bytes of image/png: what HEAD says counts, without parameters and case.

@@ -27,7 +27,7 @@ fn the_same_key_and_body_replay_the_first_answer() {
     assert_eq!(run(&conn, &first), confirmed_asset(asset.clone(), &editor, false));
     let before = contents(&conn);
 
-    // However late, whatever has become of object, session and folder, and with whichever key of the same user.
+    // At any later time, also if object, session or folder have changed, and with any key of the same user.
     let other_key = Person { key: sqlite::key(&conn, &editor.user, Key::default()), ..editor.clone() };
     let late = Timestamp(DEADLINE.0 + 86_400_000);
     conn.execute("UPDATE folders SET deleted_at = ?1", [NOW.0]).unwrap();
@@ -79,7 +79,7 @@ fn rule_12_a_replay_is_the_same_users() {
     }
 }
 
-/// The first body is remembered, wherever the asset has been moved to; the answer is the asset as it is now.
+/// A replay must repeat the first body, also if the asset was moved since; the answer is the asset in its current state.
 #[test]
 fn a_replay_of_a_moved_asset_repeats_the_first_body() {
     let (conn, org, editor, upload) = pending_upload();
@@ -112,7 +112,7 @@ fn a_replay_of_a_deleted_asset_finds_none() {
 
 /// Rows that an earlier version wrote: without request, and with the folder of the confirmation as their own.
 #[test]
-fn what_was_confirmed_before_the_migration_is_replayed() {
+fn a_confirmation_from_before_the_migration_is_replayed() {
     let conn = sqlite::open_at(2);
     let org = sqlite::organization(&conn);
     let editor = sqlite::editor(&conn, org);

@@ -62,7 +62,7 @@ fn every_endpoint_succeeds_as_its_description_says() {
             "getHealth" => (0, 0),
             "createAssetUpload" | "getAsset" => (0, 1),
             "getReady" | "getAssetUpload" | "cancelAssetUpload" | "createAssetUploadConfirmation" => (1, 1),
-            other => panic!("{other} may call storage how often?"),
+            other => panic!("add a line for {other} here: how often it calls R2 and D1"),
         };
         assert_eq!(calls(&answer), storage_calls, "{id}: calls to R2 and to D1");
     }
@@ -289,7 +289,7 @@ fn an_asset_is_read() {
 }
 
 #[test]
-fn a_path_for_an_endpoint_of_storage_is_of_the_clients_origin() {
+fn an_s3_endpoint_that_is_a_path_is_on_the_clients_origin() {
     let api = Api::new(&[("S3_ENDPOINT", "/s3")]);
     for (operation, name) in [("getAsset", "url"), ("createAssetUpload", "upload_url")] {
         let answer = api.send(&api.example(&endpoint(operation)));

@@ -106,7 +106,7 @@ fn every_rule_has_its_status_code_header_and_body() {
 }
 
 #[test]
-fn what_is_for_the_log_stays_there() {
+fn details_for_the_log_are_not_sent_to_the_client() {
     for (error, ..) in table() {
         let secret = matches!(error, ApiError::StorageUnavailable { .. } | ApiError::Internal(_));
         assert_eq!(error.log_detail(), secret.then_some(SECRET), "{error:?}");
@@ -118,7 +118,6 @@ fn what_is_for_the_log_stays_there() {
     }
 }
 
-/// Each error says something of its own; otherwise one of them says what is another's.
 #[test]
 fn no_two_errors_have_the_same_message_or_code() {
     let mut messages = BTreeSet::new();

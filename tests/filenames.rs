@@ -8,7 +8,7 @@ use asset_uploads::domain::upload::Filename;
 use proptest::prelude::*;
 
 #[test]
-fn names_that_no_file_should_have_are_none() {
+fn invalid_file_names_are_rejected() {
     for name in [
         "",
         ".",

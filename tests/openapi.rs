@@ -48,7 +48,7 @@ fn every_endpoint_is_an_operation_and_no_other() {
         })
         .collect();
     let routes = ROUTES.iter().map(|route| (route.method.as_str().to_owned(), route.path.to_owned()));
-    assert_eq!(documented, routes.collect());
+    assert_eq!(documented, routes.collect(), "run `make openapi`");
     let names: BTreeSet<&str> = descriptions().iter().map(|one| one.doc.operation_id).collect();
     assert_eq!(names.len(), ROUTES.len(), "two operations have one name");
 }
@@ -60,7 +60,7 @@ fn an_operation_lists_every_error_of_its_endpoint() {
         let method = description.route.method.as_str().to_lowercase();
         let operation = &openapi["paths"][description.route.path][method];
         let name = description.doc.operation_id;
-        assert_eq!(operation["operationId"], name);
+        assert_eq!(operation["operationId"], name, "run `make openapi`");
         let mut expected = vec![ErrorCode::MethodNotAllowed, ErrorCode::InternalError];
         expected.extend(description.doc.errors);
         if description.route.method.has_body() {

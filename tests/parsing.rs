@@ -223,7 +223,7 @@ fn other_forms_of_a_uuid_are_no_ids() {
 }
 
 #[test]
-fn media_types_make_kinds_of_assets() {
+fn media_types_determine_the_asset_type() {
     for (mime, expected) in [
         ("image/png", "image"),
         ("image/svg+xml", "image"),

@@ -82,7 +82,7 @@ fn check_caller(
     (runs, successes)
 }
 
-/// Whom the log names: nobody behind an unknown key, and the organization where the caller may act in it.
+/// The log has no user for an unknown key, and the organization only if the caller may act in it.
 fn check_identity(
     fixtures: &CallerFixtures,
     state: CallerState,
@@ -144,8 +144,8 @@ fn every_operation_of_the_store_is_in_the_table() {
     assert!(in_source.len() >= 6, "{in_source:?}");
 }
 
-/// Each statement by itself: for the caller it does something, and for an unknown one nothing, whoever the others
-/// of the transaction are for.
+/// Each statement is tested alone. For the caller it has an effect, and for an unknown caller none, whichever caller the
+/// other statements of the transaction have.
 #[test]
 fn every_statement_asks_for_the_rights_of_its_first_parameter() {
     let conn = sqlite::open();
@@ -171,7 +171,7 @@ fn every_statement_asks_for_the_rights_of_its_first_parameter() {
     }
 }
 
-/// The Worker sends a transaction again where the answer was lost: rights that were lost meanwhile are lost.
+/// The Worker repeats a transaction whose answer was lost. If the caller lost the rights meanwhile, the repeat fails.
 #[test]
 fn a_repeat_is_checked_anew() {
     for kind in operations::all() {
@@ -201,7 +201,7 @@ fn a_repeat_is_checked_anew() {
     }
 }
 
-/// Rule 3: from when on does not count.
+/// Rule 3: a revocation counts at once, also if its time is in the future.
 #[test]
 fn rule_3_a_key_that_is_to_be_revoked_later_is_revoked() {
     let conn = sqlite::open();

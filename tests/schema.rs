@@ -1,4 +1,4 @@
-//! What the schema itself forbids, whatever the code does.
+//! Rows that the constraints of the schema reject, so that no code can write them.
 
 mod sqlite;
 

@@ -40,7 +40,7 @@ fn d1_errors_are_classified_by_their_text() {
     }
 }
 
-/// Whatever R2 says, the object's state is unknown then, and never taken for "missing".
+/// After any error of R2 the state of the object is unknown; it never counts as missing.
 #[test]
 fn r2_errors_are_classified_by_their_code() {
     for code in [10_001, 10_043, 10_054, 10_058, 1_002, 100_020, 110_020] {

@@ -23,7 +23,7 @@ use sqlite::{NOW, Person, run, run_system, session};
 use sweeper_platform::{ALL, DAY, FEW, HOUR, LATER, SweeperPlatform};
 
 #[test]
-fn what_nobody_confirmed_goes_after_its_grace_and_what_was_confirmed_stays() {
+fn unconfirmed_uploads_are_removed_after_the_grace_period_and_confirmed_ones_stay() {
     let (conn, org, editor, expired) = pending_upload();
     let confirmed = session(&conn, org, &editor, Timestamp(NOW.0 + 1));
     let cancelled = session(&conn, org, &editor, Timestamp(NOW.0 + 1));
@@ -65,7 +65,7 @@ fn what_nobody_confirmed_goes_after_its_grace_and_what_was_confirmed_stays() {
 }
 
 #[test]
-fn a_confirmation_and_the_sweeper_never_both_have_an_upload() {
+fn an_upload_is_never_both_confirmed_and_retired() {
     for sweeper_first in [true, false] {
         let (conn, _, editor, upload) = pending_upload();
         let retire = Retire { from: Timestamp(0), due: LATER, limit: 10 };
@@ -139,7 +139,7 @@ fn an_orphan_is_noted_and_removed_a_week_later_if_it_still_is_one() {
 
 /// A database that lost its rows must not cost the objects too. The share is that of a whole pass of the bucket.
 #[test]
-fn many_orphans_are_left_alone_until_the_operator_says_so() {
+fn many_orphans_are_kept_until_the_operator_permits_their_removal() {
     for (used, young, orphans, removed) in [
         (0, 0, 10, true),
         (0, 0, 11, false),
@@ -212,7 +212,7 @@ fn two_runs_at_once_count_a_page_once() {
 
 /// A staging database that is pointed at production's bucket.
 #[test]
-fn a_database_never_touches_another_ones_bucket() {
+fn nothing_is_removed_from_the_bucket_of_another_database() {
     let production: SweeperPlatform = SweeperPlatform::new(pending_upload().0);
     let (conn, org, editor, own) = pending_upload();
     let mut staging: SweeperPlatform = SweeperPlatform::new(conn);
@@ -261,7 +261,7 @@ fn editor_of(platform: &SweeperPlatform) -> Person {
 
 /// A database was restored, or somebody was at it by hand.
 #[test]
-fn what_is_in_use_is_not_removed_whatever_was_said_of_it_before() {
+fn what_was_restored_is_kept_even_if_its_id_is_retired_or_an_orphan() {
     let (conn, org, editor, confirmed) = pending_upload();
     let pending = session(&conn, org, &editor, LATER);
     let platform: SweeperPlatform = SweeperPlatform::new(conn);

@@ -13,7 +13,7 @@ use sqlite::{NOW, session};
 use sweeper_platform::{Call, DAY, FEW, HOUR, LATER, SweeperPlatform};
 
 #[test]
-fn a_run_that_is_cut_off_anywhere_is_made_up_for_by_the_next() {
+fn the_next_run_completes_one_that_was_interrupted_anywhere() {
     let outcome = |failure: Option<(u32, bool)>| {
         let (conn, org, editor, upload) = pending_upload();
         let kept = session(&conn, org, &editor, LATER.plus_seconds(100 * DAY));
@@ -45,7 +45,7 @@ fn a_run_that_is_cut_off_anywhere_is_made_up_for_by_the_next() {
 
 /// Each call to R2 fails for ever, at once or after the longest wait: the other duties are done all the same.
 #[test]
-fn no_call_to_r2_holds_up_the_other_duties() {
+fn a_failed_call_to_r2_does_not_stop_the_other_tasks() {
     for broken in [Call::Owner, Call::List, Call::Delete] {
         for ms in [0, 30_000] {
             let (conn, org, editor, expired) = pending_upload();
@@ -133,7 +133,7 @@ fn an_object_that_cannot_be_removed_is_set_aside_with_its_reason() {
 
 /// Far more of them than a run may try: what can be removed still is.
 #[test]
-fn objects_that_cannot_be_removed_do_not_stand_before_the_others() {
+fn objects_that_cannot_be_removed_do_not_delay_the_others() {
     let (conn, org, editor, _) = pending_upload();
     let platform: SweeperPlatform = SweeperPlatform::new(conn);
     let ids: Vec<AssetUploadId> = (0..300).map(|_| session(&platform.conn, org, &editor, NOW)).collect();

@@ -72,7 +72,7 @@ fn expect_reused_key(conn: &Connection, create: &Create) {
 }
 
 #[test]
-fn an_editor_starts_an_upload_and_every_column_is_as_it_should_be() {
+fn a_start_writes_every_column_of_the_session() {
     let conn = sqlite::open();
     let org = sqlite::organization(&conn);
     let editor = sqlite::editor(&conn, org);

@@ -1,4 +1,4 @@
-//! A request's whole way: route, endpoint, the headers that every answer has, and the line for the log.
+//! Answers a request: finds its route, runs its endpoint, adds the headers that every answer has, makes the log line.
 
 use super::context::RequestContext;
 use super::{ROUTES, serve_endpoint};

@@ -21,7 +21,7 @@ use crate::presign::{Put, S3, SignedPut};
 use crate::store::rights::{Caller, Permission};
 use crate::store::uploads;
 
-/// The id in the path of what is one upload's.
+/// The path parameter of an upload's endpoints.
 pub(super) const ID: Parameter = Parameter {
     name: "asset_upload_id",
     description: "The id of the upload: the `asset_id` that starting it answered.",
@@ -209,6 +209,9 @@ pub struct CreateBody {
     pub size_bytes: u64,
 }
 
+#[cfg(not(target_arch = "wasm32"))]
+const EXAMPLE_URL: &str = "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/media/uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=EXAMPLE%2F20261122%2Fauto%2Fs3%2Faws4_request&X-Amz-Date=20261122T124500Z&X-Amz-Expires=900&X-Amz-SignedHeaders=content-disposition%3Bcontent-length%3Bcontent-type%3Bhost%3Bif-none-match&X-Amz-Signature=5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c";
+
 /// An upload that was started: where to send the file, and what to confirm then.
 #[derive(Debug, Serialize)]
 #[cfg_attr(
@@ -222,10 +225,7 @@ pub struct CreateResponse {
     /// The same as `upload.url`.
     #[cfg_attr(
         not(target_arch = "wasm32"),
-        schemars(
-            url,
-            example = "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/media/uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=EXAMPLE%2F20261122%2Fauto%2Fs3%2Faws4_request&X-Amz-Date=20261122T124500Z&X-Amz-Expires=900&X-Amz-SignedHeaders=content-disposition%3Bcontent-length%3Bcontent-type%3Bhost%3Bif-none-match&X-Amz-Signature=5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c"
-        )
+        schemars(url, example = EXAMPLE_URL)
     )]
     upload_url: String,
     /// The request that sends the file to storage.
@@ -241,10 +241,7 @@ struct UploadRequest {
     /// The signed URL. It needs no API key.
     #[cfg_attr(
         not(target_arch = "wasm32"),
-        schemars(
-            url,
-            example = "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/media/uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=EXAMPLE%2F20261122%2Fauto%2Fs3%2Faws4_request&X-Amz-Date=20261122T124500Z&X-Amz-Expires=900&X-Amz-SignedHeaders=content-disposition%3Bcontent-length%3Bcontent-type%3Bhost%3Bif-none-match&X-Amz-Signature=5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c"
-        )
+        schemars(url, example = EXAMPLE_URL)
     )]
     url: String,
     /// Send each of them, exactly so. The length is signed too, so the file must be exactly as long as declared.
@@ -414,10 +411,10 @@ impl<'a> AssetUploadResponse<'a> {
     }
 }
 
-/// `DELETE /v1/asset-uploads/{asset_upload_id}`: one D1 transaction, then the object's removal.
+/// `DELETE /v1/asset-uploads/{asset_upload_id}`: one D1 transaction, then the deletion of the object.
 ///
-/// In this order, a confirmation that comes in between finds either its session and its object, or the
-/// session cancelled. What is left in R2 when the removal fails can never be confirmed.
+/// Because of this order, a confirmation at the same time finds either the session with its object, or a cancelled
+/// session. If the deletion fails, the object stays in R2, but can never be confirmed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cancel {
     /// The upload.

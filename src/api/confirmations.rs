@@ -1,4 +1,4 @@
-//! Confirmations of uploads: the one way to an asset.
+//! Confirmations of uploads: the only endpoint that creates an asset.
 
 use super::asset_uploads::ID;
 use super::assets::{self, AssetResponse};
@@ -19,12 +19,12 @@ use crate::store::rights::{Caller, Permission};
 
 /// `POST /v1/asset-uploads/{asset_upload_id}/confirmations`
 ///
-/// 1. R2 HEADs the object. A failure is kept: rights and session are checked before it.
-/// 2. One D1 transaction writes the asset, if the object may become one and nothing else forbids it,
-///    and reads what decides the answer.
+/// 1. An R2 HEAD of the object. If it fails, step 2 runs nevertheless: errors of rights and session come first.
+/// 2. One D1 transaction writes the asset, if the object is valid and every other check passes, and reads what
+///    determines the answer.
 ///
-/// An object stored without a content type takes the declared one, which only the session knows, so
-/// there step 2 is done twice. A signed PUT always stores a type.
+/// An object that was stored without a content type gets the declared one. Only the session has that, so step 2 runs
+/// twice then. A signed PUT always stores a type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Confirm {
     /// The upload.

@@ -1,4 +1,4 @@
-//! One request on its way to its answer: what handlers use, and what is learnt on the way for the log.
+//! The context of one request: what handlers use, and what the log line needs from them.
 
 use std::cell::{Cell, RefCell};
 
@@ -28,7 +28,7 @@ pub struct RequestContext<'a, P> {
 }
 
 impl<'a, P: Platform> RequestContext<'a, P> {
-    /// Of a request that has begun to arrive.
+    /// For a request that has begun to arrive.
     pub fn new(
         platform: &'a P,
         config: &'a Config,
@@ -41,12 +41,12 @@ impl<'a, P: Platform> RequestContext<'a, P> {
         Self { platform, config, request_id, origin, query, now, identity, failure }
     }
 
-    /// When all of the request had arrived, which every check of it goes by.
+    /// When the whole request had arrived. Every check uses this time.
     pub fn now(&self) -> Timestamp {
         self.now.get()
     }
 
-    /// Notes that all of the request has arrived.
+    /// Records that the whole request has arrived.
     pub(super) fn complete(&self) -> Timestamp {
         self.now.set(self.platform.now());
         self.now()
@@ -55,8 +55,8 @@ impl<'a, P: Platform> RequestContext<'a, P> {
     /// Runs one transaction for a caller.
     ///
     /// # Errors
-    /// Why the caller may not, else what the operation decides; `StorageUnavailable` when the database does not
-    /// answer; `Internal` when it refuses the statements.
+    /// `Auth` when the caller lacks the rights, else the errors of the operation; `StorageUnavailable` when the
+    /// database does not answer; `Internal` when it rejects the statements.
     pub async fn run<O: CallerOperation>(&self, operation: &O) -> Result<O::Output, ApiError> {
         let rows = self.platform.transact(&operation.statements()).await?;
         let (identity, output) = rights::decode(operation, &rows);
@@ -82,18 +82,18 @@ impl<'a, P: Platform> RequestContext<'a, P> {
         Ok(bytes)
     }
 
-    /// Puts a failure into the log line that the caller need not know of.
+    /// Puts an error into the log line that does not change the answer.
     pub fn log_failure(&self, error: impl Into<ApiError>) {
         let error = error.into();
         self.failure.replace(error.log_detail().map(str::to_owned));
     }
 
-    /// Who called, as far as it was found.
+    /// The caller, as far as it was found.
     pub(super) fn identity(&self) -> Identity {
         self.identity.get()
     }
 
-    /// What failed without failing the request.
+    /// The error of [`Self::log_failure`].
     pub(super) fn failure(&self) -> Option<String> {
         self.failure.take()
     }

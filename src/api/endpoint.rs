@@ -13,15 +13,15 @@ use crate::platform::Platform;
 use crate::store::rights::{Caller, CheckRights, Permission};
 use crate::token::TokenHash;
 
-/// One endpoint: everything that is said of it. It stands in the table of `api`, and routing, the order of checks,
-/// the log, openapi.json, the matrix of rights and the budget follow from it.
+/// One endpoint. It is listed in the table of `api`; routing, the order of the checks, the log, openapi.json, the
+/// rights matrix and the budget follow from what it states here.
 #[allow(async_fn_in_trait, reason = "a Worker has one thread, so nobody needs the futures to be Send")]
 pub trait Endpoint: Sized {
     /// Method and path.
     const ROUTE: Route;
     /// What the caller must be permitted; `None` where no key is needed.
     const PERMISSION: Option<Permission>;
-    /// What openapi.json says of it.
+    /// What openapi.json says about it, beside the types.
     const DOC: Doc;
     /// Who calls: [`Caller`], where the table has `serve`; [`Anyone`], where it has `serve_public`.
     type Caller;
@@ -36,7 +36,7 @@ pub trait Endpoint: Sized {
     /// `BadRequest` when the body cannot be read, else `Validation` with every error of the fields.
     fn parse(input: &Input<'_>, config: &Config) -> Result<Self, ApiError>;
 
-    /// Does what the request asks for.
+    /// Carries out the request.
     ///
     /// # Errors
     /// Those that `DOC` lists, those of the caller's rights, and of storage.
@@ -47,16 +47,16 @@ pub trait Endpoint: Sized {
     ) -> Result<Reply, ApiError>;
 }
 
-/// Somebody who needs no key.
+/// A caller without a key.
 #[derive(Debug, Clone, Copy)]
 pub struct Anyone;
 
-/// What openapi.json says of an endpoint beside its types.
+/// The documentation of an endpoint in openapi.json, beside its types.
 #[derive(Debug, Clone, Copy)]
 pub struct Doc {
     /// The operation's name in generated clients.
     pub operation_id: &'static str,
-    /// The group it stands in.
+    /// Its group.
     pub tag: &'static str,
     /// A few words.
     pub summary: &'static str,
@@ -66,13 +66,13 @@ pub struct Doc {
     pub path: &'static [Parameter],
     /// Parameters of the query.
     pub query: &'static [Parameter],
-    /// Where `Idempotency-Key` is read: what a repeat is answered.
+    /// What a repeat with the same `Idempotency-Key` gets; `None` where the header is not read.
     pub idempotency_key: Option<&'static str>,
     /// The status of success, and what it means.
     pub success: (u16, &'static str),
     /// What `Location` names, where success has it.
     pub location: Option<Route>,
-    /// Errors beside those that every endpoint has: in the order of the checks.
+    /// Errors beside those that every endpoint has, in the order of the checks.
     pub errors: &'static [ErrorCode],
     /// Bodies to send; none for the example of the type alone.
     pub body_examples: &'static [Example],
@@ -98,11 +98,11 @@ pub struct Parameter {
     pub name: &'static str,
     /// What it is.
     pub description: &'static str,
-    /// What values it takes.
+    /// Its type.
     pub values: Values,
 }
 
-/// What values a parameter takes.
+/// The type of a parameter.
 #[derive(Debug, Clone, Copy)]
 pub enum Values {
     /// A UUID.
@@ -135,18 +135,18 @@ pub struct Description {
     pub route: Route,
     /// What the caller must be permitted.
     pub permission: Option<Permission>,
-    /// What is said of it.
+    /// Its documentation.
     pub doc: Doc,
 }
 
-/// Is shown the endpoints as types.
+/// Visits the endpoints as types.
 pub trait Visitor {
-    /// Sees one.
+    /// Visits one.
     fn visit<E: Endpoint>(&mut self);
 }
 
 impl Description {
-    /// Of one endpoint.
+    /// The description of one endpoint.
     pub fn of<E: Endpoint>() -> Self {
         Self { route: E::ROUTE, permission: E::PERMISSION, doc: E::DOC }
     }
@@ -161,6 +161,12 @@ pub async fn serve_public<E: Endpoint<Caller = Anyone>, P: Platform>(
     request: &impl IncomingRequest,
     path: PathParams<'_>,
 ) -> Result<Reply, ApiError> {
+    const {
+        assert!(
+            E::PERMISSION.is_none(),
+            "an endpoint with `type Caller = Anyone` checks no permission: set PERMISSION to None, or Caller to Caller"
+        );
+    }
     let headers = RequestHeaders::of(request)?;
     let input = Input { path, query: cx.query, headers: &headers, body: &Body::Bytes(Vec::new()) };
     E::parse(&input, cx.config)?.handle(cx, Anyone).await
@@ -179,10 +185,10 @@ pub async fn serve<E: Endpoint<Caller = Caller>, P: Platform>(
     let permission = const {
         match E::PERMISSION {
             Some(permission) => permission,
-            None => panic!("an endpoint with callers needs a permission"),
+            None => panic!("an endpoint with `type Caller = Caller` needs a PERMISSION"),
         }
     };
-    // 3, as far as the key itself tells: storage is not asked.
+    // 3, for a missing or malformed key: no storage call.
     let token = TokenHash::from_authorization(request.header("authorization")?.as_deref())
         .ok_or(AuthError::Unauthorized)?;
     let Received { headers, body, now } = receive(cx, request, E::ROUTE.method.has_body()).await?;
@@ -213,12 +219,12 @@ async fn receive<P: Platform>(
 ) -> Result<Received, ApiError> {
     let headers = RequestHeaders::of(request)?;
     let body = if has_body { request.body().await } else { Body::Bytes(Vec::new()) };
-    // All of the request has arrived, and the checks go by this time: a body that is sent slowly outlives no key and
-    // no deadline; storage that is slow makes nobody late.
+    // The whole request has arrived, and every check uses this time: sending the body slowly cannot outlive a key or a
+    // deadline, and slow storage makes no request late.
     Ok(Received { headers, body, now: cx.complete() })
 }
 
-/// The answer to a request with an error: what the caller's rights say comes first.
+/// The error of a request that is invalid: errors of the caller's rights come first.
 async fn first_error<P: Platform>(
     cx: &RequestContext<'_, P>,
     caller: Caller,
@@ -261,7 +267,7 @@ pub fn parse<E: Endpoint>(input: &Input<'_>, config: &Config) -> Parsed<E> {
     }
 }
 
-/// The error of a request that names an unreadable organization, beside what else is wrong with it.
+/// Adds the error of an unreadable organization to the other errors of a request.
 fn with_error(error: Option<ApiError>, unreadable: FieldError) -> ApiError {
     match error {
         Some(ApiError::Validation(mut errors)) => {

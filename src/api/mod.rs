@@ -1,4 +1,4 @@
-//! The table of endpoints, and a request's way through it.
+//! The table of endpoints, and what follows from it.
 
 pub mod answer;
 pub mod asset_uploads;
@@ -16,18 +16,18 @@ use crate::platform::Platform;
 use context::RequestContext;
 use endpoint::{Description, Endpoint, Visitor, serve, serve_public};
 
-/// From the table: the routes, what openapi.json says of them, and the way of a request to its endpoint.
+/// Makes from the table: the routes, their descriptions for openapi.json, and the dispatch of a request.
 macro_rules! endpoints {
     ($($serve:ident $endpoint:ty,)*) => {
         /// The routes of all endpoints, in the order of the table.
         pub const ROUTES: &[Route] = &[$(<$endpoint as Endpoint>::ROUTE),*];
 
-        /// What openapi.json says of all endpoints, in the same order.
+        /// The descriptions of all endpoints, in the same order.
         pub fn descriptions() -> Vec<Description> {
             vec![$(Description::of::<$endpoint>()),*]
         }
 
-        /// Shows all endpoints as types, in the same order.
+        /// Visits all endpoints as types, in the same order.
         pub fn visit(visitor: &mut impl Visitor) {
             $(visitor.visit::<$endpoint>();)*
         }

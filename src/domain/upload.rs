@@ -20,7 +20,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether it was given up: for everybody but a repeat of that request it does not exist any more.
+    /// Whether it was cancelled. Only a repeated cancellation still finds it; every other request gets 404.
     pub fn is_cancelled(&self) -> bool {
         self.expires_at.0 < 0
     }
@@ -51,7 +51,7 @@ impl Filename {
     }
 }
 
-/// How an upload stands.
+/// The status of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline))]
@@ -66,7 +66,7 @@ pub enum Status {
     Expired,
 }
 
-/// What HEAD says of an object.
+/// An object as HEAD reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredObject {
     /// Size in bytes.
@@ -103,14 +103,14 @@ pub struct UploadRules {
     pub reject_mismatch: bool,
 }
 
-/// Where an object stands after HEAD and verification.
+/// The state of an object after HEAD and verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ObjectState {
     /// May become an asset.
     Verified(VerifiedObject),
-    /// May not, whatever the session says.
+    /// Must not become one, whatever its session declares.
     Rejected(Vec<Violation>),
-    /// Stored without a content type, so that the declared type has to stand in for it.
+    /// Stored without a content type: the declared type is used instead.
     Untyped(StoredObject),
     /// Not there.
     Missing,

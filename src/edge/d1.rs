@@ -1,8 +1,7 @@
 //! Runs transactions on D1: each is one batch.
 
-use worker::js_sys::{Array, Promise};
-use worker::wasm_bindgen::prelude::wasm_bindgen;
-use worker::wasm_bindgen::{self, JsCast, JsValue};
+use worker::js_sys::{Array, Promise, Reflect};
+use worker::wasm_bindgen::{JsCast, JsValue};
 // The SDK's lower layer: the one above it panics where a statement cannot be prepared, and copies every row through
 // serde once more.
 use worker::worker_sys::types::{D1Database, D1Result};
@@ -11,15 +10,6 @@ use super::runtime::error_text;
 use super::storage::Storage;
 use crate::storage_error::{StorageError, StorageErrorKind};
 use crate::store::{Param, Rows, Statement};
-
-#[wasm_bindgen]
-extern "C" {
-    /// A row of one column.
-    type Row;
-
-    #[wasm_bindgen(method, catch, getter)]
-    fn json(this: &Row) -> Result<Option<String>, JsValue>;
-}
 
 /// The binding's name in wrangler.toml.
 const BINDING: &str = "DB";
@@ -65,7 +55,8 @@ fn value_of(param: &Param) -> JsValue {
 fn texts(result: &D1Result) -> Result<Vec<String>, JsValue> {
     let rows = result.results()?.unwrap_or_default();
     let text = |row: JsValue| {
-        row.unchecked_into::<Row>().json()?.ok_or_else(|| JsValue::from_str("a row without json"))
+        let json = Reflect::get(&row, &"json".into())?.as_string();
+        json.ok_or_else(|| JsValue::from_str("a row without json"))
     };
     rows.iter().map(text).collect()
 }

@@ -19,10 +19,10 @@ use request::EdgeRequest;
 use runtime::timestamp;
 use storage::Storage;
 
-/// The fetch handler. An error (the platform takes no answer) is a 500 without our headers.
+/// The fetch handler. If it fails (the platform does not accept the answer), the client gets a 500 without our headers.
 ///
-/// The Makefile builds with `RUN_TO_COMPLETION`: a request is carried to its end also where the client goes away. So
-/// what D1 has committed is followed up in R2, and no half-done request stays in memory.
+/// The Makefile builds with `RUN_TO_COMPLETION`: a request is completed even if the client disconnects. So the deletion
+/// in R2 follows the commit in D1, and no unfinished request stays in memory.
 #[event(fetch)]
 async fn fetch(request: web_sys::Request, env: Env, _: Context) -> worker::Result<web_sys::Response> {
     let request = EdgeRequest::new(request);
@@ -52,7 +52,7 @@ fn init_of(reply: &Reply) -> worker::Result<web_sys::ResponseInit> {
 async fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) {
     let storage = Storage::new(env, |config| config.sweep_timeout_ms);
     let started = storage.now();
-    // The clock. Only who tries it locally can name a later time, to see what will be removed then.
+    // The time by the clock. A local test may name a later one, to see what the sweeper will remove then.
     let as_of = started.max(timestamp(event.schedule()));
     let (report, detail) = match storage.config() {
         Ok(config) => {

@@ -13,7 +13,7 @@ use crate::storage_error::{StorageError, StorageErrorKind};
 
 /// The binding's name in wrangler.toml.
 const BINDING: &str = "BUCKET";
-/// Of the object [`OWNER_KEY`]: the id of the bucket's database.
+/// The metadata of the object [`OWNER_KEY`] that holds the id of the bucket's database.
 const OWNER_METADATA: &str = "database_id";
 
 impl Storage {
@@ -52,8 +52,8 @@ impl Storage {
         page(answer.unchecked_ref()).map_err(|error| unexpected(&error))
     }
 
-    /// The id of the database that the bucket belongs to. It stands in the metadata of an object, so that a HEAD
-    /// reads it; `database_id` is written there once, where there is no such object.
+    /// The id of the database that the bucket belongs to. An object has it in its metadata, so that a HEAD reads it. If
+    /// there is no such object, it is written once, with `database_id`.
     pub(super) async fn owner(&self, database_id: &str) -> Result<String, StorageError> {
         let read = |bucket: R2Bucket| bucket.head(OWNER_KEY.to_owned());
         let mut object = self.ask(&read).await?;

@@ -1,4 +1,4 @@
-//! What every storage call has in common, whoever makes it: a request or the sweeper.
+//! Storage calls of a request or of the sweeper: configuration, retries, time limit, and the trait `Platform`.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -36,7 +36,7 @@ pub(super) struct Storage {
 }
 
 impl Storage {
-    /// `timeout_ms` says how long a call is waited for, its repeats included.
+    /// `timeout_ms` is the time limit of a call, retries included.
     pub(super) fn new(env: Env, timeout_ms: fn(&Config) -> u64) -> Self {
         let (r2_ms, d1_ms, retries, statements, time_limit) = Default::default();
         Self { env, r2_ms, d1_ms, retries, statements, time_limit, timeout_ms }
@@ -77,11 +77,11 @@ impl Storage {
         call: &dyn Fn() -> Result<Promise, JsValue>,
     ) -> Result<JsValue, StorageError> {
         let started = now();
-        // Nothing gets here without a configuration.
+        // Without a valid configuration no storage call is made.
         let limit = self.config().map_or(DEFAULT_STORAGE_TIMEOUT_MS, |config| (self.timeout_ms)(&config));
         let outcome = self.time_limit.within(limit, self.retry(kind, call)).await;
         total.set(Some(total.get().unwrap_or_default() + started.elapsed_ms(now())));
-        // A call that never answers may still have done its work, as one whose answer was lost.
+        // A call without an answer may have done its work, like one whose answer was lost.
         let outcome = outcome
             .unwrap_or_else(|| Err((StorageErrorKind::Overloaded, format!("no answer within {limit} ms"))));
         outcome.map_err(|(kind, message)| StorageError { kind, message: format!("{name}: {message}") })

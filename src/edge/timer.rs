@@ -1,4 +1,4 @@
-//! Waits for time: a pause, and a time limit over storage calls.
+//! Timers: a pause, and a time limit for storage calls.
 //!
 //! The SDK's `Delay` panics where the platform gives no timer, which would end the isolate's other requests. And it sets
 //! a timer for every call; [`TimeLimit`] sets one for a request, which saves 1% of a confirm with canned storage.
@@ -91,8 +91,8 @@ pub(super) async fn sleep(ms: u64) {
 pub(super) struct TimeLimit(Cell<Option<Timer>>);
 
 impl TimeLimit {
-    /// What `future` comes to; `None` when that takes longer than so many milliseconds, or when the platform gives
-    /// no timer.
+    /// The output of `future`; `None` when it takes longer than so many milliseconds, or when the platform gives no
+    /// timer.
     pub(super) async fn within<T>(&self, ms: u64, future: impl Future<Output = T>) -> Option<T> {
         let due = after(ms);
         let mut timer = self.0.take().filter(|timer| timer.due <= due);

@@ -141,7 +141,7 @@ impl<'a> JsonBody<'a> {
         self.optional(name, parse)
     }
 
-    /// Every error of the body, in the order of its members; then those of members that stand twice or are missing.
+    /// Every error of the body, in the order of its members; then those of members that are duplicated or missing.
     pub fn finish(mut self, errors: &mut FieldErrors) {
         let (mut seen, mut reported) = (BTreeSet::new(), BTreeSet::new());
         for (place, (name, _)) in self.members.iter().enumerate() {

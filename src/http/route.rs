@@ -14,7 +14,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// As it is sent.
+    /// Its name in a request.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -47,7 +47,7 @@ pub struct Route {
 /// Parameters that a path has at most.
 const MAX_PARAMS: usize = 2;
 
-/// The values of a path's parameters, in order, as they stand in the path: not yet validated.
+/// The values of a path's parameters, in order, not yet validated.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PathParams<'a> {
     values: [&'a str; MAX_PARAMS],
@@ -57,7 +57,7 @@ pub struct PathParams<'a> {
 impl<'a> PathParams<'a> {
     /// The values, in order.
     ///
-    /// Of more than a path can have, the first are kept.
+    /// Only the first two are kept.
     pub fn new(values: &[&'a str]) -> Self {
         let mut params = Self::default();
         values.iter().for_each(|value| params.push(value));
@@ -114,7 +114,7 @@ impl Route {
     }
 }
 
-/// What a path stands for.
+/// A path that is in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Matched<'r, 'p> {
     routes: &'r [Route],

@@ -1,4 +1,4 @@
-//! Confirming an upload: the one operation that makes an asset.
+//! Confirming an upload: the only operation that creates an asset.
 
 use serde::Deserialize;
 
@@ -22,15 +22,15 @@ pub struct Confirm<'a> {
     pub folder_id: Option<FolderId>,
     /// The client's name for this confirmation, so that a repeat is a replay.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Tells the asset that this request wrote from one that another wrote.
+    /// Shows whether this request or another one wrote the asset.
     pub request_id: RequestId,
-    /// Where the object stands.
+    /// The state of the object.
     pub object: ObjectState,
     /// What the operator permits.
     pub rules: &'a UploadRules,
 }
 
-/// What a confirmation comes to.
+/// The result of a confirmation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Confirmed {
     /// The asset exists and is this confirmation's.
@@ -42,8 +42,8 @@ pub enum Confirmed {
         /// Whether an earlier request with the same Idempotency-Key made it.
         replayed: bool,
     },
-    /// Nothing stands against it so far, but the object has no content type: verify it as this one,
-    /// which the session declares, and confirm again.
+    /// All checks have passed, but the object has no content type: verify it with this one, which the session declares,
+    /// and confirm again.
     NeedsDeclaredType(String),
 }
 
@@ -57,7 +57,7 @@ pub struct Found {
     folder_found: u8,
 }
 
-/// What is remembered of the confirmation that made the asset.
+/// The confirmation that created the asset.
 #[derive(Debug, Deserialize)]
 struct Confirmation {
     /// The Idempotency-Key; empty where there was none, or, in rows from before migration 0003, a random id.
@@ -93,7 +93,7 @@ impl Confirm<'_> {
     }
 
     fn insert(&self, object: &VerifiedObject) -> Statement {
-        // The guard is in the INSERT itself: whatever changed since the request came in is seen here.
+        // The guard is in the INSERT itself, so it sees every change that was committed after the request arrived.
         // ?1 to ?3 as in `find`, ?4 key of the object, ?5 MIME type, ?6 size, ?7 asset type, ?8 ETag,
         // ?9 Idempotency-Key or '', ?10 1 where declared and actual must agree, ?11 request id.
         const SQL: &str = "
@@ -152,7 +152,7 @@ impl Confirm<'_> {
         Ok(Confirmed::Asset { asset: Box::new(asset), created_by_user, replayed: !ours })
     }
 
-    /// What to answer where no asset was written, though session and folder permit it: the object decides.
+    /// The answer where no asset was written although session and folder permit it: it depends on the object.
     fn check_object(&self, session: &Session) -> Result<Confirmed, ApiError> {
         let violations = match &self.object {
             ObjectState::Unavailable(detail) => return Err(ApiError::unavailable(detail)),

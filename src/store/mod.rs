@@ -1,7 +1,7 @@
 //! Operations on the database: each is one transaction of SQL statements, and the decoding of its rows.
 //!
-//! Every statement returns rows of one text column of JSON. That crosses from D1 to the Worker as one
-//! string a row, and reads the same from SQLite in the tests.
+//! Every statement returns rows with one text column, `json`. A row crosses from D1 to the Worker as one string, and
+//! SQLite in the tests returns the same.
 
 pub mod assets;
 pub mod confirm;
@@ -90,16 +90,16 @@ fn parse<T: DeserializeOwned>(n: usize, json: &str) -> Result<T, ApiError> {
     serde_json::from_str(json).map_err(|error| ApiError::Internal(format!("row of statement {n}: {error}")))
 }
 
-/// One transaction that the system itself starts, without a caller; see [`rights::CallerOperation`] for the others.
-/// It must be safe to run again when its answer was lost after the commit.
+/// One transaction of the system itself, without a caller; [`rights::CallerOperation`] is one for a caller.
+/// It must be safe to repeat when its answer was lost after the commit.
 pub trait Operation {
-    /// What it comes to.
+    /// Its result.
     type Output;
 
     /// The statements, at least one, in order.
     fn statements(&self) -> Vec<Statement>;
 
-    /// What the rows mean.
+    /// Decodes the rows.
     ///
     /// # Errors
     /// `Internal` when rows are not as expected.

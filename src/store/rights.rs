@@ -1,4 +1,4 @@
-//! The caller's rights: one rule, the view `caller_rights`, which guards every write and says why a caller may not.
+//! The caller's rights. One SQL view, `caller_rights`, guards every write and gives the reason for an error.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -12,9 +12,9 @@ use crate::token::TokenHash;
 /// A permission of a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// To see assets.
+    /// Read assets and uploads.
     AssetsRead,
-    /// To make and change them.
+    /// Start, confirm and cancel uploads.
     AssetsWrite,
 }
 
@@ -27,7 +27,7 @@ impl Permission {
         }
     }
 
-    /// Whether it is to change things, which an impersonation key may not.
+    /// Whether it permits changes, which an impersonation key may not make.
     pub const fn writes(self) -> bool {
         match self {
             Self::AssetsRead => false,
@@ -36,7 +36,7 @@ impl Permission {
     }
 }
 
-/// Who asks, for which organization, when, and what for.
+/// The caller of a request, and what the rights are checked against.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Caller {
     /// The hash of the key.
@@ -72,7 +72,7 @@ impl Caller {
     }
 }
 
-/// Who the caller is found to be, as far as it is; for the log.
+/// The caller, as far as it was found; for the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The key's user.
@@ -81,18 +81,18 @@ pub struct Identity {
     pub org_id: Option<OrganizationId>,
 }
 
-/// A caller who may do what it asks.
+/// A caller who has the rights for the operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuthorizedCaller {
     /// The key's user.
     pub user_id: UserId,
 }
 
-/// One transaction for a caller. It must be safe to run again when its answer was lost after the commit.
+/// One transaction for a caller. It must be safe to repeat when its answer was lost after the commit.
 pub trait CallerOperation {
-    /// What the last statement finds beside the caller.
+    /// What the last statement finds, beside the caller.
     type Found: DeserializeOwned;
-    /// What it comes to.
+    /// Its result.
     type Output;
 
     /// The statements, in order. `?1` of each is [`Caller::param`], and each reads `caller_rights`: a write only
@@ -100,7 +100,7 @@ pub trait CallerOperation {
     /// `{"user_id", "org_id", "auth_error", "found"}`, `found` being null where there is nothing.
     fn statements(&self) -> Vec<Statement>;
 
-    /// What that means.
+    /// Decodes that row.
     ///
     /// # Errors
     /// In the order of docs/behaviour.md, from row 11 on; `Internal` when rows are not as expected.
@@ -116,10 +116,10 @@ struct CallerRow<F> {
     found: Option<F>,
 }
 
-/// What the rows of an operation's statements mean, and who called.
+/// Decodes the rows of an operation: who called, and the result.
 ///
 /// # Errors
-/// Why the caller may not (rows 3 to 8 of docs/behaviour.md), else what the operation decides.
+/// `Auth` when the caller lacks the rights (rows 3 to 8 of docs/behaviour.md), else the errors of the operation.
 pub fn decode<O: CallerOperation>(operation: &O, rows: &Rows) -> (Identity, Result<O::Output, ApiError>) {
     let row: CallerRow<O::Found> = match rows.last() {
         Ok(Some(row)) => row,

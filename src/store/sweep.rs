@@ -1,4 +1,4 @@
-//! The sweeper's transactions. None has a caller: the platform's clock starts them, and they answer nobody.
+//! The sweeper's transactions. The cron trigger starts them, so they have no caller.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -18,14 +18,14 @@ fn row<T: DeserializeOwned>(rows: &Rows, n: usize) -> Result<T, ApiError> {
         .ok_or_else(|| ApiError::Internal("the table sweeper is empty; apply the migrations".to_owned()))
 }
 
-/// Begins a run: forgets what has been dealt with, and reads how far the runs before it have come.
+/// Begins a run: deletes records that are no longer needed, and reads where the last run stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Begin {
-    /// Ids whose objects were removed at this time or earlier are forgotten: no removal can still be on its way.
+    /// Ids whose objects were removed at this time or earlier are deleted: no removal can still be running.
     pub removed_before: Timestamp,
-    /// Whether only those orphans are forgotten that the last whole pass did not find again (true), or all.
+    /// True: only those orphans are deleted from the table that the last whole pass did not find again. False: all.
     pub keep_orphans: bool,
-    /// How many of each are forgotten at most.
+    /// At most so many of each are deleted.
     pub limit: u32,
 }
 
@@ -34,11 +34,11 @@ pub struct Begin {
 pub struct Progress {
     /// Which database this is; a UUID.
     pub database_id: String,
-    /// Sessions with earlier deadlines have been dealt with.
+    /// Sessions with earlier deadlines have been checked.
     pub deadline: Timestamp,
-    /// The number of the pass of the bucket that is going on.
+    /// The number of the current pass of the bucket.
     pub pass: u32,
-    /// Objects up to this key have been compared in it; empty at its beginning.
+    /// Objects up to this key have been compared in this pass; empty at its beginning.
     pub object_key: String,
 }
 
@@ -88,7 +88,7 @@ pub struct Retire {
     pub limit: u32,
 }
 
-/// What has become of them.
+/// The result of [`Retire`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Retired {
     /// How many sessions there were.
@@ -161,10 +161,10 @@ pub struct NoteOrphans {
     pub now: Timestamp,
 }
 
-/// An object that belongs to nothing.
+/// An object with neither a session nor an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Orphan {
-    /// The upload that it would be of.
+    /// The upload id in its key.
     pub id: AssetUploadId,
     /// When it was first found.
     pub noted_at: Timestamp,
@@ -288,7 +288,7 @@ impl Operation for RetireOrphans {
 /// Reads which objects are to be removed next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NextRemovals {
-    /// Now: what waits to be tried again later is left out.
+    /// Now: removals that are postponed to a later time are left out.
     pub now: Timestamp,
     /// How many at most.
     pub limit: u32,
@@ -299,7 +299,8 @@ impl Operation for NextRemovals {
     type Output = Vec<AssetUploadId>;
 
     fn statements(&self) -> Vec<Statement> {
-        // What has come back, by a restored database or by hand, is in use, whatever was once said of it.
+        // A session or an asset that was restored, with the database or by hand, keeps its object, also where its id is
+        // retired.
         const NEXT: &str = "
             SELECT json_group_array(id) AS json
             FROM (
@@ -342,12 +343,12 @@ impl Operation for NoteRemovals {
     }
 }
 
-/// Lets removals that failed wait.
+/// Postpones removals that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostponeRemovals {
     /// The uploads whose objects are still there.
     pub ids: Vec<AssetUploadId>,
-    /// From when on they are tried again.
+    /// They are retried from this time on.
     pub retry_at: Timestamp,
     /// Why they failed.
     pub reason: String,

@@ -10,7 +10,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::{Filename, Session};
 use crate::error::{ApiError, FieldError};
 
-/// A session as it is found.
+/// A session in the database.
 #[derive(Debug, Deserialize)]
 pub struct Found {
     session: Session,
@@ -53,7 +53,7 @@ pub struct Create {
     pub size_bytes: u64,
     /// Until when it may be confirmed.
     pub expires_at: Timestamp,
-    /// Tells the session that this request wrote from one that another wrote.
+    /// Shows whether this request or another one wrote the session.
     pub request_id: RequestId,
 }
 
@@ -96,8 +96,8 @@ impl CallerOperation for Create {
 
     fn decode(&self, _: AuthorizedCaller, found: Option<Found>) -> Result<Created, ApiError> {
         let Some(found) = found.filter(|found| !found.session.is_cancelled()) else {
-            // Only an Idempotency-Key leads to an id that is taken: by a cancelled or swept upload, or by
-            // another organization's, where the one that the caller acts in by default has changed.
+            // Only an Idempotency-Key can lead to an id that is taken: by an upload that was cancelled or that the
+            // sweeper deleted, or by one of another organization, if the caller's default organization has changed.
             return Err(key_error(
                 "This key was used for an upload that is no longer there; use another key.",
             ));
@@ -158,7 +158,7 @@ impl CallerOperation for Read {
     }
 }
 
-/// Gives up a session that is not confirmed.
+/// Cancels a session that is not confirmed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cancel {
     /// Who cancels.
@@ -189,8 +189,8 @@ impl CallerOperation for Cancel {
             Some(found) if found.is_confirmed() => {
                 Err(ApiError::AssetUploadAlreadyConfirmed(self.asset_upload_id.to_string()))
             }
-            // Cancelled before counts as well: a client whose answer was lost may repeat itself, and the
-            // object, if its removal failed, is removed now.
+            // Also if it was cancelled before: a client that got no answer repeats the request, and if the deletion of
+            // the object failed, it happens now.
             Some(_) => Ok(()),
             None => Err(ApiError::AssetUploadNotFound),
         }

@@ -13,17 +13,19 @@ const ajv = new Ajv2020({ strict: false, allErrors: true });
 addFormats.default(ajv);
 ajv.addSchema(openapi, "openapi");
 
-/** The pattern of openapi.json that a path matches, or undefined. */
+/** The pattern of openapi.json that a path matches, that with the fewest parameters if there are several; or undefined. */
 function patternOf(path: string): string | undefined {
   // As the platform reads it: without the query, and with dots resolved.
   const segments = new URL(`http://x${path}`).pathname.split("/");
-  return Object.keys(openapi.paths).find((pattern) => {
+  const matching = Object.keys(openapi.paths).filter((pattern) => {
     const parts = pattern.split("/");
     return (
       parts.length === segments.length &&
       parts.every((part, i) => (part.startsWith("{") ? segments[i] !== "" : part === segments[i]))
     );
   });
+  const parameters = (pattern: string) => pattern.split("{").length;
+  return matching.sort((one, other) => parameters(one) - parameters(other))[0];
 }
 
 /** A part of the description; a reference is followed. */

@@ -17,12 +17,12 @@ const IN_AN_HOUR = Date.now() + 3_600_000;
 type Outcome = number | ErrorCode;
 type Send = (id: string, options: RequestOptions) => Promise<Answer>;
 
-/** How to send one endpoint a request, and what somebody gets who has the rights. */
+/** How to send a request to one endpoint, and the answer to a caller with the rights. */
 interface Recipe {
   /** Stated here as well as in openapi.json, so that neither alone can open an endpoint. */
   access: "public" | "read" | "write";
   valid: Send;
-  /** Requests that rules 9 and 10 reject. Who lacks the rights gets the same error as for a valid request. */
+  /** Requests that rules 9 and 10 reject. A caller without the rights gets the same error as for a valid request. */
   invalid: Send[];
   /** For an upload with a file, for a confirmed one, and for an id that nothing has. */
   outcomes: [pending: Outcome, confirmed: Outcome, unknown: Outcome];
@@ -137,7 +137,7 @@ const CALLERS: Caller[] = [
 ];
 
 test("every endpoint of openapi.json has a recipe, and no other has one", () => {
-  expect(Object.keys(RECIPES).sort()).toEqual(ENDPOINTS.map(({ name }) => name).sort());
+  expect(Object.keys(RECIPES).sort(), "add to RECIPES what is missing").toEqual(ENDPOINTS.map(({ name }) => name).sort());
 });
 
 test.each(ENDPOINTS)("$name is documented with the access that its recipe has", ({ name, operation }) => {
@@ -166,7 +166,7 @@ function expectOutcome(answer: Answer, outcome: Outcome, recipe: Recipe): void {
 
 describe.each(ENDPOINTS)("$name", ({ name }) => {
   const recipe = RECIPES[name];
-  if (!recipe) return void test("has a recipe", () => expect.unreachable(`${name} has no recipe`));
+  if (!recipe) return void test("has a recipe", () => expect.unreachable(`add ${name} to RECIPES`));
   const { access, valid, invalid, outcomes } = recipe;
 
   test.each(CALLERS)("$who", async ({ key, read, write, organization }) => {

@@ -1,5 +1,5 @@
 // The sweeper in the built Worker: what an hourly run does to D1 and R2, what it logs, and what it does when storage
-// fails or a confirmation comes in at the same moment.
+// fails or a confirmation arrives at the same time.
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { expectErrors } from "./assertions.ts";

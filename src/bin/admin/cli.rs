@@ -68,17 +68,17 @@ pub(crate) enum Command {
         /// The user's id
         user: Uuid,
     },
-    /// Make all keys of a user useless until enable-user
+    /// Disable a user: no key of theirs works until enable-user
     DisableUser {
         /// The user's id
         id: Uuid,
     },
-    /// Let a disabled user act again; revoked keys stay revoked
+    /// Enable a disabled user again; revoked keys stay revoked
     EnableUser {
         /// The user's id
         id: Uuid,
     },
-    /// Take a user's e-mail address for verified, so that the user may act
+    /// Mark a user's e-mail address as verified; without that no key of theirs works
     VerifyEmail {
         /// The user's id
         id: Uuid,
@@ -93,21 +93,21 @@ pub(crate) enum Command {
         /// The one organization it may act in
         #[arg(long)]
         org: Option<Uuid>,
-        /// The user who looks through the other one's eyes with it, and may not write
+        /// Makes it an impersonation key: the user who reads as the other user with it, and may not write
         #[arg(long)]
         impersonator: Option<Uuid>,
         /// Days until it expires; never unless given
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..=36_500))]
         expires_in_days: Option<u64>,
     },
-    /// Make an API key useless from now on
+    /// Revoke an API key
     RevokeKey {
         /// The key's id, as `list keys` shows it
         id: Uuid,
     },
-    /// Show what there is
+    /// List rows of a table
     List {
-        /// Of what
+        /// The table
         what: Table,
     },
 }

@@ -1,7 +1,8 @@
 //! Makes and changes organizations, users, members and API keys: prints SQL for `wrangler d1 execute` on standard
 //! output, and what a person must read (ids, the one sight of a key) on standard error.
 //!
-//! `make admin ARGS="..."` runs it against the local database, `make admin-remote` against the real one.
+//! `make admin ARGS="..."` runs it against the local database, `make admin-remote` against the real one. Both show the
+//! messages only when D1 has accepted the SQL.
 
 mod cli;
 mod sql;

@@ -5,8 +5,10 @@ use asset_uploads::api::endpoint::{self, Description, Visitor};
 use asset_uploads::error::Envelope;
 use serde_json::{Map, Value, json};
 
+use crate::endpoint::Endpoint;
 use crate::errors::Errors;
-use crate::operations::{Endpoint, header_components, operation};
+use crate::headers::header_components;
+use crate::operations::operation;
 use crate::schemas::{Schemas, remove_examples, set};
 
 const DESCRIPTION: &str = "Three steps make a file an asset:

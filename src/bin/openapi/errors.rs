@@ -6,7 +6,8 @@ use asset_uploads::api::endpoint::Description;
 use asset_uploads::error::ErrorCode;
 use serde_json::{Map, Value, json};
 
-use crate::operations::{Endpoint, headers};
+use crate::endpoint::Endpoint;
+use crate::headers::headers;
 use crate::samples::WrongRequests;
 
 /// Collects the components of errors.

@@ -3,7 +3,9 @@
 //! `make openapi` renews the file; tests/openapi.rs compares it.
 
 mod document;
+mod endpoint;
 mod errors;
+mod headers;
 mod operations;
 mod samples;
 mod schemas;

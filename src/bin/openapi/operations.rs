@@ -7,23 +7,13 @@ use asset_uploads::error::ErrorCode;
 use asset_uploads::http::route::Route;
 use serde_json::{Map, Value, json};
 
+use crate::endpoint::Endpoint;
 use crate::errors::{Errors, forbidden};
-use crate::samples::{ID, Parse, TIME};
+use crate::headers::headers;
+use crate::samples::{ID, TIME};
 use crate::schemas::{example, resolve, set, title};
 
 const ORGANIZATION: &str = "018f4d2a-11d0-7c52-8b3e-5f0c9d7a6e41";
-
-/// An endpoint with the schemas of its bodies; `None` for no body.
-pub(crate) struct Endpoint {
-    /// What the table says.
-    pub(crate) description: Description,
-    /// Of a request.
-    pub(crate) body: Option<Value>,
-    /// Of success.
-    pub(crate) response: Option<Value>,
-    /// Reads a request.
-    pub(crate) parse: Parse,
-}
 
 /// The operation; `schemas` are the components with their examples.
 pub(crate) fn operation(
@@ -239,46 +229,4 @@ fn content(schema: &Value, examples: &[Example], schemas: &Map<String, Value>) -
         all.insert((*name).to_owned(), json!({"summary": summary, "value": value}));
     }
     Ok(json!({"application/json": {"schema": schema, "examples": all}}))
-}
-
-/// Refers to these headers.
-pub(crate) fn headers(names: &[&str]) -> Result<Value, String> {
-    let known = header_components();
-    let reference = |name: &&str| {
-        let known = known.keys().find(|known| known.eq_ignore_ascii_case(name));
-        let known = known.ok_or_else(|| format!("nothing is said of the header {name}"))?;
-        Ok((known.clone(), json!({"$ref": format!("#/components/headers/{known}")})))
-    };
-    names.iter().map(reference).collect::<Result<Map<_, _>, String>>().map(Value::Object)
-}
-
-/// The headers of answers.
-pub(crate) fn header_components() -> Map<String, Value> {
-    let headers = [
-        (
-            "X-Request-Id",
-            json!({"description": "Names this request in the log.", "required": true, "schema": {"type": "string", "format": "uuid"}, "example": "018f4d30-90ab-7f12-8c3d-4e5f60718293"}),
-        ),
-        (
-            "Allow",
-            json!({"description": "The methods that the path takes.", "required": true, "schema": {"type": "string", "pattern": "^[A-Z]+(, [A-Z]+)*$"}, "example": "GET, HEAD"}),
-        ),
-        (
-            "Idempotent-Replayed",
-            json!({"description": "There only when an earlier request with this Idempotency-Key created what is answered.", "schema": {"type": "string", "const": "true"}, "example": "true"}),
-        ),
-        (
-            "Server-Timing",
-            json!({"description": "Milliseconds spent in object storage (`r2`) and database (`d1`), retries included; absent where neither was asked.", "schema": {"type": "string", "pattern": "^(r2;dur=[0-9]+(, d1;dur=[0-9]+)?|d1;dur=[0-9]+)$"}, "example": "r2;dur=14, d1;dur=9"}),
-        ),
-        (
-            "WWW-Authenticate",
-            json!({"description": "The scheme to use.", "required": true, "schema": {"type": "string", "const": "Bearer"}, "example": "Bearer"}),
-        ),
-        (
-            "Retry-After",
-            json!({"description": "Seconds to wait before the same request is sent again.", "required": true, "schema": {"type": "integer", "minimum": 1}, "example": 2}),
-        ),
-    ];
-    headers.into_iter().map(|(name, header)| (name.to_owned(), header)).collect()
 }

@@ -12,7 +12,7 @@ use asset_uploads::http::route::PathParams;
 use asset_uploads::store::uploads::reused_key;
 use serde_json::{Map, Value, json};
 
-use crate::operations::Endpoint;
+use crate::endpoint::Endpoint;
 
 /// The id that stands in every example, of an upload and of its asset.
 pub(crate) const ID: &str = "018f4d2e-7c4b-7a35-9c1f-0242ac120002";
@@ -30,9 +30,6 @@ pub(crate) struct Sample {
     /// The error.
     pub(crate) error: ApiError,
 }
-
-/// Reads a request for some endpoint; the error where that fails.
-pub(crate) type Parse = fn(&Input<'_>, &Config) -> Option<ApiError>;
 
 /// Sends wrong requests to endpoints.
 pub(crate) struct WrongRequests {
