@@ -149,8 +149,9 @@ public/openapi.json: openapi.json
 build/index.js: $(SOURCES) $(NODE_STAMP) $(WORKER_BUILD) $(WASM_BINDGEN) $(WASM_STAMP)
 	WASM_BINDGEN_BIN=$(WASM_BINDGEN)/bin/wasm-bindgen WASM_OPT_BIN=$(CURDIR)/node_modules/.bin/wasm-opt \
 	  ESBUILD_BIN=$(CURDIR)/node_modules/.bin/esbuild RUN_TO_COMPLETION=1 $(WORKER_BUILD)/bin/worker-build --release
-	@# worker-build keeps the names of functions, a tenth of the size. A second -O3 makes it 1% smaller and 2% faster.
-	wasm-opt $(addprefix --enable-,$(WASM_FEATURES)) --strip-debug --strip-producers -O3 build/index_bg.wasm -o build/index_bg.wasm
+	@# worker-build keeps the names of functions, a tenth of the size. A second -O3 makes it 1% smaller and 2% faster;
+	@# --gufa finds values that are always the same, 0.2 KB (gzipped).
+	wasm-opt $(addprefix --enable-,$(WASM_FEATURES)) --strip-debug --strip-producers --gufa -O3 build/index_bg.wasm -o build/index_bg.wasm
 	@touch $@
 
 # The Worker as `wrangler deploy` would upload it, which the tests start without building it again.

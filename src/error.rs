@@ -306,6 +306,7 @@ pub enum DetailValue {
 
 impl FieldError {
     /// An error at `loc` without further members.
+    #[cold]
     pub fn new(loc: &[&str], kind: &'static str, msg: impl Into<String>) -> Self {
         Self {
             loc: loc.iter().map(|part| (*part).to_owned()).collect(),

@@ -18,10 +18,10 @@ use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
 use crate::platform::{OWNER_KEY, Platform};
 use crate::presign::LONGEST_SIGNATURE_SECONDS;
-use crate::store::Operation;
 use crate::store::sweep::{
     Begin, NextRemovals, NoteOrphans, NoteRemovals, PostponeRemovals, Progress, Retire, RetireOrphans,
 };
+use crate::store::{Operation, Rows, Statement};
 
 /// How long after its deadline an upload is kept, and how old an object without a session must be to count as an
 /// orphan: a day longer than the longest validity of a signed URL, so that no transfer can still be running.
@@ -149,15 +149,20 @@ impl<P: Platform> Run<'_, P> {
 
     /// Runs one transaction; `None` where it failed, or the run has to end before it.
     async fn run<O: Operation>(&mut self, operation: &O) -> Option<O::Output> {
+        let rows = self.transact(operation.statements()).await?;
+        self.reported(operation.decode(&rows))
+    }
+
+    /// Not generic over the operation, so that the Worker has this code once.
+    async fn transact(&mut self, statements: Vec<Statement>) -> Option<Rows> {
         // Each transaction is sent up to three times.
-        let needed = u32::try_from(operation.statements().len()).unwrap_or(u32::MAX).saturating_mul(3);
+        let needed = u32::try_from(statements.len()).unwrap_or(u32::MAX).saturating_mul(3);
         if self.platform.usage().statements.saturating_add(needed) > self.settings.max_statements {
             self.ended = true;
             return None;
         }
-        let rows = self.platform.transact(&operation.statements()).await;
-        let output = rows.map_err(ApiError::from).and_then(|rows| operation.decode(&rows));
-        self.reported(output)
+        let rows = self.platform.transact(&statements).await;
+        self.reported(rows)
     }
 
     /// Whether new work may be started. Work that is done is recorded in any case.

@@ -1,6 +1,7 @@
 //! Storage calls of a request or of the sweeper: configuration, retries, time limit, and the trait `Platform`.
 
 use std::cell::{Cell, OnceCell};
+use std::pin::Pin;
 use std::rc::Rc;
 
 use worker::Env;
@@ -68,8 +69,19 @@ impl Storage {
 
     /// Makes a call that is safe to repeat: up to three times while its error passes by itself, and for no longer
     /// than the time limit in all. `name` is the storage's, `kind` says what an error's text means, and the time
-    /// goes to `total`. Not generic, so that the Worker has this code once.
-    pub(super) async fn call(
+    /// goes to `total`. Not generic, and boxed, so that the Worker has this code once: else all that awaits it has its own
+    /// code to drop it half-done.
+    pub(super) fn call<'a>(
+        &'a self,
+        name: &'a str,
+        kind: fn(&str) -> StorageErrorKind,
+        total: &'a Cell<Option<u64>>,
+        call: &'a dyn Fn() -> Result<Promise, JsValue>,
+    ) -> Pin<Box<dyn Future<Output = Result<JsValue, StorageError>> + 'a>> {
+        Box::pin(self.call_within_limit(name, kind, total, call))
+    }
+
+    async fn call_within_limit(
         &self,
         name: &str,
         kind: fn(&str) -> StorageErrorKind,

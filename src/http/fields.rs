@@ -1,6 +1,6 @@
 //! The fields of a request: each is parsed by itself, so that every error is found at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -72,12 +72,18 @@ pub fn optional_id<T>(
 
 /// The members of a JSON body, in order and with duplicates, their values unread: nesting costs nothing.
 pub struct JsonBody<'a> {
-    members: Vec<(String, &'a RawValue)>,
+    members: Vec<Member<'a>>,
     known: Vec<&'static str>,
     /// Whether there is no body at all.
     absent: bool,
-    /// By the place of the member that each is about.
-    errors: BTreeMap<usize, Vec<FieldError>>,
+    /// The errors of what is not there.
+    missing: Vec<FieldError>,
+}
+
+struct Member<'a> {
+    name: String,
+    value: &'a RawValue,
+    error: Option<FieldError>,
 }
 
 impl<'a> JsonBody<'a> {
@@ -95,11 +101,10 @@ impl<'a> JsonBody<'a> {
                 return Err(ApiError::BadRequest("The body did not arrive whole; send the request again."));
             }
         };
-        let (known, mut errors) = (Vec::new(), BTreeMap::new());
+        let known = Vec::new();
         if bytes.is_empty() {
             let missing = FieldError::new(&["body"], "missing", "A JSON body is required; send at least {}.");
-            errors.insert(0, vec![missing]);
-            return Ok(Self { members: Vec::new(), known, absent: true, errors });
+            return Ok(Self { members: Vec::new(), known, absent: true, missing: vec![missing] });
         }
         if !input.headers.content_type.as_deref().is_some_and(is_json) {
             return Err(ApiError::BadRequest("Send the body with Content-Type: application/json."));
@@ -108,7 +113,7 @@ impl<'a> JsonBody<'a> {
             .map_err(|_| ApiError::BadRequest("The body is not UTF-8; send JSON in UTF-8."))?;
         let Members(members) = serde_json::from_str(text)
             .map_err(|_| ApiError::BadRequest("The body is not a JSON object; send one such as {}."))?;
-        Ok(Self { members, known, absent: false, errors })
+        Ok(Self { members, known, absent: false, missing: Vec::new() })
     }
 
     /// A field that may be left out.
@@ -119,10 +124,10 @@ impl<'a> JsonBody<'a> {
     ) -> Option<T> {
         self.known.push(name);
         let mut found = None;
-        for (place, (_, value)) in self.members.iter().enumerate().filter(|(_, (member, _))| member == name) {
-            match parse(value) {
+        for member in self.members.iter_mut().filter(|member| member.name == name) {
+            match parse(member.value) {
                 Ok(value) => found = Some(value),
-                Err(error) => self.errors.entry(place).or_default().push(error),
+                Err(error) => member.error = Some(error),
             }
         }
         found
@@ -134,31 +139,38 @@ impl<'a> JsonBody<'a> {
         name: &'static str,
         parse: impl Fn(&RawValue) -> Result<T, FieldError>,
     ) -> Option<T> {
-        if !self.absent && !self.members.iter().any(|(member, _)| member == name) {
-            let missing = FieldError::new(&["body", name], "missing", "This field is required.");
-            self.errors.entry(usize::MAX).or_default().push(missing);
+        if !self.absent && !self.members.iter().any(|member| member.name == name) {
+            self.missing.push(FieldError::new(&["body", name], "missing", "This field is required."));
         }
         self.optional(name, parse)
     }
 
     /// Every error of the body, in the order of its members; then those of members that are duplicated or missing.
     pub fn finish(mut self, errors: &mut FieldErrors) {
-        let (mut seen, mut reported) = (BTreeSet::new(), BTreeSet::new());
-        for (place, (name, _)) in self.members.iter().enumerate() {
+        let (mut counts, mut duplicates) = (BTreeMap::<&str, usize>::new(), Vec::new());
+        for Member { name, error, .. } in &mut self.members {
             if !self.known.contains(&name.as_str()) {
                 let loc = ["body", shortened(name)];
-                let msg = "There is no such field; leave it out.";
-                let error = FieldError::new(&loc, "extra_forbidden", msg);
-                self.errors.entry(place).or_default().push(error);
+                errors.push(FieldError::new(
+                    &loc,
+                    "extra_forbidden",
+                    "There is no such field; leave it out.",
+                ));
             }
-            if !seen.insert(name) && reported.insert(name) {
+            errors.0.extend(error.take());
+            let count = counts.entry(name).or_default();
+            *count += 1;
+            if *count == 2 {
                 let loc = ["body", shortened(name)];
-                let msg = "Stands more than once; send it once.";
-                let error = FieldError::new(&loc, "duplicate_field", msg);
-                self.errors.entry(self.members.len()).or_default().push(error);
+                duplicates.push(FieldError::new(
+                    &loc,
+                    "duplicate_field",
+                    "Stands more than once; send it once.",
+                ));
             }
         }
-        errors.0.extend(self.errors.into_values().flatten());
+        errors.0.extend(duplicates);
+        errors.0.extend(self.missing);
     }
 }
 
@@ -174,13 +186,13 @@ fn is_json(content_type: &str) -> bool {
         .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+struct Members<'a>(Vec<Member<'a>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
         impl<'de> Visitor<'de> for Object {
-            type Value = Vec<(String, &'de RawValue)>;
+            type Value = Vec<Member<'de>>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
@@ -188,8 +200,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
+                while let Some((name, value)) = map.next_entry()? {
+                    members.push(Member { name, value, error: None });
                 }
                 Ok(members)
             }

@@ -10,8 +10,10 @@ pub mod rights;
 pub mod sweep;
 pub mod uploads;
 
-use serde::Serialize;
+use std::fmt;
+
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::ApiError;
 
@@ -27,13 +29,20 @@ pub enum Param {
     Null,
 }
 
-impl<T: ToString> From<&T> for Param {
-    fn from(value: &T) -> Self {
+impl Param {
+    /// Not generic, so that the Worker has this code once.
+    fn text(value: &dyn fmt::Display) -> Self {
         Self::Text(value.to_string())
     }
 }
 
-impl<T: ToString> From<Option<&T>> for Param {
+impl<T: fmt::Display> From<&T> for Param {
+    fn from(value: &T) -> Self {
+        Self::text(value)
+    }
+}
+
+impl<T: fmt::Display> From<Option<&T>> for Param {
     fn from(value: Option<&T>) -> Self {
         value.map_or(Self::Null, Self::from)
     }
@@ -60,7 +69,7 @@ impl Rows {
     ///
     /// # Errors
     /// `Internal` when there is no statement or the row is not a `T`.
-    pub fn last<T: DeserializeOwned>(&self) -> Result<Option<T>, ApiError> {
+    pub fn last<'a, T: Deserialize<'a>>(&'a self) -> Result<Option<T>, ApiError> {
         self.first(self.texts.len().saturating_sub(1))
     }
 
@@ -68,7 +77,7 @@ impl Rows {
     ///
     /// # Errors
     /// `Internal` when the statement is missing or the row is not a `T`.
-    pub fn first<T: DeserializeOwned>(&self, n: usize) -> Result<Option<T>, ApiError> {
+    pub fn first<'a, T: Deserialize<'a>>(&'a self, n: usize) -> Result<Option<T>, ApiError> {
         self.statement(n)?.first().map(|json| parse(n, json)).transpose()
     }
 
@@ -86,7 +95,7 @@ impl Rows {
     }
 }
 
-fn parse<T: DeserializeOwned>(n: usize, json: &str) -> Result<T, ApiError> {
+fn parse<'a, T: Deserialize<'a>>(n: usize, json: &'a str) -> Result<T, ApiError> {
     serde_json::from_str(json).map_err(|error| ApiError::Internal(format!("row of statement {n}: {error}")))
 }
 

@@ -2,8 +2,9 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use super::{Param, Rows, Statement};
+use super::{Param, Rows, Statement, parse};
 use crate::domain::ids::{OrganizationId, UserId};
 use crate::domain::timestamp::Timestamp;
 use crate::error::{ApiError, AuthError};
@@ -108,12 +109,14 @@ pub trait CallerOperation {
 }
 
 #[derive(Deserialize)]
-struct CallerRow<F> {
+struct CallerRow<'a> {
     user_id: UserId,
     org_id: Option<OrganizationId>,
     auth_error: Option<AuthError>,
-    // A caller that may not has nothing found for it.
-    found: Option<F>,
+    // A caller that may not has nothing found for it. Read for itself, so that the Worker has the code that reads the
+    // rest of the row once, not for every operation.
+    #[serde(borrow)]
+    found: Option<&'a RawValue>,
 }
 
 /// Decodes the rows of an operation: who called, and the result.
@@ -121,7 +124,7 @@ struct CallerRow<F> {
 /// # Errors
 /// `Auth` when the caller lacks the rights (rows 3 to 8 of docs/behaviour.md), else the errors of the operation.
 pub fn decode<O: CallerOperation>(operation: &O, rows: &Rows) -> (Identity, Result<O::Output, ApiError>) {
-    let row: CallerRow<O::Found> = match rows.last() {
+    let row: CallerRow<'_> = match rows.last() {
         Ok(Some(row)) => row,
         // The key is unknown.
         Ok(None) => return (Identity::default(), Err(AuthError::Unauthorized.into())),
@@ -130,9 +133,15 @@ pub fn decode<O: CallerOperation>(operation: &O, rows: &Rows) -> (Identity, Resu
     let identity = Identity { user_id: Some(row.user_id), org_id: row.org_id };
     let output = match row.auth_error {
         Some(error) => Err(error.into()),
-        None => operation.decode(AuthorizedCaller { user_id: row.user_id }, row.found),
+        None => found(rows, row.found)
+            .and_then(|found| operation.decode(AuthorizedCaller { user_id: row.user_id }, found)),
     };
     (identity, output)
+}
+
+/// What the last statement found.
+fn found<F: DeserializeOwned>(rows: &Rows, json: Option<&RawValue>) -> Result<Option<F>, ApiError> {
+    json.map(|json| parse(rows.texts.len().saturating_sub(1), json.get())).transpose()
 }
 
 /// Asks for the rights alone: for a request that has errors, since rights are checked before them.
