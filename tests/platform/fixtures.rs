@@ -78,7 +78,7 @@ impl Api {
             let documented = endpoint.doc.errors.iter().any(|error| error.as_str() == code);
             assert!(
                 of_all || documented,
-                "{} answers {code}, which its description lacks",
+                "{} answers {code}, which its description lacks: add it to DOC.errors",
                 endpoint.route.path
             );
         }
@@ -93,7 +93,7 @@ impl Api {
                 endpoint.route.path.replace("{asset_upload_id}", &self.upload.to_string())
             }
             "getAsset" => endpoint.route.path.replace("{asset_id}", &self.asset.to_string()),
-            other => panic!("{other} has no example"),
+            other => panic!("{other} has no example: add a valid request to Api::example"),
         };
         let request = TestRequest::new(endpoint.route.method.as_str(), &path);
         let request = match endpoint.doc.operation_id {
