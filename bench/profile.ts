@@ -20,7 +20,7 @@ const recording = valueOf(file);
 const sql: Sql = valueOf(builtFile("canned-floor/our-statements.js"));
 
 // What is confirmed must be what was recorded with our Worker.
-const { asset } = JSON.parse(valueOf(builtFile("canned-ours/recording.js")).statements.batch[sql.confirm[1]!].results[0].json);
+const { found: { asset } } = JSON.parse(valueOf(builtFile("canned-ours/recording.js")).statements.batch[sql.confirm[1]!].results[0].json);
 const headers = { authorization: `Bearer ${makeToken()}`, "content-type": "application/json", "idempotency-key": "bench" };
 const bytes = request("POST", `/v1/asset-uploads/${asset.id}/confirmations`, headers, JSON.stringify({ folder_id: asset.folder_id }));
 
