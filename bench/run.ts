@@ -98,7 +98,7 @@ async function withSimulators({ modules }: Recordings): Promise<void> {
 
   for (const [clients, count, warm] of [[8, 32, 8], [64, 96, 4]] as const) {
     const key = `confirm-${clients}`;
-    const many = await confirms(simulator, ORDER, { clients, count, warm, rare: RARE, wanted: wanted("throughput"), seconds: 100, onProgress: progress.of(key) });
+    const many = await confirms(simulator, ORDER, { clients, count, warm, rare: RARE, wanted: wanted("throughput"), seconds: 120, onProgress: progress.of(key) });
     keep(many, "throughput", `confirm, ${clients} clients`, "requests/s", "higher", key);
   }
 
@@ -130,13 +130,13 @@ async function withoutStorage({ modules, sql, storage }: Recordings): Promise<vo
   const running = new Map<string, Running>();
   for (const [name, program] of programs) running.set(name, await program.start());
   const clients = new Map([...running].map(([name, { port }]) => [name, new Clients(port, 1)]));
-  const [confirmed, unauthorized] = [repeat(80, cannedRequest), repeat(80, () => UNAUTHORIZED)];
+  const [confirmed, unauthorized] = [repeat(32, cannedRequest), repeat(32, () => UNAUTHORIZED)];
   const rounds = await takeRounds(ORDER, async (name) => {
     const cpu = () => running.get(name)!.usage().cpu;
     const one = await blockOf(clients.get(name)!, confirmed, 201, cpu);
     const two = await blockOf(clients.get(name)!, unauthorized, 401, cpu);
     return { canned: one.latency, "canned-cpu": one.cpu, unauthorized: two.latency, "unauthorized-cpu": two.cpu };
-  }, { wanted: wanted("canned", "canned-cpu", "unauthorized", "unauthorized-cpu"), warm: 40, rare: RARE, seconds: 50, onProgress: progress.of("canned") });
+  }, { wanted: wanted("canned", "canned-cpu", "unauthorized", "unauthorized-cpu"), warm: 60, rare: RARE, seconds: 150, onProgress: progress.of("canned") });
   keep(rounds, "canned", "confirm with canned storage", "ms");
   keep(rounds, "canned-cpu", "confirm with canned storage: CPU time", "µs");
   keep(rounds, "unauthorized", "401 without storage", "ms");
