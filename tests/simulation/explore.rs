@@ -42,7 +42,7 @@ pub(crate) fn explore(from: u64, seeds: u64, time: Option<Duration>) -> (u64, St
                         break;
                     }
                     let seed = from + n;
-                    match attempt(&mut world, &schedule_of(seed)) {
+                    match outcome(&mut world, &schedule_of(seed)) {
                         Ok(found) => statistics.add(found),
                         Err(_) => {
                             failed.lock().unwrap().get_or_insert(seed);
@@ -81,7 +81,7 @@ fn schedule_of(seed: u64) -> Schedule {
 }
 
 /// Plays a schedule; a panic is a failure, too.
-fn attempt(world: &mut World, schedule: &Schedule) -> Result<Statistics, String> {
+fn outcome(world: &mut World, schedule: &Schedule) -> Result<Statistics, String> {
     catch_unwind(AssertUnwindSafe(|| play(world, schedule))).unwrap_or_else(|panic| {
         // What the panic left behind is nobody's.
         *world = World::new();
@@ -113,7 +113,7 @@ fn shortest(seed: u64) -> (Schedule, String) {
     set_hook(Box::new(|_| {}));
     let mut world = World::new();
     let mut tree = schedules().new_tree(&mut runner(seed)).unwrap();
-    let mut shortest = match attempt(&mut world, &tree.current()) {
+    let mut shortest = match outcome(&mut world, &tree.current()) {
         Err(text) => (tree.current(), text),
         Ok(_) => panic!("seed {seed} fails, but not when it is played again"),
     };
@@ -122,7 +122,7 @@ fn shortest(seed: u64) -> (Schedule, String) {
     while changed && left > 0 {
         left -= 1;
         let schedule = tree.current();
-        changed = match attempt(&mut world, &schedule) {
+        changed = match outcome(&mut world, &schedule) {
             Err(text) => {
                 shortest = (schedule, text);
                 tree.simplify()

@@ -9,13 +9,17 @@
 mod answers;
 #[path = "../bucket/mod.rs"]
 mod bucket;
+mod client;
+mod comparison;
 mod database;
 mod explore;
 mod model;
+mod operator;
 #[path = "../platform/mod.rs"]
 mod platform;
 #[path = "../requests/mod.rs"]
 mod requests;
+mod rules;
 mod run;
 mod schedule;
 mod simulated;

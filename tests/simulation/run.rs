@@ -11,24 +11,19 @@ use asset_uploads::config::{Config, SweepOrphans, SweepSettings};
 use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::error::{ApiError, ErrorCode};
-use asset_uploads::http::request::{Body, IncomingRequest};
 use asset_uploads::sweeper::{PageSize, sweep};
 use asset_uploads::token::TokenHash;
 
 use crate::answers::KnownUpload;
 use crate::bucket::{Bucket, PutRequest};
+use crate::client::{ArrivingRequest, file_of, http_request};
 use crate::database;
-use crate::model::{ActionModel, Declared, MAX_BYTES, Model, RequestModel};
-use crate::platform::client::{TestAnswer, TestRequest};
-use crate::schedule::{
-    Action, AssetChange, CONFIRMATIONS, Event, FILES, Fault, FolderNamed, HandMade, Named, Orphans, Schedule,
-    Tampering, UserChange,
-};
+use crate::model::{ActionModel, Model, RequestModel};
+use crate::platform::client::TestAnswer;
+use crate::schedule::{Action, CONFIRMATIONS, Event, FILES, Fault, Named, Orphans, Schedule, Tampering};
 use crate::simulated::{State, TaskPlatform, TaskRecord, pause};
-use crate::sqlite::callers::Membership;
 use crate::statistics::Statistics;
-use crate::world::{BEGINNING, S3, UNKNOWN_FOLDER, World};
+use crate::world::{BEGINNING, S3, World};
 
 /// A page of the sweeper: so few objects that a handful of uploads fills several.
 const PAGES: PageSize = PageSize { objects: 2, pages: 2 };
@@ -47,8 +42,8 @@ struct Task<'a> {
     started: Timestamp,
 }
 
-struct Run<'a> {
-    state: &'a State<'a>,
+pub(crate) struct Run<'a> {
+    pub(crate) state: &'a State<'a>,
     config: &'a Config,
     tasks: Vec<Task<'a>>,
     /// Requests that were sent, the newest last.
@@ -107,10 +102,7 @@ impl<'a> Run<'a> {
             }
             Event::Send { upload, tampering } => self.transfer(upload, tampering),
             Event::StoreByHand { upload, object } => self.store_by_hand(upload, object),
-            Event::StoreOrphan => {
-                let id = self.state.unused_id();
-                self.state.bucket.borrow_mut().put(&id.object_key(), 10, Some("image/png"), self.now());
-            }
+            Event::StoreOrphan => self.store_orphan(),
             Event::Sweep { isolate, orphans } => self.sweep(isolate, orphans, PAGES),
             Event::Step { task, awaits, fault } => self.step(task, awaits, fault),
             Event::CutOff { task } => {
@@ -135,27 +127,13 @@ impl<'a> Run<'a> {
             }
             Event::Wait { wait, late } => self.wait(wait.seconds(), late),
             Event::ChangeUser { user, change } => self.change_user(user.into(), change),
-            Event::ChangeKey { key, revoked } => {
-                self.state.model.borrow_mut().keys[usize::from(key)].revoked = revoked;
-                let token = self.state.model.borrow().keys[usize::from(key)].token.clone();
-                let hash = TokenHash::of(&token.unwrap()).unwrap();
-                let at = revoked.then_some(self.now().0);
-                let sql = "UPDATE api_keys SET revoked_at = ?1 WHERE token_hash = ?2";
-                self.state.world.execute(sql, rusqlite::params![at, hash.as_str()]);
-            }
-            Event::ChangeFolder { folder, deleted } => {
-                let mut model = self.state.model.borrow_mut();
-                let folder = &mut model.folders[usize::from(folder)];
-                folder.deleted = deleted;
-                let sql = "UPDATE folders SET deleted_at = ?1 WHERE id = ?2";
-                let at = deleted.then_some(self.now().0);
-                self.state.world.execute(sql, rusqlite::params![at, folder.id.to_string()]);
-            }
+            Event::ChangeKey { key, revoked } => self.change_key(key.into(), revoked),
+            Event::ChangeFolder { folder, deleted } => self.change_folder(folder.into(), deleted),
             Event::ChangeAsset { upload, change } => self.change_asset(upload, change),
         }
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.state.clock.get()
     }
 
@@ -175,11 +153,11 @@ impl<'a> Run<'a> {
     }
 
     /// The upload that a number means; one that nobody knows where there is none yet.
-    fn upload(&self, n: u8) -> AssetUploadId {
+    pub(crate) fn upload(&self, n: u8) -> AssetUploadId {
         self.known_upload(n).map_or_else(|| self.state.unused_id(), |upload| upload.id)
     }
 
-    fn known_upload(&self, n: u8) -> Option<KnownUpload> {
+    pub(crate) fn known_upload(&self, n: u8) -> Option<KnownUpload> {
         let uploads = self.state.uploads.borrow();
         newest(&uploads, n).map(|n| uploads[n].clone())
     }
@@ -217,23 +195,19 @@ impl<'a> Run<'a> {
 
     fn send(&mut self, request: RequestModel, isolate: u8) {
         self.count += 1;
-        let (state, config) = (self.state, self.config);
-        let arriving = ArrivingRequest { request: self.http_request(&request), state };
-        let record = Rc::new(TaskRecord {
-            number: self.count,
-            request: Some(request.clone()),
-            ..TaskRecord::default()
-        });
+        let (state, config, started) = (self.state, self.config, self.now());
+        let number = self.count;
+        let record = Rc::new(TaskRecord { number, request: Some(request.clone()), ..TaskRecord::default() });
         let platform = TaskPlatform { state, record: record.clone() };
-        let started = self.now();
+        let http = http_request(&state.model.borrow(), &request);
         self.requests.push(request);
         self.begin(Some(isolate), async move {
             // Of a request without a body all has arrived at once.
             record.arrived_at.set(Some(state.clock.get()));
-            let arriving = ArrivingWith { arriving: &arriving, record: &record };
+            let arriving = ArrivingRequest { http: &http, state, record: &record };
             let answer = answer(&arriving, &platform, Ok(config)).await;
             let answer = TestAnswer::new(answer, true, Default::default());
-            answer.check(&arriving.arriving.request, started, false);
+            answer.check(&http, started, false);
             state.receive(&record, &answer);
         });
     }
@@ -242,48 +216,6 @@ impl<'a> Run<'a> {
     fn begin(&mut self, isolate: Option<u8>, future: impl Future<Output = ()> + 'a) {
         self.tasks.push(Task { future: Box::pin(future), isolate, started: self.now() });
         self.poll(self.tasks.len() - 1);
-    }
-
-    fn http_request(&self, request: &RequestModel) -> TestRequest {
-        let model = self.state.model.borrow();
-        let (method, path, key, body) = match &request.action {
-            ActionModel::Start { body, key, .. } => {
-                ("POST", "/v1/asset-uploads".to_owned(), *key, Some((*body).to_owned()))
-            }
-            ActionModel::Confirm { upload, folder, key } => {
-                let body = match folder {
-                    FolderNamed::None => "{}".to_owned(),
-                    FolderNamed::Folder(n) => format!(r#"{{"folder_id":"{}"}}"#, model.folders[*n].id),
-                    FolderNamed::Unknown => format!(r#"{{"folder_id":"{UNKNOWN_FOLDER}"}}"#),
-                    FolderNamed::NoUuid => r#"{"folder_id":5}"#.to_owned(),
-                    FolderNamed::NoJson => "nonsense".to_owned(),
-                };
-                ("POST", format!("/v1/asset-uploads/{upload}/confirmations"), *key, Some(body))
-            }
-            ActionModel::Cancel { upload } => ("DELETE", format!("/v1/asset-uploads/{upload}"), None, None),
-            ActionModel::ReadUpload { upload } => ("GET", format!("/v1/asset-uploads/{upload}"), None, None),
-            ActionModel::ReadAsset { upload } => {
-                ("GET", format!("/v1/assets/{upload}?embed=created_by_user"), None, None)
-            }
-        };
-        let mut http = TestRequest::new(method, &path);
-        if let Some(token) = &model.keys[request.client].token {
-            http = http.token(token);
-        }
-        let organization = match request.organization {
-            Named::Nothing => None,
-            Named::Acme => Some(model.orgs[0].to_string()),
-            Named::Other => Some(model.orgs[1].to_string()),
-            Named::Unknown => Some(UNKNOWN_FOLDER.to_owned()),
-            Named::Malformed => Some("Acme".to_owned()),
-        };
-        if let Some(organization) = organization {
-            http = http.header("x-organization-id", &organization);
-        }
-        if let Some(key) = key {
-            http = http.header("idempotency-key", &format!("key-{key}"));
-        }
-        if let Some(body) = body { http.json(&body) } else { http }
     }
 
     /// A client begins to send a file: storage checks the request now, and has the file when the transfer ends.
@@ -320,27 +252,6 @@ impl<'a> Run<'a> {
             }
             Err(status) => self.state.count(format!("PUT {status}")),
         }
-    }
-
-    fn store_by_hand(&mut self, upload: u8, object: HandMade) {
-        let Some(KnownUpload { id, declared, .. }) = self.known_upload(upload) else { return };
-        let key = id.object_key();
-        let pending =
-            self.state.model.borrow().sessions.get(&id.to_string()).is_some_and(|session| !session.cancelled);
-        if !pending || self.state.bucket.borrow().head(&key).is_some() {
-            return;
-        }
-        let (size, mime_type) = match object {
-            HandMade::AsDeclared | HandMade::CustomerKey => (declared.size_bytes, Some(declared.mime_type)),
-            HandMade::Empty => (0, Some(declared.mime_type)),
-            HandMade::TooLarge => (MAX_BYTES + 1, Some(declared.mime_type)),
-            HandMade::OtherSize => (1, Some(declared.mime_type)),
-            HandMade::OtherType => (declared.size_bytes, Some("image/gif")),
-            HandMade::Forbidden => (declared.size_bytes, Some("image/svg+xml")),
-            HandMade::Untyped => (declared.size_bytes, None),
-        };
-        self.state.bucket.borrow_mut().put(&key, size, mime_type, self.now());
-        self.state.bucket.borrow_mut().set_customer_key(&key, object == HandMade::CustomerKey);
     }
 
     fn sweep(&mut self, isolate: u8, orphans: Orphans, pages: PageSize) {
@@ -421,73 +332,6 @@ impl<'a> Run<'a> {
         self.state.clock.set(then);
     }
 
-    fn change_user(&mut self, user: usize, change: UserChange) {
-        let mut model = self.state.model.borrow_mut();
-        let Model { users, orgs, .. } = &mut *model;
-        let (user, org) = (&mut users[user], orgs[0].to_string());
-        let id = user.id.to_string();
-        let world = self.state.world;
-        let set = |column: &str, value: Option<i64>| {
-            world.execute(
-                &format!("UPDATE users SET {column} = ?1 WHERE id = ?2"),
-                rusqlite::params![value, id],
-            );
-        };
-        let mut set_membership = |membership, role: Option<Option<&str>>| {
-            user.memberships[0] = membership;
-            world.execute(
-                "DELETE FROM memberships WHERE user_id = ?1 AND org_id = ?2",
-                rusqlite::params![id, org],
-            );
-            if let Some(role) = role {
-                let sql = "INSERT INTO memberships (user_id, org_id, role) VALUES (?1, ?2, ?3)";
-                world.execute(sql, rusqlite::params![id, org, role]);
-            }
-        };
-        match change {
-            UserChange::Leave => set_membership(Membership::None, None),
-            UserChange::WithoutRole => set_membership(Membership::WithoutRole, Some(None)),
-            UserChange::Viewer => set_membership(Membership::As("viewer"), Some(Some("viewer"))),
-            UserChange::Editor => set_membership(Membership::As("editor"), Some(Some("editor"))),
-            UserChange::Disable | UserChange::Enable => {
-                user.disabled = change == UserChange::Disable;
-                set("disabled_at", user.disabled.then_some(1));
-            }
-            UserChange::Verify | UserChange::Unverify => {
-                user.verified = change == UserChange::Verify;
-                set("email_verified_at", user.verified.then_some(1));
-            }
-        }
-    }
-
-    fn change_asset(&mut self, upload: u8, change: AssetChange) {
-        let (id, now) = (self.upload(upload).to_string(), self.now());
-        let mut model = self.state.model.borrow_mut();
-        let Model { assets, folders, users, .. } = &mut *model;
-        let Some(asset) = assets.get_mut(&id) else { return };
-        match change {
-            AssetChange::Move { folder } => {
-                let folder = folder.map(|n| folders[usize::from(n)].clone());
-                if folder.as_ref().is_some_and(|folder| folder.deleted || folder.org != asset.org) {
-                    return;
-                }
-                asset.folder = folder.map(|folder| folder.id);
-            }
-            AssetChange::Delete => asset.deleted = Some((now, asset.created_by)),
-            AssetChange::Restore => asset.deleted = None,
-        }
-        asset.updated_at = now;
-        let sql = "UPDATE assets SET folder_id = ?2, deleted_at = ?3, deleted_by = ?4, updated_at = ?5 WHERE id = ?1";
-        let params = rusqlite::params![
-            id,
-            asset.folder.map(|id| id.to_string()),
-            asset.deleted.map(|(at, _)| at.0),
-            asset.deleted.map(|(_, by)| users[by].id.to_string()),
-            now.0
-        ];
-        self.state.world.execute(sql, params);
-    }
-
     /// Left alone, everything comes to rest: every object has its asset, and nothing else is kept.
     fn come_to_rest(&mut self, faults: &[(u8, Fault)]) -> Result<(), String> {
         self.finish_tasks();
@@ -523,50 +367,8 @@ impl<'a> Run<'a> {
     }
 }
 
-fn file_of(file: u8) -> Result<Declared, ErrorCode> {
-    match file {
-        0 => Ok(Declared { filename: "beach.png", mime_type: "image/png", size_bytes: 640 }),
-        1 => Ok(Declared { filename: "clip.mp4", mime_type: "video/mp4", size_bytes: 999 }),
-        2 => Ok(Declared { filename: "beach.png", mime_type: "image/png", size_bytes: 641 }),
-        5 => Err(ErrorCode::BadRequest),
-        _ => Err(ErrorCode::ValidationError),
-    }
-}
-
 fn set_header(put: &mut PutRequest, name: &str, value: &str) {
     for (_, old) in put.headers.iter_mut().filter(|(other, _)| other == name) {
         *old = value.to_owned();
-    }
-}
-
-/// A request whose body is still on the way.
-struct ArrivingRequest<'a> {
-    request: TestRequest,
-    state: &'a State<'a>,
-}
-
-/// The same, and who is to know when it has arrived.
-struct ArrivingWith<'a> {
-    arriving: &'a ArrivingRequest<'a>,
-    record: &'a TaskRecord,
-}
-
-impl IncomingRequest for ArrivingWith<'_> {
-    fn method(&self) -> &str {
-        &self.arriving.request.method
-    }
-
-    fn url(&self) -> &str {
-        &self.arriving.request.url
-    }
-
-    fn header(&self, name: &'static str) -> Result<Option<String>, ApiError> {
-        Ok(self.arriving.request.headers.get(name).cloned())
-    }
-
-    async fn body(&self) -> Body {
-        pause().await;
-        self.record.arrived_at.set(Some(self.arriving.state.clock.get()));
-        self.arriving.request.body.clone()
     }
 }

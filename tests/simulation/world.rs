@@ -12,8 +12,8 @@ use crate::sqlite::{self, Key, NOW, Person, unused_token};
 
 /// The S3 side of the bucket.
 pub(crate) const S3: [&str; 4] = ["https://s3.example", "files", "id", "secret"];
-/// An id that no folder has.
-pub(crate) const UNKNOWN_FOLDER: &str = "00000000-0000-4000-8000-000000000000";
+/// An id that nothing has.
+pub(crate) const UNKNOWN_ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// The users, by their place in [`Model::users`].
 const USERS: [(&str, [Membership; 2]); 7] = [

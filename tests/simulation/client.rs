@@ -1,0 +1,91 @@
+//! Requests as clients send them: each is HTTP, whose body arrives after a while.
+
+use asset_uploads::error::{ApiError, ErrorCode};
+use asset_uploads::http::request::{Body, IncomingRequest};
+
+use crate::model::{ActionModel, Declared, Model, RequestModel};
+use crate::platform::client::TestRequest;
+use crate::schedule::{FolderNamed, Named};
+use crate::simulated::{State, TaskRecord, pause};
+use crate::world::UNKNOWN_ID;
+
+/// A request as it is sent.
+pub(crate) fn http_request(model: &Model, request: &RequestModel) -> TestRequest {
+    let (method, path, key, body) = match &request.action {
+        ActionModel::Start { body, key, .. } => {
+            ("POST", "/v1/asset-uploads".to_owned(), *key, Some((*body).to_owned()))
+        }
+        ActionModel::Confirm { upload, folder, key } => {
+            let body = match folder {
+                FolderNamed::None => "{}".to_owned(),
+                FolderNamed::Folder(n) => format!(r#"{{"folder_id":"{}"}}"#, model.folders[*n].id),
+                FolderNamed::Unknown => format!(r#"{{"folder_id":"{UNKNOWN_ID}"}}"#),
+                FolderNamed::NoUuid => r#"{"folder_id":5}"#.to_owned(),
+                FolderNamed::NoJson => "nonsense".to_owned(),
+            };
+            ("POST", format!("/v1/asset-uploads/{upload}/confirmations"), *key, Some(body))
+        }
+        ActionModel::Cancel { upload } => ("DELETE", format!("/v1/asset-uploads/{upload}"), None, None),
+        ActionModel::ReadUpload { upload } => ("GET", format!("/v1/asset-uploads/{upload}"), None, None),
+        ActionModel::ReadAsset { upload } => {
+            ("GET", format!("/v1/assets/{upload}?embed=created_by_user"), None, None)
+        }
+    };
+    let mut http = TestRequest::new(method, &path);
+    if let Some(token) = &model.keys[request.client].token {
+        http = http.token(token);
+    }
+    let organization = match request.organization {
+        Named::Nothing => None,
+        Named::Acme => Some(model.orgs[0].to_string()),
+        Named::Other => Some(model.orgs[1].to_string()),
+        Named::Unknown => Some(UNKNOWN_ID.to_owned()),
+        Named::Malformed => Some("Acme".to_owned()),
+    };
+    if let Some(organization) = organization {
+        http = http.header("x-organization-id", &organization);
+    }
+    if let Some(key) = key {
+        http = http.header("idempotency-key", &format!("key-{key}"));
+    }
+    if let Some(body) = body { http.json(&body) } else { http }
+}
+
+/// What a file of `FILES` declares, or what its body is answered.
+pub(crate) fn file_of(file: u8) -> Result<Declared, ErrorCode> {
+    match file {
+        0 => Ok(Declared { filename: "beach.png", mime_type: "image/png", size_bytes: 640 }),
+        1 => Ok(Declared { filename: "clip.mp4", mime_type: "video/mp4", size_bytes: 999 }),
+        2 => Ok(Declared { filename: "beach.png", mime_type: "image/png", size_bytes: 641 }),
+        5 => Err(ErrorCode::BadRequest),
+        _ => Err(ErrorCode::ValidationError),
+    }
+}
+
+/// A request whose body is still on the way.
+pub(crate) struct ArrivingRequest<'a> {
+    pub(crate) http: &'a TestRequest,
+    pub(crate) state: &'a State<'a>,
+    /// Is to know when the body has arrived.
+    pub(crate) record: &'a TaskRecord,
+}
+
+impl IncomingRequest for ArrivingRequest<'_> {
+    fn method(&self) -> &str {
+        &self.http.method
+    }
+
+    fn url(&self) -> &str {
+        &self.http.url
+    }
+
+    fn header(&self, name: &'static str) -> Result<Option<String>, ApiError> {
+        Ok(self.http.headers.get(name).cloned())
+    }
+
+    async fn body(&self) -> Body {
+        pause().await;
+        self.record.arrived_at.set(Some(self.state.clock.get()));
+        self.http.body.clone()
+    }
+}
