@@ -31,7 +31,7 @@ FUZZ_STAMP := $(FUZZ_VENV)/.stamp
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
 # The variables of make's command line, each quoted for the shell. $(value) has them as they were typed: a `$` is not expanded.
 GIVEN = $(foreach name,$(sort $(.VARIABLES)),$(if $(filter command,$(origin $(name))),'$(subst ','\'',$(name)=$(value $(name)))'))
@@ -75,7 +75,7 @@ openapi: rust ## write openapi.json anew from the table of endpoints and the typ
 
 .PHONY: test-native
 test-native: rust
-	cargo test --quiet
+	RUST_BACKTRACE=0 cargo test --quiet
 
 .PHONY: test-worker
 test-worker: build/bundle/index.js .dev.vars
@@ -88,7 +88,7 @@ test-scale: $(NODE_STAMP)
 
 .PHONY: simulate
 simulate: rust ## the API under random schedules and faults: make simulate SEEDS=100000; SEED=7 for one, SCHEDULE=file for one that failed
-	SIMULATION_FROM=$(or $(SEED),$(FROM)) SIMULATION_SEEDS=$(or $(SEEDS),$(if $(SEED),1,100000)) SIMULATION_SCHEDULE=$(SCHEDULE) \
+	RUST_BACKTRACE=0 SIMULATION_FROM=$(or $(SEED),$(FROM)) SIMULATION_SEEDS=$(or $(SEEDS),$(if $(SEED),1,100000)) SIMULATION_SCHEDULE=$(SCHEDULE) \
 	  cargo test --quiet --profile simulation --test simulation -- --nocapture
 
 .PHONY: simulate-mutants
@@ -116,10 +116,13 @@ bench-check: $(NODE_STAMP) ## compare the last make bench with the goals
 profile: build/bundle/index.js ## where our CPU time goes, after make bench; make profile PEER=floor for another
 	node bench/profile.ts $(or $(PEER),ours)
 
+# The database of make dev, also where that has another folder.
+LOCAL = --local $(if $(PERSIST_TO),--persist-to '$(PERSIST_TO)')
+
 .PHONY: admin
 admin: rust $(NODE_STAMP) .dev.vars ## make organizations, users and keys in the local database: make admin ARGS="--help"
-	@wrangler d1 migrations apply DB --local > /dev/null
-	@$(call admin,--local)
+	@wrangler d1 migrations apply DB $(LOCAL) > /dev/null
+	@$(call admin,$(LOCAL))
 
 .PHONY: admin-remote
 admin-remote: rust $(NODE_STAMP) ## the same in the deployed database

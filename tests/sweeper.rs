@@ -1,5 +1,5 @@
-//! What the sweeper removes and what it leaves, on the real schema. tests/sweeper_failures.rs and
-//! tests/sweeper_events.rs have failures and races.
+//! What the sweeper removes and what it leaves, on the real schema. tests/sweeper_failures.rs has failures, and
+//! tests/simulation races.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 

@@ -75,28 +75,29 @@ fn check_answer(
     if record.wrote.get() && answer.status < 300 && record.calls.get() > 0 && replayed {
         return Err("what the request itself wrote is no replay".to_owned());
     }
-    let Some(id) = record.session.borrow().clone().filter(|_| status < 300) else { return Ok(None) };
-    let session = || model.sessions.get(&id).ok_or_else(|| format!("{id} is in no session"));
+    let id = record.upload.borrow().clone();
+    if let Finding::Error(code) = finding {
+        return check_error(code, id.as_deref(), answer).map(|()| None);
+    }
+    let Some(id) = id.filter(|_| status < 300) else { return Ok(None) };
+    let session = record.session.borrow();
+    let session = || session.as_ref().ok_or("no session was read");
+    let asset = record.asset.borrow();
+    let asset = || asset.as_ref().ok_or("no asset was read");
     match finding {
         Finding::Started { .. } => check_start(&id, session()?, answer).map(Some),
         Finding::Confirmed { .. } => {
-            let asset = record.asset.borrow().clone();
-            let (_, asset) = asset.ok_or("no asset was read")?;
             if answer.header("location") != Some(&format!("/v1/assets/{id}")) {
                 return Err("Location names another asset".to_owned());
             }
-            check_asset(&model, &id, &asset, answer.body()).map(|()| None)
+            check_asset(&model, &id, asset()?, answer.body()).map(|()| None)
         }
-        Finding::Asset => {
-            let asset = record.asset.borrow().clone();
-            let (_, asset) = asset.ok_or("no asset was read")?;
-            check_asset(&model, &id, &asset, answer.body()).map(|()| None)
-        }
-        Finding::UploadConfirmed => check_upload(&id, "confirmed", answer.body()),
-        Finding::UploadExpired => check_upload(&id, "expired", answer.body()),
+        Finding::Asset => check_asset(&model, &id, asset()?, answer.body()).map(|()| None),
+        Finding::UploadConfirmed => check_upload(&id, session()?, "confirmed", answer.body()),
+        Finding::UploadExpired => check_upload(&id, session()?, "expired", answer.body()),
         Finding::UploadPending => {
             let received = matches!(&*head, Some(HeadResult::Object(_)));
-            check_upload(&id, if received { "received" } else { "waiting" }, answer.body())
+            check_upload(&id, session()?, if received { "received" } else { "waiting" }, answer.body())
         }
         Finding::Cancelled | Finding::Error(_) => Ok(None),
     }
@@ -138,10 +139,36 @@ fn check_start(id: &str, session: &SessionModel, answer: &TestAnswer) -> Result<
     Ok(KnownUpload { id, put, url_expires_at, declared: session.declared.clone() })
 }
 
-fn check_upload(id: &str, status: &str, body: &Value) -> Result<Option<KnownUpload>, String> {
-    equal("id", &body["id"], &json!(id))?;
-    equal("status", &body["status"], &json!(status))?;
-    Ok(None)
+fn check_upload(
+    id: &str,
+    session: &SessionModel,
+    status: &str,
+    body: &Value,
+) -> Result<Option<KnownUpload>, String> {
+    let expected = json!({
+        "id": id,
+        "status": status,
+        "filename": session.declared.filename,
+        "mime_type": session.declared.mime_type,
+        "size_bytes": session.declared.size_bytes,
+        "expires_at": session.expires_at.to_rfc3339(),
+        "asset_id": (status == "confirmed").then_some(id),
+    });
+    equal("the upload", body, &expected).map(|()| None)
+}
+
+/// `errors` of an error: what each code has to say.
+fn check_error(code: ErrorCode, id: Option<&str>, answer: &TestAnswer) -> Result<(), String> {
+    let errors = answer.json.as_ref().map(|body| &body["errors"]);
+    let entries = errors.and_then(Value::as_array).map_or(0, Vec::len);
+    match code {
+        ErrorCode::AssetUploadAlreadyConfirmed => {
+            equal("errors.0.asset_id", &errors.unwrap_or(&Value::Null)[0]["asset_id"], &json!(id))
+        }
+        ErrorCode::ValidationError | ErrorCode::UploadRejected if entries > 0 => Ok(()),
+        ErrorCode::ValidationError | ErrorCode::UploadRejected => Err("errors is empty".to_owned()),
+        _ => equal("errors", errors.unwrap_or(&Value::Null), &Value::Null),
+    }
 }
 
 fn check_asset(model: &Model, id: &str, asset: &AssetModel, body: &Value) -> Result<(), String> {

@@ -18,9 +18,9 @@ impl State<'_> {
         statements: &[Statement],
     ) -> Result<Rows, StorageError> {
         let expected = record.request.as_ref().map(|request| {
-            let (head, session) = (record.head.borrow(), record.session.borrow());
+            let (head, upload) = (record.head.borrow(), record.upload.borrow());
             let arrived_at = record.arrived_at.get().unwrap_or(self.clock.get());
-            let request = request.with_id(session.as_deref());
+            let request = request.with_id(upload.as_deref());
             self.model.borrow().find(record.number, &request, arrived_at, head.as_ref())
         });
         let changes = self.world.conn.total_changes();
@@ -73,7 +73,7 @@ impl State<'_> {
                 let known: BTreeSet<String> = model.sessions.keys().cloned().collect();
                 database::session_ids(&self.world.conn).into_iter().find(|id| !known.contains(id))
             }
-            (id, _) => id.or_else(|| record.session.borrow().clone()),
+            (id, _) => id.or_else(|| record.upload.borrow().clone()),
         };
         if let (Some(write), Some(id)) = (write, &id) {
             match write {
@@ -87,8 +87,9 @@ impl State<'_> {
             }
             self.report(database::compare(&self.world.conn, &model));
         }
-        record.asset.replace(id.as_ref().and_then(|id| Some((id.clone(), model.assets.get(id)?.clone()))));
-        record.session.replace(id);
+        record.session.replace(id.as_ref().and_then(|id| model.sessions.get(id).cloned()));
+        record.asset.replace(id.as_ref().and_then(|id| model.assets.get(id).cloned()));
+        record.upload.replace(id);
         record.finding.replace(Some(finding));
     }
 

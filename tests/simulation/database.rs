@@ -38,16 +38,26 @@ const ASSETS: &str = "
       updated_at, coalesce(deleted_at, '-'), coalesce(deleted_by, '-'))
     FROM assets ORDER BY id";
 
+const SESSION_COLUMNS: &str = "id|org_id|filename|mime_type|size_bytes|created_by|created_at|expires_at";
+const ASSET_COLUMNS: &str = "id|org_id|folder_id|name|r2_key|mime_type|size_bytes|asset_type|source_type|source_id|etag|confirmation_key|confirmed_folder_id|created_by|created_at|updated_at|deleted_at|deleted_by";
+
 /// The database holds what the model holds, and a retired id is nobody's.
 pub(crate) fn compare(conn: &Connection, model: &Model) -> Result<(), String> {
     let sessions: Vec<String> =
         model.sessions.iter().map(|(id, session)| session_text(model, id, session)).collect();
     let assets: Vec<String> = model.assets.iter().map(|(id, asset)| asset_text(model, id, asset)).collect();
-    for (what, expected, actual) in
-        [("sessions", sessions, texts(conn, SESSIONS)), ("assets", assets, texts(conn, ASSETS))]
+    for (columns, expected, actual) in
+        [(SESSION_COLUMNS, sessions, texts(conn, SESSIONS)), (ASSET_COLUMNS, assets, texts(conn, ASSETS))]
     {
+        let only = |rows: &[String], others: &[String]| {
+            rows.iter().filter(|row| !others.contains(row)).cloned().collect::<Vec<_>>().join("\n  ")
+        };
         if expected != actual {
-            return Err(format!("the {what} must be {expected:#?}, and are {actual:#?}"));
+            return Err(format!(
+                "rows are not as they must be ({columns})\n  must be there:\n  {}\n  are there:\n  {}",
+                only(&expected, &actual),
+                only(&actual, &expected)
+            ));
         }
     }
     let in_use = |id: &String| model.sessions.contains_key(id) || model.assets.contains_key(id);

@@ -12,6 +12,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::run::play;
 use crate::schedule::{Schedule, schedules};
+use crate::shorter::Shorter;
 use crate::statistics::Statistics;
 use crate::world::World;
 
@@ -63,7 +64,9 @@ pub(crate) fn explore(from: u64, seeds: u64, time: Option<Duration>) -> (u64, St
 
 /// Plays a schedule that was written by an earlier failure.
 pub(crate) fn replay(path: &str) {
-    let schedule: Schedule = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("SCHEDULE={path}: {error}"));
+    let schedule: Schedule =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("SCHEDULE={path} is no schedule: {error}"));
     match play(&World::new(), &schedule) {
         Ok(statistics) => println!("{path} passes: {statistics}"),
         Err(text) => panic!("{path}: {text}"),
@@ -96,13 +99,15 @@ fn outcome(world: &mut World, schedule: &Schedule) -> Result<Statistics, String>
 /// Makes the schedule of a seed that fails as short as it can, and panics with it.
 fn report(seed: u64) -> ! {
     // On a thread of its own, where ids begin anew.
-    let (schedule, text) = thread::scope(|scope| scope.spawn(|| shortest(seed)).join().unwrap());
+    let (schedule, failure) = thread::scope(|scope| scope.spawn(|| shortest(seed)).join().unwrap());
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("build/simulation/seed-{seed}.json"));
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, serde_json::to_string_pretty(&schedule).unwrap()).unwrap();
-    let events: Vec<String> = schedule.events.iter().map(|event| format!("  {event:?}")).collect();
+    let Schedule { reject_mismatch, events, last_faults } = &schedule;
+    let events: Vec<String> =
+        events.iter().enumerate().map(|(n, event)| format!("  {n}: {event:?}")).collect();
     panic!(
-        "seed {seed} fails {text}\nThe shortest schedule found, {} events:\n{}\nPlay it again: make simulate SCHEDULE={}",
+        "seed {seed} fails {failure}\nThe shortest schedule found, {} events, reject_mismatch: {reject_mismatch}, last_faults: {last_faults:?}:\n{}\ntests/simulation/schedule.rs says what the events are. Uploads, tasks, requests and late calls count back from the newest, which is 0.\nPlay it again: make simulate SCHEDULE={}",
         events.len(),
         events.join("\n"),
         path.display()
@@ -112,24 +117,14 @@ fn report(seed: u64) -> ! {
 fn shortest(seed: u64) -> (Schedule, String) {
     set_hook(Box::new(|_| {}));
     let mut world = World::new();
-    let mut tree = schedules().new_tree(&mut runner(seed)).unwrap();
-    let mut shortest = match outcome(&mut world, &tree.current()) {
-        Err(text) => (tree.current(), text),
-        Ok(_) => panic!("seed {seed} fails, but not when it is played again"),
+    let schedule = schedule_of(seed);
+    let Err(failure) = outcome(&mut world, &schedule) else {
+        panic!("seed {seed} fails, but not when it is played again");
     };
-    let mut left = crate::number("SIMULATION_SHORTER").unwrap_or(SHORTER);
-    let mut changed = tree.simplify();
-    while changed && left > 0 {
-        left -= 1;
-        let schedule = tree.current();
-        changed = match outcome(&mut world, &schedule) {
-            Err(text) => {
-                shortest = (schedule, text);
-                tree.simplify()
-            }
-            Ok(_) => tree.complicate(),
-        };
-    }
+    let tries_left = crate::number("SIMULATION_SHORTER").unwrap_or(SHORTER);
+    let fails = |schedule: &Schedule| outcome(&mut world, schedule).err();
+    let mut shorter = Shorter { schedule, failure, tries_left, fails };
+    shorter.find();
     drop(std::panic::take_hook());
-    shortest
+    (shorter.schedule, shorter.failure)
 }

@@ -22,6 +22,7 @@ mod requests;
 mod rules;
 mod run;
 mod schedule;
+mod shorter;
 mod simulated;
 #[path = "../sqlite/mod.rs"]
 mod sqlite;
@@ -78,7 +79,11 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn number(name: &str) -> Option<u64> {
-    variable(name).map(|value| value.replace(['_', ','], "").parse().unwrap())
+    let read = |value: String| {
+        let digits = value.replace(['_', ','], "");
+        digits.parse().unwrap_or_else(|_| panic!("{name} must be a whole number, and is {value}"))
+    };
+    variable(name).map(read)
 }
 
 /// Unless told otherwise by `make simulate`, for 20 seconds.
@@ -93,6 +98,7 @@ fn whatever_happens_the_rules_hold() {
         None => (u64::MAX, Some(Duration::from_secs(20))),
     };
     let (played, statistics) = explore(from, seeds, time);
+    assert!(played > 0, "SEEDS must be at least 1");
     println!("{played} simulations from seed {from}: {statistics}");
     if played >= 1_000 {
         for what in EVENTFUL {

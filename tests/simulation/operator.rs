@@ -5,7 +5,7 @@ use asset_uploads::token::TokenHash;
 use crate::answers::KnownUpload;
 use crate::model::{MAX_BYTES, Model};
 use crate::run::Run;
-use crate::schedule::{AssetChange, HandMade, UserChange};
+use crate::schedule::{AssetChange, HandMade, Named, UserChange};
 use crate::sqlite::callers::Membership;
 
 impl Run<'_> {
@@ -30,9 +30,16 @@ impl Run<'_> {
         self.state.bucket.borrow_mut().set_customer_key(&key, object == HandMade::CustomerKey);
     }
 
-    pub(crate) fn store_orphan(&self) {
-        let id = self.state.unused_id();
-        self.state.bucket.borrow_mut().put(&id.object_key(), 10, Some("image/png"), self.now());
+    pub(crate) fn store_orphan(&self, key: Option<u8>) {
+        let id = key.and_then(|key| self.id_for_key(0, Named::Nothing, key));
+        let id = id.unwrap_or_else(|| self.state.unused_id());
+        let object_key = id.object_key();
+        let (model, mut bucket) = (self.state.model.borrow(), self.state.bucket.borrow_mut());
+        let in_use =
+            model.sessions.contains_key(&id.to_string()) || model.retired.contains_key(&id.to_string());
+        if !in_use && bucket.head(&object_key).is_none() {
+            bucket.put(&object_key, 10, Some("image/png"), self.now());
+        }
     }
 
     pub(crate) fn change_key(&self, key: usize, revoked: bool) {

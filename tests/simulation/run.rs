@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
             }
             Event::Send { upload, tampering } => self.transfer(upload, tampering),
             Event::StoreByHand { upload, object } => self.store_by_hand(upload, object),
-            Event::StoreOrphan => self.store_orphan(),
+            Event::StoreOrphan { key } => self.store_orphan(key),
             Event::Sweep { isolate, orphans } => self.sweep(isolate, orphans, PAGES),
             Event::Step { task, awaits, fault } => self.step(task, awaits, fault),
             Event::CutOff { task } => {
@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
     }
 
     /// The id of the upload that a client means by an Idempotency-Key.
-    fn id_for_key(&self, client: usize, organization: Named, key: u8) -> Option<AssetUploadId> {
+    pub(crate) fn id_for_key(&self, client: usize, organization: Named, key: u8) -> Option<AssetUploadId> {
         let model = self.state.model.borrow();
         let hash = TokenHash::of(model.keys[client].token.as_deref()?)?;
         let organization = match organization {

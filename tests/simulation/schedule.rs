@@ -28,8 +28,9 @@ pub(crate) enum Event {
     Send { upload: u8, tampering: Option<Tampering> },
     /// The operator stores an object under the key of an upload that has none.
     StoreByHand { upload: u8, object: HandMade },
-    /// An object appears that belongs to nothing.
-    StoreOrphan,
+    /// An object appears that belongs to nothing: under the id of an upload that a client's Idempotency-Key leads to and
+    /// that does not exist, or under one that nobody knows.
+    StoreOrphan { key: Option<u8> },
     /// The cron starts the sweeper.
     Sweep { isolate: u8, orphans: Orphans },
     /// Something under way goes on for so many awaits. `fault` meets a storage call, behind so many that are carried out.
@@ -317,7 +318,7 @@ fn event() -> impl Strategy<Value = Event> {
         5 => (0..4_u8, isolate()).prop_map(|(request, isolate)| Event::Repeat { request, isolate }),
         10 => (upload(), tampering).prop_map(|(upload, tampering)| Event::Send { upload, tampering }),
         2 => (upload(), object).prop_map(|(upload, object)| Event::StoreByHand { upload, object }),
-        1 => Just(Event::StoreOrphan),
+        1 => key().prop_map(|key| Event::StoreOrphan { key }),
         5 => (isolate(), orphans).prop_map(|(isolate, orphans)| Event::Sweep { isolate, orphans }),
         60 => (0..4_u8, prop_oneof![2 => 1..4_u8, 3 => Just(30_u8)], fault_of_step())
             .prop_map(|(task, awaits, fault)| Event::Step { task, awaits, fault }),

@@ -16,7 +16,7 @@ use asset_uploads::store::{Rows, Statement};
 
 use crate::answers::KnownUpload;
 use crate::bucket::Bucket;
-use crate::model::{AssetModel, Finding, HeadResult, Model, RequestModel};
+use crate::model::{AssetModel, Finding, HeadResult, Model, RequestModel, SessionModel};
 use crate::schedule::Fault;
 use crate::statistics::Statistics;
 use crate::world::World;
@@ -78,10 +78,12 @@ pub(crate) struct TaskRecord {
     pub(crate) head: RefCell<Option<HeadResult>>,
     /// What the last transaction found.
     pub(crate) finding: RefCell<Option<Finding>>,
-    /// The asset as the last transaction read it, with the upload's id.
-    pub(crate) asset: RefCell<Option<(String, AssetModel)>>,
-    /// The session that a start wrote or found.
-    pub(crate) session: RefCell<Option<String>>,
+    /// The upload that it names, or that a start made.
+    pub(crate) upload: RefCell<Option<String>>,
+    /// Its session, as the last transaction read it.
+    pub(crate) session: RefCell<Option<SessionModel>>,
+    /// Its asset, likewise.
+    pub(crate) asset: RefCell<Option<AssetModel>>,
     /// Whether a transaction of it wrote something.
     pub(crate) wrote: Cell<bool>,
     /// Whether its last transaction came to nothing, as far as it knows.

@@ -26,7 +26,8 @@ impl Statistics {
 
 impl std::fmt::Display for Statistics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let counts: Vec<String> = self.counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        let counts: Vec<String> =
+            self.counts.iter().map(|(what, count)| format!("{what}: {count}")).collect();
         f.write_str(&counts.join(", "))
     }
 }
