@@ -22,7 +22,10 @@ use sqlite::fixtures::DEADLINE;
 use sqlite::{CREATED_AT, NOW, contents};
 
 fn endpoint(operation_id: &str) -> Description {
-    descriptions().into_iter().find(|endpoint| endpoint.doc.operation_id == operation_id).unwrap()
+    let endpoint = descriptions().into_iter().find(|endpoint| endpoint.doc.operation_id == operation_id);
+    endpoint.unwrap_or_else(|| {
+        panic!("no endpoint of the table in src/api/mod.rs has the operation_id {operation_id}")
+    })
 }
 
 /// An API whose assets have public URLs, and the example of an endpoint.

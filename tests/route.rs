@@ -43,6 +43,15 @@ fn rule_2_every_path_takes_its_methods_and_no_others() {
 }
 
 #[test]
+fn every_endpoint_is_in_the_table() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/api");
+    let files =
+        std::fs::read_dir(folder).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let written: usize = files.map(|text| text.matches("\nimpl Endpoint for ").count()).sum();
+    assert_eq!(ROUTES.len(), written, "add the endpoints that are missing to the table in src/api/mod.rs");
+}
+
+#[test]
 fn every_route_is_found_by_its_path_and_method() {
     for (place, route) in ROUTES.iter().enumerate() {
         let part = |part: &str| if part.starts_with('{') { "7".to_owned() } else { part.to_owned() };

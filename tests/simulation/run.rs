@@ -20,7 +20,9 @@ use crate::client::{ArrivingRequest, file_of, http_request};
 use crate::database;
 use crate::model::{ActionModel, Model, RequestModel};
 use crate::platform::client::TestAnswer;
-use crate::schedule::{Action, CONFIRMATIONS, Event, FILES, Fault, Named, Orphans, Schedule, Tampering};
+use crate::schedule::{
+    Action, CONFIRMATIONS, Event, FILES, Fault, LAST_KEY, Named, Orphans, Schedule, Tampering,
+};
 use crate::simulated::{State, TaskPlatform, TaskRecord, pause};
 use crate::statistics::Statistics;
 use crate::world::{BEGINNING, S3, World};
@@ -77,7 +79,7 @@ pub(crate) fn play(world: &World, schedule: &Schedule) -> Result<Statistics, Str
             run.play(event);
             run.check().map_err(|text| format!("after event {n}, {event:?}: {text}"))?;
         }
-        run.come_to_rest(&schedule.last_faults).map_err(|text| format!("at the end: {text}"))?;
+        run.come_to_rest(schedule).map_err(|text| format!("at the end: {text}"))?;
         drop(run);
         Ok(state.statistics.into_inner())
     })
@@ -333,15 +335,28 @@ impl<'a> Run<'a> {
     }
 
     /// Left alone, everything comes to rest: every object has its asset, and nothing else is kept.
-    fn come_to_rest(&mut self, faults: &[(u8, Fault)]) -> Result<(), String> {
+    fn come_to_rest(&mut self, schedule: &Schedule) -> Result<(), String> {
         self.finish_tasks();
         self.check()?;
-        let mut faults = faults.iter();
-        // A grace, an orphan's notice, an object set aside, an id settled; each begins on another day.
-        for days in [32, 9, 2, 2] {
+        if schedule.last_start.is_some() {
+            self.store_orphan(Some(LAST_KEY));
+        }
+        let mut faults = schedule.last_faults.iter();
+        // A grace, an orphan's notice; for what starts then the same again; an object set aside, an id settled. Each
+        // begins on another day.
+        for (n, days) in [32, 9, 11, 9, 2, 2].into_iter().enumerate() {
             self.wait(days * 86_400, true);
             self.check()?;
-            for fault in faults.by_ref().take(1).copied().map(Some).chain([None; 3]) {
+            if let Some(awaits) = schedule.last_start.filter(|_| n == 1) {
+                self.sweep(0, Orphans::All, LARGE_PAGES);
+                self.step(0, awaits, None);
+                let action = self.action(0, Named::Nothing, Action::Start { file: 0, key: Some(LAST_KEY) });
+                self.send(RequestModel { client: 0, organization: Named::Nothing, action }, 1);
+                self.step(0, u8::MAX, None);
+                self.finish_tasks();
+                self.check()?;
+            }
+            for fault in faults.by_ref().take(1).copied().map(Some).chain([None; 2]) {
                 self.state.fault.set(fault);
                 self.sweep(0, Orphans::All, LARGE_PAGES);
                 self.finish_tasks();

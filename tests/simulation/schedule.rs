@@ -14,7 +14,12 @@ pub(crate) struct Schedule {
     /// At the end, when there is most to remove, the sweeper runs once with each of these faults, before it is left
     /// alone.
     pub(crate) last_faults: Vec<(u8, Fault)>,
+    /// After so many awaits of the sweeper, then, an upload is started whose object has been there for weeks.
+    pub(crate) last_start: Option<u8>,
 }
+
+/// The Idempotency-Key of that upload, which no event uses.
+pub(crate) const LAST_KEY: u8 = 2;
 
 /// One event. Numbers of uploads, tasks, requests and late calls count back from the newest, and wrap around, so that
 /// every schedule is a possible one, also with events left out.
@@ -318,7 +323,7 @@ fn event() -> impl Strategy<Value = Event> {
         5 => (0..4_u8, isolate()).prop_map(|(request, isolate)| Event::Repeat { request, isolate }),
         10 => (upload(), tampering).prop_map(|(upload, tampering)| Event::Send { upload, tampering }),
         2 => (upload(), object).prop_map(|(upload, object)| Event::StoreByHand { upload, object }),
-        1 => key().prop_map(|key| Event::StoreOrphan { key }),
+        2 => key().prop_map(|key| Event::StoreOrphan { key }),
         5 => (isolate(), orphans).prop_map(|(isolate, orphans)| Event::Sweep { isolate, orphans }),
         60 => (0..4_u8, prop_oneof![2 => 1..4_u8, 3 => Just(30_u8)], fault_of_step())
             .prop_map(|(task, awaits, fault)| Event::Step { task, awaits, fault }),
@@ -339,6 +344,12 @@ const MAX_EVENTS: usize = 150;
 /// All schedules.
 pub(crate) fn schedules() -> impl Strategy<Value = Schedule> {
     let last_faults = prop::collection::vec((0..16_u8, fault()), 0..3);
-    (prop::bool::weighted(0.2), prop::collection::vec(event(), 1..MAX_EVENTS), last_faults)
-        .prop_map(|(reject_mismatch, events, last_faults)| Schedule { reject_mismatch, events, last_faults })
+    let last_start = prop::option::weighted(0.2, 0..30_u8);
+    (prop::bool::weighted(0.2), prop::collection::vec(event(), 1..MAX_EVENTS), last_faults, last_start)
+        .prop_map(|(reject_mismatch, events, last_faults, last_start)| Schedule {
+            reject_mismatch,
+            events,
+            last_faults,
+            last_start,
+        })
 }
