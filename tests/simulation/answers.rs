@@ -30,7 +30,14 @@ impl State<'_> {
                 uploads.retain(|known| known.id != upload.id);
                 uploads.push(upload);
             }
-            Err(text) => self.violate(format!("{text}: {:?} was answered {answer:?}", record.request)),
+            Err(text) => {
+                let body = answer.json.as_ref().unwrap_or(&Value::Null);
+                let (number, status) = (record.number, answer.status);
+                self.violate(format!(
+                    "{text}: request {number}, {:?}, is answered {status} {body}",
+                    record.request
+                ));
+            }
         }
     }
 }
@@ -63,7 +70,7 @@ fn check_answer(
         }
     };
     if (answer.status, answer.code()) != (status, code) {
-        return Err(format!("{status} {code} was due"));
+        return Err(format!("{} was due", format!("{status} {code}").trim_end()));
     }
     let replayed =
         matches!(finding, Finding::Started { replayed: true } | Finding::Confirmed { replayed: true });
