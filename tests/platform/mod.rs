@@ -8,9 +8,6 @@ pub(crate) mod client;
 pub(crate) mod fixtures;
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 
 use asset_uploads::api::answer::answer;
 use asset_uploads::config::Config;
@@ -70,7 +67,7 @@ impl TestPlatform {
         let cors = config.as_ref().is_ok_and(|config| config.cors.is_on());
         let started = self.clock.get();
         let in_flight = RequestInFlight { request, clock: &self.clock, body_read: Cell::new(false) };
-        let answer = ready(answer(&in_flight, self, config));
+        let answer = sqlite::ready(answer(&in_flight, self, config));
         let answer = TestAnswer::new(answer, in_flight.body_read.get(), self.usage.get());
         answer.check(request, started, cors);
         answer
@@ -136,13 +133,5 @@ impl Platform for TestPlatform {
 
     fn usage(&self) -> Usage {
         self.usage.get()
-    }
-}
-
-/// The output of a future that never waits.
-fn ready<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("nothing here waits"),
     }
 }

@@ -1,8 +1,6 @@
 //! Transactions of a simulation: each is run on the real database, and what it did is compared with what the model
 //! says that it must do.
 
-use std::collections::BTreeSet;
-
 use asset_uploads::storage_error::{StorageError, StorageErrorKind};
 use asset_uploads::store::{Rows, Statement};
 
@@ -64,14 +62,13 @@ impl State<'_> {
             ));
             return;
         }
-        record.wrote.set(record.wrote.get() || changed);
         let mut model = self.model.borrow_mut();
         let id = record.request.as_ref().and_then(RequestModel::upload).map(|id| id.to_string());
         let id = match (id, &write) {
             // A start without an Idempotency-Key: whatever id was chosen.
             (None, Some(Write::Session(_))) => {
-                let known: BTreeSet<String> = model.sessions.keys().cloned().collect();
-                database::session_ids(&self.world.conn).into_iter().find(|id| !known.contains(id))
+                let ids = database::session_ids(&self.world.conn);
+                ids.into_iter().find(|id| !model.sessions.contains_key(id))
             }
             (id, _) => id.or_else(|| record.upload.borrow().clone()),
         };

@@ -73,14 +73,12 @@ pub(crate) fn replay(path: &str) {
     }
 }
 
-fn runner(seed: u64) -> TestRunner {
+fn schedule_of(seed: u64) -> Schedule {
     let mut bytes = [0; 32];
     bytes.iter_mut().zip(seed.to_le_bytes()).for_each(|(to, from)| *to = from);
-    TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
-}
-
-fn schedule_of(seed: u64) -> Schedule {
-    schedules().new_tree(&mut runner(seed)).unwrap().current()
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), random);
+    schedules().new_tree(&mut runner).unwrap().current()
 }
 
 /// Plays a schedule; a panic is a failure, too.

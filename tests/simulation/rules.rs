@@ -87,14 +87,10 @@ impl Model {
             ActionModel::Confirm { folder: FolderNamed::NoUuid, .. } => Some(ErrorCode::ValidationError),
             _ => None,
         };
-        match (of_body, rights) {
-            (Some(ErrorCode::BadRequest), _) => Err(ErrorCode::BadRequest),
-            (Some(code), _) => Err(code),
-            _ if malformed => Err(ErrorCode::ValidationError),
-            (None, Ok(Place::Here)) => Ok((0, user)),
-            (None, Ok(_)) => Ok((1, user)),
-            (None, Err(code)) => Err(code),
+        if let Some(code) = of_body.or_else(|| malformed.then_some(ErrorCode::ValidationError)) {
+            return Err(code);
         }
+        rights.map(|place| if place == Place::Here { (0, user) } else { (1, user) })
     }
 
     fn session(&self, upload: &AssetUploadId, org: usize) -> Option<&SessionModel> {

@@ -108,10 +108,9 @@ impl<'a> Run<'a> {
             Event::Sweep { isolate, orphans } => self.sweep(isolate, orphans, PAGES),
             Event::Step { task, awaits, fault } => self.step(task, awaits, fault),
             Event::CutOff { task } => {
-                let is_transfer = |task: &&mut Task<'_>| task.isolate.is_none();
-                let task = newest(&self.tasks, task);
-                if task.and_then(|task| self.tasks.get_mut(task)).as_ref().is_some_and(is_transfer) {
-                    drop(task.map(|task| self.tasks.remove(task)));
+                let n = newest(&self.tasks, task).filter(|n| self.tasks[*n].isolate.is_none());
+                if let Some(n) = n {
+                    drop(self.tasks.remove(n));
                 }
             }
             Event::EndIsolate { isolate, late } => {

@@ -84,8 +84,6 @@ pub(crate) struct TaskRecord {
     pub(crate) session: RefCell<Option<SessionModel>>,
     /// Its asset, likewise.
     pub(crate) asset: RefCell<Option<AssetModel>>,
-    /// Whether a transaction of it wrote something.
-    pub(crate) wrote: Cell<bool>,
     /// Whether its last transaction came to nothing, as far as it knows.
     pub(crate) database_failed: Cell<bool>,
     pub(crate) calls: Cell<u32>,

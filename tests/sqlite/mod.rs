@@ -1,13 +1,15 @@
 //! Runs operations on an in-memory SQLite with the real migrations, and fills it with people and things.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
 
 pub(crate) mod callers;
 pub(crate) mod fixtures;
 pub(crate) mod operations;
 
 use std::cell::Cell;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use asset_uploads::domain::asset::User;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId, RequestId, UserId};
@@ -124,6 +126,14 @@ pub(crate) fn rows_of_statements(
         texts.push(rows.collect::<Result<_, _>>()?);
     }
     Ok(texts)
+}
+
+/// The output of a future that never waits: SQLite and a bucket in memory answer at once.
+pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("nothing here waits"),
+    }
 }
 
 /// A parameter as it reaches SQLite through D1, where every number is a double.

@@ -6,10 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 
 use asset_uploads::config::{SweepOrphans, SweepSettings};
 use asset_uploads::domain::ids::AssetUploadId;
@@ -29,8 +26,6 @@ pub(crate) const DAY: u64 = 86_400;
 /// Later than any deadline of these tests by more than the grace.
 pub(crate) const LATER: Timestamp = Timestamp(NOW.0 + (GRACE_SECONDS as i64 + 86_400) * 1_000);
 pub(crate) const FEW: SweepSettings = SweepSettings { orphans: SweepOrphans::Few, max_statements: 50 };
-/// For runs side by side, which share the count.
-pub(crate) const UNBOUNDED: SweepSettings = SweepSettings { max_statements: u32::MAX, ..FEW };
 pub(crate) const ALL: SweepSettings = SweepSettings { orphans: SweepOrphans::All, ..FEW };
 
 /// A call of the sweeper to R2.
@@ -116,35 +111,33 @@ impl<const PAGE: u32> SweeperPlatform<PAGE> {
         assert_eq!(sqlite::rows(&self.conn, sql).len(), 0, "a retired id is in use");
     }
 
-    /// Others may act before a storage call is carried out, and between that and its answer.
-    async fn call<T>(&self, call: impl FnOnce() -> T) -> Result<T, StorageError> {
+    /// A storage call, which may fail before it is carried out or after.
+    fn call<T>(&self, call: impl FnOnce() -> T) -> Result<T, StorageError> {
         let lost = || Err(unavailable("lost"));
-        pause().await;
         let failure = self.failure.take();
         if failure == Some((0, false)) {
             return lost();
         }
         let answer = call();
         self.failure.set(failure.and_then(|(calls, after)| Some((calls.checked_sub(1)?, after))));
-        pause().await;
         if failure == Some((0, true)) { lost() } else { Ok(answer) }
     }
 
     /// A call to R2, which may be broken.
-    async fn r2<T>(&self, which: Call, call: impl FnOnce() -> T) -> Result<T, StorageError> {
+    fn r2<T>(&self, which: Call, call: impl FnOnce() -> T) -> Result<T, StorageError> {
         match self.broken.get() {
             Some((broken, ms)) if broken == which => {
                 self.elapsed_ms.set(self.elapsed_ms.get() + ms);
                 Err(unavailable(&format!("R2: {which:?} is broken")))
             }
-            _ => self.call(call).await,
+            _ => self.call(call),
         }
     }
 
     pub(crate) fn sweep(&self, settings: SweepSettings) -> Report {
         self.statements.set(0);
         self.elapsed_ms.set(0);
-        let report = finish(Box::pin(sweep(self, self.now.get(), settings, Self::PAGES)));
+        let report = sqlite::ready(sweep(self, self.now.get(), settings, Self::PAGES));
         assert!(self.statements.get() <= settings.max_statements, "{} statements", self.statements.get());
         report
     }
@@ -165,7 +158,7 @@ impl<const PAGE: u32> SweeperPlatform<PAGE> {
 impl<const PAGE: u32> Platform for SweeperPlatform<PAGE> {
     async fn transact(&self, statements: &[Statement]) -> Result<Rows, StorageError> {
         self.statements.set(self.statements.get() + u32::try_from(statements.len()).unwrap());
-        let texts = self.call(|| sqlite::transact(&self.conn, statements)).await?;
+        let texts = self.call(|| sqlite::transact(&self.conn, statements))?;
         Ok(Rows { texts: texts.unwrap() })
     }
 
@@ -175,7 +168,7 @@ impl<const PAGE: u32> Platform for SweeperPlatform<PAGE> {
     }
 
     async fn list_objects(&self, prefix: &str, after: &str, limit: u32) -> Result<ObjectPage, StorageError> {
-        self.r2(Call::List, || self.bucket.borrow().list(prefix, after, limit)).await
+        self.r2(Call::List, || self.bucket.borrow().list(prefix, after, limit))
     }
 
     async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError> {
@@ -184,11 +177,11 @@ impl<const PAGE: u32> Platform for SweeperPlatform<PAGE> {
         if keys.iter().any(|key| self.locked.borrow().contains(key)) {
             return Err(unavailable("R2: delete: locked (10069)"));
         }
-        self.r2(Call::Delete, || self.bucket.borrow_mut().delete(keys)).await
+        self.r2(Call::Delete, || self.bucket.borrow_mut().delete(keys))
     }
 
     async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError> {
-        self.r2(Call::Owner, || self.bucket.borrow_mut().owner(database_id, self.now.get())).await
+        self.r2(Call::Owner, || self.bucket.borrow_mut().owner(database_id, self.now.get()))
     }
 
     fn now(&self) -> Timestamp {
@@ -206,26 +199,4 @@ impl<const PAGE: u32> Platform for SweeperPlatform<PAGE> {
 
 pub(crate) fn unavailable(message: &str) -> StorageError {
     StorageError { kind: StorageErrorKind::Transient, message: message.to_owned() }
-}
-
-/// Lets others act.
-pub(crate) async fn pause() {
-    let mut paused = false;
-    poll_fn(|_| if std::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending }).await;
-}
-
-/// One step of something under way; its output when that was the last.
-pub(crate) fn step<T>(future: &mut Pin<Box<dyn Future<Output = T> + '_>>) -> Option<T> {
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
-    }
-}
-
-pub(crate) fn finish<T>(mut future: Pin<Box<dyn Future<Output = T> + '_>>) -> T {
-    loop {
-        if let Some(output) = step(&mut future) {
-            return output;
-        }
-    }
 }
