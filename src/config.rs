@@ -7,7 +7,7 @@ use crate::domain::media::AllowedTypes;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::UploadRules;
 use crate::error::ApiError;
-use crate::presign::{LONGEST_SIGNATURE_SECONDS, S3};
+use crate::presign::{LONGEST_SIGNATURE_SECONDS, S3, Signer};
 
 /// Types permitted where `ALLOWED_MIME_TYPES` is not set. No XML, which may hold scripts (SVG does). Two have a
 /// second name that browsers on Windows and Linux give: ZIP and GZIP.
@@ -29,6 +29,8 @@ pub const DEFAULT_MAX_UPLOAD_BYTES: u64 = 52_428_800;
 pub const DEFAULT_STORAGE_TIMEOUT_MS: u64 = 5_000;
 /// Where `SWEEP_TIMEOUT_MS` is not set. Longer than a request may wait: a call moves up to 5,000 rows or objects.
 pub const DEFAULT_SWEEP_TIMEOUT_MS: u64 = 30_000;
+/// Where `DELETED_RETENTION_DAYS` is not set.
+pub const DEFAULT_RETENTION_DAYS: u64 = 30;
 /// Where `SWEEP_MAX_STATEMENTS` is not set: what D1 permits an invocation on the Free plan.
 pub const DEFAULT_SWEEP_MAX_STATEMENTS: u64 = 50;
 /// The largest object a single PUT can make in R2: just under 5 GiB.
@@ -56,6 +58,8 @@ pub struct Config {
 /// The limits of a run of the sweeper, and what it does with orphans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweepSettings {
+    /// How long after its deletion what is in the trash is purged.
+    pub retention_seconds: u64,
     /// What to do with orphans.
     pub orphans: SweepOrphans,
     /// Statements sent to the database at most, repeats included.
@@ -207,6 +211,7 @@ impl Config {
             number("SWEEP_TIMEOUT_MS", DEFAULT_SWEEP_TIMEOUT_MS, "milliseconds", 1_000..=60_000);
         let max_statements =
             number("SWEEP_MAX_STATEMENTS", DEFAULT_SWEEP_MAX_STATEMENTS, "statements", 50..=10_000);
+        let retention_days = number("DELETED_RETENTION_DAYS", DEFAULT_RETENTION_DAYS, "days", 0..=3_650);
         if upload_url_seconds > confirm_seconds {
             errors.push("CONFIRM_TTL_SECONDS must be at least UPLOAD_URL_TTL_SECONDS, or an upload could end too late to be confirmed".to_owned());
         }
@@ -264,6 +269,7 @@ impl Config {
                 storage_timeout_ms,
                 sweep: SweepSettings {
                     orphans: sweep_orphans,
+                    retention_seconds: retention_days * 86_400,
                     max_statements: u32::try_from(max_statements).unwrap_or(u32::MAX),
                 },
                 sweep_timeout_ms,
@@ -279,11 +285,33 @@ impl Config {
     /// # Errors
     /// `Internal` when the configured endpoint is no URL.
     pub fn asset_url(&self, key: &str, origin: &str, now: Timestamp) -> Result<Option<String>, ApiError> {
-        match (self.links.url(key), &self.uploads.s3) {
-            (Some(url), _) => Ok(Some(url)),
-            (None, Ok(s3)) => s3.get(key, origin, now, self.uploads.download_url_seconds).map(Some),
-            (None, Err(_)) => Ok(None),
-        }
+        Ok(self.asset_urls(origin, now)?.url(key))
+    }
+
+    /// The URLs of several objects.
+    ///
+    /// # Errors
+    /// `Internal` when the configured endpoint is no URL.
+    pub fn asset_urls(&self, origin: &str, now: Timestamp) -> Result<AssetUrls<'_>, ApiError> {
+        let links = &self.links;
+        let s3 = self.uploads.s3.as_ref().ok().filter(|_| links.public_base_url.is_none());
+        let signer = s3.map(|s3| s3.signer(origin, now)).transpose()?;
+        Ok(AssetUrls { links, signer, seconds: self.uploads.download_url_seconds })
+    }
+}
+
+/// The URLs of objects, at one time.
+pub struct AssetUrls<'a> {
+    links: &'a Links,
+    signer: Option<Signer<'a>>,
+    seconds: u64,
+}
+
+impl AssetUrls<'_> {
+    /// URL of one object; `None` where neither a public base nor signing is configured.
+    pub fn url(&self, key: &str) -> Option<String> {
+        let signed = || self.signer.as_ref().map(|signer| signer.get(key, self.seconds));
+        self.links.url(key).or_else(signed)
     }
 }
 

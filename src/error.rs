@@ -40,6 +40,14 @@ pub enum ErrorCode {
     AssetUploadExpired,
     /// The folder is unknown here, deleted, or another organization's: all are answered the same.
     FolderNotFound,
+    /// A sibling has this name already, without regard to the case of ASCII letters.
+    FolderNameTaken,
+    /// The folder holds folders or assets: delete it with `recursive=true`.
+    FolderNotEmpty,
+    /// More than 5,000 folders and assets lie beneath the folder.
+    FolderTooLarge,
+    /// The folder would come to lie in itself.
+    FolderCycle,
     /// The asset is unknown here, deleted, or another organization's: all are answered the same.
     AssetNotFound,
     /// Storage or the database did not answer, retries included. Nothing was lost: send the same request again.
@@ -54,7 +62,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them, in order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::Unauthorized,
@@ -69,6 +77,10 @@ impl ErrorCode {
         Self::AssetUploadAlreadyConfirmed,
         Self::AssetUploadExpired,
         Self::FolderNotFound,
+        Self::FolderNameTaken,
+        Self::FolderNotEmpty,
+        Self::FolderTooLarge,
+        Self::FolderCycle,
         Self::AssetNotFound,
         Self::StorageUnavailable,
         Self::ObjectNotUploaded,
@@ -135,6 +147,26 @@ impl ErrorCode {
                 "FOLDER_NOT_FOUND",
                 "There is no such folder in this organization; choose another or send null.",
             ),
+            Self::FolderNameTaken => (
+                409,
+                "FOLDER_NAME_TAKEN",
+                "There is a folder of this name in the same place, whatever the case of its letters; choose another name or place.",
+            ),
+            Self::FolderNotEmpty => (
+                409,
+                "FOLDER_NOT_EMPTY",
+                "The folder is not empty; move what is in it, or send recursive=true to delete that, too.",
+            ),
+            Self::FolderTooLarge => (
+                409,
+                "FOLDER_TOO_LARGE",
+                "More than 5000 folders and assets lie beneath this folder; delete the folders in it first, one by one.",
+            ),
+            Self::FolderCycle => (
+                409,
+                "FOLDER_CYCLE",
+                "A folder cannot lie in itself or beneath itself; choose another parent.",
+            ),
             Self::AssetNotFound => (404, "ASSET_NOT_FOUND", "There is no such asset in this organization."),
             Self::StorageUnavailable => (
                 503,
@@ -196,6 +228,14 @@ pub enum ApiError {
     AssetUploadExpired,
     /// The folder is unknown, deleted or another organization's.
     FolderNotFound,
+    /// A sibling has the folder's name.
+    FolderNameTaken,
+    /// The folder is not empty.
+    FolderNotEmpty,
+    /// Too much lies beneath the folder.
+    FolderTooLarge,
+    /// The folder would come to lie in itself.
+    FolderCycle,
     /// The asset is unknown, deleted or another organization's.
     AssetNotFound,
     /// Storage did not answer; holds text for the log and the state of each part, where known.
@@ -363,6 +403,10 @@ impl ApiError {
             Self::AssetUploadAlreadyConfirmed(_) => ErrorCode::AssetUploadAlreadyConfirmed,
             Self::AssetUploadExpired => ErrorCode::AssetUploadExpired,
             Self::FolderNotFound => ErrorCode::FolderNotFound,
+            Self::FolderNameTaken => ErrorCode::FolderNameTaken,
+            Self::FolderNotEmpty => ErrorCode::FolderNotEmpty,
+            Self::FolderTooLarge => ErrorCode::FolderTooLarge,
+            Self::FolderCycle => ErrorCode::FolderCycle,
             Self::AssetNotFound => ErrorCode::AssetNotFound,
             Self::StorageUnavailable { .. } => ErrorCode::StorageUnavailable,
             Self::ObjectNotUploaded => ErrorCode::ObjectNotUploaded,

@@ -77,7 +77,7 @@ impl S3 {
         let write_once = put.write_once.then(|| ("if-none-match", "*".to_owned()));
         let mut signed = vec![&disposition, &length, &content_type];
         signed.extend(&write_once);
-        let url = self.sign("PUT", put.key, &signed, origin, now, seconds)?;
+        let url = self.signer(origin, now)?.sign("PUT", put.key, &signed, seconds);
         let mut headers = vec![content_type, disposition];
         headers.extend(write_once);
         Ok(SignedPut { url, headers })
@@ -88,19 +88,14 @@ impl S3 {
     /// # Errors
     /// `Internal` when the endpoint is no URL or the clock is out of range.
     pub fn get(&self, key: &str, origin: &str, now: Timestamp, seconds: u64) -> Result<String, ApiError> {
-        self.sign("GET", key, &[], origin, now, seconds)
+        Ok(self.signer(origin, now)?.get(key, seconds))
     }
 
-    /// Signs one request. `headers` are in lower case and sorted by name; `host` is put in its place among them.
-    fn sign(
-        &self,
-        method: &str,
-        key: &str,
-        headers: &[&(&str, String)],
-        origin: &str,
-        now: Timestamp,
-        seconds: u64,
-    ) -> Result<String, ApiError> {
+    /// Signs requests at this time. `origin` is the client's, for an endpoint that is a path.
+    ///
+    /// # Errors
+    /// `Internal` when the endpoint is no URL or the clock is out of range.
+    pub fn signer(&self, origin: &str, now: Timestamp) -> Result<Signer<'_>, ApiError> {
         // The host is signed, so a path is resolved against the origin that the client itself used.
         let base = if self.endpoint.starts_with('/') { origin } else { "" };
         let endpoint = format!("{base}{}", self.endpoint);
@@ -109,18 +104,55 @@ impl S3 {
         let date_time =
             now.basic().ok_or_else(|| ApiError::Internal("the clock is out of range".to_owned()))?;
         let date = date_time.get(..8).unwrap_or_default();
+        let mut signing_key = hmac(format!("AWS4{}", self.secret_access_key).as_bytes(), date);
+        for part in [REGION, "s3", "aws4_request"] {
+            signing_key = hmac(&signing_key, part);
+        }
+        let scope = format!("{date}/{REGION}/s3/aws4_request");
+        Ok(Signer {
+            access_key_id: &self.access_key_id,
+            server: format!("{scheme}://{host}"),
+            bucket: format!("{prefix}/{}", encode_path(&self.bucket)),
+            host,
+            date_time,
+            scope,
+            signing_key,
+        })
+    }
+}
 
+/// Signs requests at one time. The key to sign with depends on the day alone.
+pub struct Signer<'a> {
+    access_key_id: &'a str,
+    /// URL without path.
+    server: String,
+    /// Path of the bucket.
+    bucket: String,
+    host: String,
+    date_time: String,
+    scope: String,
+    signing_key: Vec<u8>,
+}
+
+impl Signer<'_> {
+    /// Signs the download of an object for so many seconds, 1 to 604800.
+    pub fn get(&self, key: &str, seconds: u64) -> String {
+        self.sign("GET", key, &[], seconds)
+    }
+
+    /// Signs one request. `headers` are in lower case and sorted by name; `host` is put in its place among them.
+    fn sign(&self, method: &str, key: &str, headers: &[&(&str, String)], seconds: u64) -> String {
+        let Self { access_key_id, server, bucket, host, date_time, scope, signing_key } = self;
         let mut headers: Vec<(&str, &str)> =
             headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        headers.insert(headers.partition_point(|(name, _)| *name < "host"), ("host", &host));
+        headers.insert(headers.partition_point(|(name, _)| *name < "host"), ("host", host));
         let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
         let signed_headers = names.join(";");
         let canonical_headers: String =
             headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
 
-        let path = format!("{prefix}/{}/{}", encode_path(&self.bucket), encode_path(key));
-        let scope = format!("{date}/{REGION}/s3/aws4_request");
-        let credential = format!("{}/{scope}", self.access_key_id);
+        let path = format!("{bucket}/{}", encode_path(key));
+        let credential = format!("{access_key_id}/{scope}");
         let query = format!(
             "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}&X-Amz-Date={date_time}&X-Amz-Expires={seconds}&X-Amz-SignedHeaders={}",
             encode_value(&credential),
@@ -130,13 +162,8 @@ impl S3 {
             format!("{method}\n{path}\n{query}\n{canonical_headers}\n{signed_headers}\nUNSIGNED-PAYLOAD");
         let hash = hex(&Sha256::digest(canonical_request.as_bytes()));
         let string_to_sign = format!("AWS4-HMAC-SHA256\n{date_time}\n{scope}\n{hash}");
-
-        let mut signing_key = hmac(format!("AWS4{}", self.secret_access_key).as_bytes(), date);
-        for part in [REGION, "s3", "aws4_request"] {
-            signing_key = hmac(&signing_key, part);
-        }
-        let signature = hex(&hmac(&signing_key, &string_to_sign));
-        Ok(format!("{scheme}://{host}{path}?{query}&X-Amz-Signature={signature}"))
+        let signature = hex(&hmac(signing_key, &string_to_sign));
+        format!("{server}{path}?{query}&X-Amz-Signature={signature}")
     }
 }
 

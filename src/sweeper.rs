@@ -1,9 +1,9 @@
-//! The sweeper: once an hour it removes uploads that were never confirmed, and orphans: objects with neither a session
-//! nor an asset.
+//! The sweeper: once an hour it removes uploads that were never confirmed, what has been in the trash long enough, and
+//! orphans: objects with neither a session nor an asset.
 //!
 //! An object is removed only while the database says that its id is retired. Retiring and confirming are
 //! transactions on the same rows, so one comes first: a confirmed upload is never retired, and a retired one
-//! can neither be confirmed nor started again. So a run may be interrupted at any point, and several may run at the
+//! can neither be confirmed nor started again. The ids of purged assets stay retired for good. So a run may be interrupted at any point, and several may run at the
 //! same time. The database records where a run stopped, and the next one continues there.
 //!
 //! If one task of a run fails, it is reported, and the other tasks still run.
@@ -18,6 +18,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
 use crate::platform::{OWNER_KEY, Platform};
 use crate::presign::LONGEST_SIGNATURE_SECONDS;
+use crate::store::purge::{PurgeAssets, PurgeFolders};
 use crate::store::sweep::{
     Begin, NextRemovals, NoteOrphans, NoteRemovals, PostponeRemovals, Progress, Retire, RetireOrphans,
 };
@@ -62,6 +63,10 @@ pub struct Report {
     pub sessions_checked: u32,
     /// Those of them that were retired.
     pub sessions_retired: u32,
+    /// Assets that had been in the trash long enough.
+    pub assets_purged: u32,
+    /// Folders that had been there as long.
+    pub folders_purged: u32,
     /// Uploads' objects that were compared with the database, young ones among them.
     pub objects_compared: u32,
     /// Objects under the prefix whose keys no upload can have; left alone.
@@ -112,7 +117,7 @@ struct Run<'a, P> {
 }
 
 impl<P: Platform> Run<'_, P> {
-    /// Does every task once, with at most 33 statements if nothing fails. Returns whether there is more to do.
+    /// Does every task once, with at most 46 statements if nothing fails. Returns whether there is more to do.
     async fn round(&mut self) -> bool {
         let Some(progress) = self.begin().await else { return false };
         let owner = self.platform.bucket_owner(&progress.database_id).await;
@@ -126,6 +131,7 @@ impl<P: Platform> Run<'_, P> {
             return false;
         }
         let mut more = self.retire_sessions(progress.deadline).await.unwrap_or(false);
+        more |= self.purge().await.unwrap_or(false);
         // If R2 does not tell which database the bucket belongs to, its objects are not compared.
         if owner.is_some() && self.settings.orphans != SweepOrphans::None {
             more |= self.retire_orphans(progress).await.unwrap_or(false);
@@ -196,6 +202,20 @@ impl<P: Platform> Run<'_, P> {
         Some(retired.checked == limit)
     }
 
+    /// Gives up what has been in the trash long enough: first assets, so that the folders that they lie in come later.
+    async fn purge(&mut self) -> Option<bool> {
+        let deleted_before = self.now.minus_seconds(self.settings.retention_seconds);
+        let limit = self.size.objects * self.size.pages;
+        let assets = self.run(&PurgeAssets { deleted_before, now: self.now, limit }).await?;
+        self.report.assets_purged += assets;
+        let limit_folders = self.size.pages * 2;
+        let purge = PurgeFolders { deleted_before, now: self.now, limit: limit_folders };
+        let purged = self.run(&purge).await?;
+        self.report.folders_purged += purged.folders;
+        self.report.assets_purged += purged.assets;
+        Some(assets == limit || purged.folders > 0)
+    }
+
     async fn retire_orphans(&mut self, progress: Progress) -> Option<bool> {
         let more = self.compare_objects(progress).await?;
         let limit = self.size.objects * self.size.pages;
@@ -226,20 +246,21 @@ impl<P: Platform> Run<'_, P> {
             }
             let page = self.platform.list_objects(OBJECT_PREFIX, &from, self.size.objects).await;
             let page = self.reported(page)?;
-            let (mut ids, mut listed) = (Vec::new(), 0);
+            let (mut ids, mut listed) = (Vec::new(), Vec::new());
             for object in &page.objects {
                 match AssetUploadId::of_object(&object.key) {
                     Some(id) => {
-                        listed += 1;
+                        listed.push(id);
                         ids.extend((object.uploaded_at <= due).then_some(id));
                     }
                     None => self.report.objects_foreign += 1,
                 }
             }
             let to = page.objects.last().filter(|_| page.truncated).map(|last| last.key.clone());
-            let note = NoteOrphans { pass: progress.pass, ids, listed, from, to: to.clone(), now: self.now };
+            let objects = u32::try_from(listed.len()).unwrap_or(u32::MAX);
+            let note = NoteOrphans { pass: progress.pass, listed, ids, from, to: to.clone(), now: self.now };
             let found = self.run(&note).await?;
-            self.report.objects_compared += listed;
+            self.report.objects_compared += objects;
             self.orphans
                 .extend(found.iter().filter(|orphan| orphan.noted_at == self.now).map(|orphan| orphan.id));
             from = to.unwrap_or_default();

@@ -34,6 +34,10 @@ fn number(error: &ApiError) -> usize {
         ApiError::ObjectNotUploaded => 16,
         ApiError::UploadRejected(_) => 17,
         ApiError::Internal(_) => 18,
+        ApiError::FolderNameTaken => 19,
+        ApiError::FolderNotEmpty => 20,
+        ApiError::FolderTooLarge => 21,
+        ApiError::FolderCycle => 22,
     }
 }
 
@@ -68,6 +72,10 @@ fn table() -> Vec<Row> {
         (ApiError::AssetUploadAlreadyConfirmed(id), 409, "ASSET_UPLOAD_ALREADY_CONFIRMED", None, confirmed),
         plain(ApiError::AssetUploadExpired, 409, "ASSET_UPLOAD_EXPIRED"),
         plain(ApiError::FolderNotFound, 404, "FOLDER_NOT_FOUND"),
+        plain(ApiError::FolderNameTaken, 409, "FOLDER_NAME_TAKEN"),
+        plain(ApiError::FolderNotEmpty, 409, "FOLDER_NOT_EMPTY"),
+        plain(ApiError::FolderTooLarge, 409, "FOLDER_TOO_LARGE"),
+        plain(ApiError::FolderCycle, 409, "FOLDER_CYCLE"),
         plain(ApiError::AssetNotFound, 404, "ASSET_NOT_FOUND"),
         (ApiError::unavailable(SECRET), 503, "STORAGE_UNAVAILABLE", Some(later), Value::Null),
         (ready, 503, "STORAGE_UNAVAILABLE", Some(later), shown.clone()),

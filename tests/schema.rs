@@ -33,8 +33,6 @@ fn the_schema_forbids_what_must_never_be() {
     let error = |text: &str| Err(text.to_owned());
     assert_eq!(insert(other, Some(foreign), "uploads/x"), error("FOREIGN KEY constraint failed"));
     assert_eq!(insert(upload, None, "uploads/x"), error("UNIQUE constraint failed: assets.id"));
-    let taken = upload.object_key();
-    assert_eq!(insert(other, None, &taken), error("UNIQUE constraint failed: assets.r2_key"));
     let update = |sql: &str| conn.execute(sql, []).map_err(|error| error.to_string());
     let move_away = format!("UPDATE assets SET folder_id = '{foreign}'");
     assert_eq!(update(&move_away), error("FOREIGN KEY constraint failed"));
@@ -43,6 +41,17 @@ fn the_schema_forbids_what_must_never_be() {
     assert!(update("UPDATE assets SET deleted_by = created_by").unwrap_err().starts_with("CHECK"));
     assert!(update("UPDATE assets SET size_bytes = 1.5").unwrap_err().starts_with("cannot store REAL"));
     assert_eq!(sqlite::count_assets(&conn), 1);
+    let equal_sibling = format!(
+        "INSERT INTO folders (id, org_id, name, created_by, created_at, updated_at)
+      SELECT '{other}', org_id, upper(name), created_by, 1, 1 FROM folders WHERE id = '{own}'"
+    );
+    assert_eq!(update(&equal_sibling), error("UNIQUE constraint failed: index 'folders_by_sibling'"));
+    for table in ["assets", "folders"] {
+        let sql = format!("UPDATE {table} SET deleted_with = id");
+        assert!(update(&sql).unwrap_err().starts_with("CHECK"), "{table}");
+    }
     // The same statement with an own folder goes through, so each error had its own reason.
     assert_eq!(insert(other, Some(own), "uploads/x"), Ok(1));
+    let third = sqlite::unused_upload_id();
+    assert_eq!(insert(third, None, "uploads/x"), error("UNIQUE constraint failed: assets.r2_key"));
 }

@@ -188,10 +188,12 @@ fn many_orphans_are_kept_until_the_operator_permits_their_removal() {
 #[test]
 fn two_runs_at_once_count_a_page_once() {
     let (conn, ..) = pending_upload();
-    let ids = vec![sqlite::unused_upload_id()];
+    let listed: Vec<_> = (0..7).map(|_| sqlite::unused_upload_id()).collect();
+    let ids = vec![listed[0]];
     let note = |pass, from: &str, to: Option<&str>| {
         let (from, to) = (from.to_owned(), to.map(str::to_owned));
-        run_system(&conn, &NoteOrphans { pass, ids: ids.clone(), listed: 7, from, to, now: NOW }).unwrap()
+        run_system(&conn, &NoteOrphans { pass, ids: ids.clone(), listed: listed.clone(), from, to, now: NOW })
+            .unwrap()
     };
     for _ in 0..2 {
         assert_eq!(note(1, "", Some("uploads/a")).len(), 1);

@@ -12,7 +12,7 @@ use crate::domain::media::MimeType;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::{Filename, Session, Status, UploadRules};
 use crate::error::{ApiError, DetailValue, ErrorCode, ErrorDetails, FieldError};
-use crate::http::fields::{FieldErrors, JsonBody, path_id, string};
+use crate::http::fields::{FieldErrors, JsonBody, filename, path_id, string};
 use crate::http::reply::{Reply, as_object};
 use crate::http::request::Input;
 use crate::http::route::Route;
@@ -72,7 +72,7 @@ impl Endpoint for Create {
     fn parse(input: &Input<'_>, config: &Config) -> Result<Self, ApiError> {
         let mut errors = FieldErrors::default();
         let mut body = JsonBody::parse(input)?;
-        let filename = body.required("filename", parse_filename);
+        let filename = body.required("filename", |value| filename("filename", value));
         let mime_type = body.required("mime_type", |value| parse_mime_type(value, &config.rules));
         let size_bytes = body.required("size_bytes", |value| parse_size(value, &config.rules));
         body.finish(&mut errors);
@@ -127,12 +127,6 @@ impl Endpoint for Create {
         let replayed = created.existed && self.idempotency_key.is_some();
         Ok(if replayed { reply.with_header("idempotent-replayed", "true") } else { reply })
     }
-}
-
-fn parse_filename(value: &RawValue) -> Result<Filename, FieldError> {
-    const MSG: &str = "Must be a string of 1 to 500 characters, not . or .., without control and bidirectional-override characters, / and \\.";
-    let text = string("filename", value, MSG)?;
-    Filename::parse(&text).ok_or_else(|| FieldError::new(&["body", "filename"], "filename", MSG))
 }
 
 fn parse_mime_type(value: &RawValue, rules: &UploadRules) -> Result<MimeType, FieldError> {

@@ -1,7 +1,8 @@
 //! Confirmations of uploads: the only endpoint that creates an asset.
 
+use super::asset_response::AssetResponse;
 use super::asset_uploads::ID;
-use super::assets::{self, AssetResponse};
+use super::assets;
 use super::context::RequestContext;
 use super::endpoint::{Doc, Endpoint, Example};
 use crate::config::Config;

@@ -1,14 +1,15 @@
 //! The context of one request: what handlers use, and what the log line needs from them.
 
 use std::cell::{Cell, RefCell};
+use std::pin::Pin;
 
 use crate::config::Config;
 use crate::domain::ids::RequestId;
 use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
 use crate::platform::Platform;
-use crate::store::Operation;
 use crate::store::rights::{self, CallerOperation, Identity};
+use crate::store::{Operation, Rows, Statement};
 
 /// What handlers use.
 pub struct RequestContext<'a, P> {
@@ -58,7 +59,7 @@ impl<'a, P: Platform> RequestContext<'a, P> {
     /// `Auth` when the caller lacks the rights, else the errors of the operation; `StorageUnavailable` when the
     /// database does not answer; `Internal` when it rejects the statements.
     pub async fn run<O: CallerOperation>(&self, operation: &O) -> Result<O::Output, ApiError> {
-        let rows = self.platform.transact(&operation.statements()).await?;
+        let rows = self.transact(operation.statements()).await?;
         let (identity, output) = rights::decode(operation, &rows);
         self.identity.set(identity);
         output
@@ -69,7 +70,15 @@ impl<'a, P: Platform> RequestContext<'a, P> {
     /// # Errors
     /// As [`Self::run`].
     pub async fn run_system<O: Operation>(&self, operation: &O) -> Result<O::Output, ApiError> {
-        operation.decode(&self.platform.transact(&operation.statements()).await?)
+        operation.decode(&self.transact(operation.statements()).await?)
+    }
+
+    /// Not generic over the operation, and boxed, so that the Worker has this code once, not in every handler.
+    fn transact(
+        &self,
+        statements: Vec<Statement>,
+    ) -> Pin<Box<dyn Future<Output = Result<Rows, ApiError>> + '_>> {
+        Box::pin(async move { Ok(self.platform.transact(&statements).await?) })
     }
 
     /// Random bytes that nobody can guess.

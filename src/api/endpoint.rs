@@ -1,5 +1,7 @@
 //! What an endpoint is, and the order in which its request is checked.
 
+use std::pin::Pin;
+
 use super::context::RequestContext;
 use crate::config::Config;
 use crate::domain::ids::OrganizationId;
@@ -124,6 +126,8 @@ pub enum Values {
     Bool,
     /// A point in time, RFC 3339.
     DateTime,
+    /// A cursor of a list.
+    Cursor,
     /// Any text; holds an example.
     Text(&'static str),
 }
@@ -224,24 +228,27 @@ async fn receive<P: Platform>(
     Ok(Received { headers, body, now: cx.complete() })
 }
 
-/// The error of a request that is invalid: errors of the caller's rights come first.
-async fn first_error<P: Platform>(
-    cx: &RequestContext<'_, P>,
+/// The error of a request that is invalid: errors of the caller's rights come first. Boxed, so that the Worker has this
+/// code once.
+fn first_error<'a, P: Platform>(
+    cx: &'a RequestContext<'_, P>,
     caller: Caller,
     organization_readable: bool,
     error: ApiError,
-) -> ApiError {
+) -> Pin<Box<dyn Future<Output = ApiError> + 'a>> {
     use AuthError::{
         ImpersonationReadOnly, OrganizationMembershipRequired, PermissionDenied, RoleUnresolved,
     };
-    match cx.run(&CheckRights { caller }).await {
-        Ok(()) => error,
-        // Without an organization, rights can be checked only as far as the key and its user.
-        Err(ApiError::Auth(
-            OrganizationMembershipRequired | RoleUnresolved | ImpersonationReadOnly | PermissionDenied,
-        )) if !organization_readable => error,
-        Err(first) => first,
-    }
+    Box::pin(async move {
+        match cx.run(&CheckRights { caller }).await {
+            Ok(()) => error,
+            // Without an organization, rights can be checked only as far as the key and its user.
+            Err(ApiError::Auth(
+                OrganizationMembershipRequired | RoleUnresolved | ImpersonationReadOnly | PermissionDenied,
+            )) if !organization_readable => error,
+            Err(first) => first,
+        }
+    })
 }
 
 /// A request as it was read.

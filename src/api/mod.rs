@@ -1,12 +1,19 @@
 //! The table of endpoints, and what follows from it.
 
 pub mod answer;
+pub mod asset_list;
+pub mod asset_response;
+pub mod asset_types;
 pub mod asset_uploads;
 pub mod assets;
 pub mod confirmations;
 pub mod context;
 pub mod endpoint;
+pub mod folder_list;
+pub mod folder_trash;
+pub mod folders;
 pub mod health;
+mod lists;
 
 use crate::error::ApiError;
 use crate::http::reply::Reply;
@@ -54,5 +61,17 @@ endpoints! {
     serve asset_uploads::Read,
     serve asset_uploads::Cancel,
     serve confirmations::Confirm,
+    serve asset_list::List,
+    serve asset_types::Types,
+    serve asset_types::SourceTypes,
     serve assets::Read,
+    serve assets::Update,
+    serve assets::Delete,
+    serve assets::Restore,
+    serve folder_list::List,
+    serve folders::Create,
+    serve folders::Read,
+    serve folders::Update,
+    serve folder_trash::Delete,
+    serve folder_trash::Restore,
 }

@@ -84,21 +84,43 @@ impl From<AssetUploadId> for AssetId {
     }
 }
 
-impl AssetUploadId {
-    /// The id of the upload that a client means by an Idempotency-Key: the same whenever it is asked for
-    /// with the same API key and organization, so that the table's primary key makes it exist once. It
-    /// is as hard to guess as the API key. Version 8, the one for ids of one's own making.
+/// The same UUID for the same intent of a client. `kind` tells apart what one key may be used for; version 8 is the one
+/// for ids of one's own making.
+fn id_of_intent(
+    token_hash: &str,
+    organization: Option<&OrganizationId>,
+    key: &IdempotencyKey,
+    kind: &str,
+) -> Uuid {
+    let organization = organization.map(OrganizationId::to_string).unwrap_or_default();
+    // No part can hold a line break, so no two intents have the same text.
+    let intent = format!("{token_hash}\n{organization}\n{}{kind}", key.as_str());
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(Sha256::digest(intent.as_bytes())).for_each(|(to, from)| *to = from);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+impl FolderId {
+    /// The id of the folder that a client means by an Idempotency-Key, as for an upload.
     pub fn for_idempotency_key(
         token_hash: &str,
         organization: Option<&OrganizationId>,
         key: &IdempotencyKey,
     ) -> Self {
-        let organization = organization.map(OrganizationId::to_string).unwrap_or_default();
-        // No part can hold a line break, so no two intents have the same text.
-        let intent = format!("{token_hash}\n{organization}\n{}", key.as_str());
-        let mut bytes = [0; 16];
-        bytes.iter_mut().zip(Sha256::digest(intent.as_bytes())).for_each(|(to, from)| *to = from);
-        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+        Self(id_of_intent(token_hash, organization, key, "\nfolder"))
+    }
+}
+
+impl AssetUploadId {
+    /// The id of the upload that a client means by an Idempotency-Key: the same whenever it is asked for
+    /// with the same API key and organization, so that the table's primary key makes it exist once. It
+    /// is as hard to guess as the API key.
+    pub fn for_idempotency_key(
+        token_hash: &str,
+        organization: Option<&OrganizationId>,
+        key: &IdempotencyKey,
+    ) -> Self {
+        Self(id_of_intent(token_hash, organization, key, ""))
     }
 
     /// The object's key in R2. It follows from the id, so that nothing need be read to find the object.

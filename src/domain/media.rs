@@ -76,8 +76,11 @@ impl AssetType {
         }
     }
 
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Image, Self::Video, Self::Audio, Self::Document, Self::File];
+
     /// As stored and sent.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Image => "image",
             Self::Video => "video",
@@ -107,11 +110,14 @@ fn is_document(mime: &str) -> bool {
 /// A type passes when one permits it and none forbids it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedTypes {
-    permit: Vec<Pattern>,
-    forbid: Vec<Pattern>,
+    permit: Vec<MimePattern>,
+    forbid: Vec<MimePattern>,
 }
 
 /// `type/subtype`, or a whole `type/*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MimePattern(Pattern);
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Pattern {
     Exact(MimeType),
@@ -119,30 +125,61 @@ enum Pattern {
     Whole(String),
 }
 
-impl Pattern {
-    fn parse(text: &str) -> Option<Self> {
+impl MimePattern {
+    /// Reads one; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
         match text.strip_suffix("/*") {
             // Parsed with a subtype put in, to have the same rules for what a type's name may hold.
             Some(kind) => MimeType::parse(&format!("{kind}/x"))
-                .map(|mime| Self::Whole(format!("{}/", mime.top_level()))),
+                .map(|mime| Self(Pattern::Whole(format!("{}/", mime.top_level())))),
             None if text.contains(['*', ';']) => None,
-            None => MimeType::parse(text).map(Self::Exact),
+            None => MimeType::parse(text).map(|mime| Self(Pattern::Exact(mime))),
+        }
+    }
+
+    /// The one type that matches; `None` for a whole `type/*`.
+    pub fn exact(&self) -> Option<&str> {
+        match &self.0 {
+            Pattern::Exact(mime) => Some(mime.as_str()),
+            Pattern::Whole(_) => None,
+        }
+    }
+
+    /// What every type that matches begins with, the slash included; `None` for a single type.
+    pub fn prefix(&self) -> Option<&str> {
+        match &self.0 {
+            Pattern::Exact(_) => None,
+            Pattern::Whole(prefix) => Some(prefix),
+        }
+    }
+
+    /// Whether types that match can make assets of this type.
+    fn may_be(&self, asset_type: AssetType) -> bool {
+        match &self.0 {
+            Pattern::Exact(mime) => AssetType::of(mime) == asset_type,
+            // Documents and others.
+            Pattern::Whole(prefix) if prefix == "application/" => {
+                matches!(asset_type, AssetType::Document | AssetType::File)
+            }
+            Pattern::Whole(prefix) => {
+                MimeType::parse(&format!("{prefix}x")).is_some_and(|mime| AssetType::of(&mime) == asset_type)
+            }
         }
     }
 
     fn matches(&self, mime: &MimeType) -> bool {
-        match self {
-            Self::Exact(exact) => exact == mime,
-            Self::Whole(prefix) => mime.as_str().starts_with(prefix.as_str()),
+        match &self.0 {
+            Pattern::Exact(exact) => exact == mime,
+            Pattern::Whole(prefix) => mime.as_str().starts_with(prefix.as_str()),
         }
     }
 }
 
-impl fmt::Display for Pattern {
+impl fmt::Display for MimePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(exact) => exact.fmt(f),
-            Self::Whole(prefix) => write!(f, "{prefix}*"),
+        match &self.0 {
+            Pattern::Exact(exact) => exact.fmt(f),
+            Pattern::Whole(prefix) => write!(f, "{prefix}*"),
         }
     }
 }
@@ -157,21 +194,45 @@ impl AllowedTypes {
                 Some(rest) => (&mut allowed.forbid, rest),
                 None => (&mut allowed.permit, entry),
             };
-            list.push(Pattern::parse(text).ok_or_else(|| entry.to_owned())?);
+            list.push(MimePattern::parse(text).ok_or_else(|| entry.to_owned())?);
         }
         if allowed.permit.is_empty() { Err(String::new()) } else { Ok(allowed) }
     }
 
     /// Whether an object of this type may become an asset. `type/*` permits no XML: that must be named.
     pub fn permits(&self, mime: &MimeType) -> bool {
-        let names = |pattern: &Pattern| matches!(pattern, Pattern::Exact(_)) || !mime.is_xml();
+        let names = |pattern: &MimePattern| pattern.exact().is_some() || !mime.is_xml();
         self.permit.iter().any(|pattern| pattern.matches(mime) && names(pattern))
             && !self.forbid.iter().any(|pattern| pattern.matches(mime))
     }
 
+    /// What permits assets of one type: the patterns that permit such types, then those that forbid some of them,
+    /// marked `!`. Empty where none is permitted.
+    pub fn patterns_of(&self, asset_type: AssetType) -> Vec<String> {
+        let permit: Vec<_> = self.permit.iter().filter(|pattern| pattern.may_be(asset_type)).collect();
+        // Of a type that is named, what forbids it is known here; of `type/*` what it forbids has to be told.
+        let (whole, named): (Vec<_>, Vec<_>) =
+            permit.into_iter().partition(|pattern| pattern.exact().is_none());
+        let permitted = |pattern: &&MimePattern| match &pattern.0 {
+            Pattern::Exact(mime) => self.permits(mime),
+            Pattern::Whole(_) => !self.forbid.contains(pattern),
+        };
+        let named: Vec<_> = named.into_iter().filter(permitted).collect();
+        let whole: Vec<_> = whole.into_iter().filter(permitted).collect();
+        let narrows = |forbidden: &&MimePattern| {
+            whole.iter().any(|pattern| match (&forbidden.0, &pattern.0) {
+                (Pattern::Exact(mime), _) => pattern.matches(mime) && forbidden.may_be(asset_type),
+                (Pattern::Whole(_), _) => false,
+            })
+        };
+        let forbid = self.forbid.iter().filter(narrows).map(|pattern| format!("!{pattern}"));
+        let permit = whole.iter().chain(&named).map(|pattern| pattern.to_string());
+        permit.chain(forbid).collect()
+    }
+
     /// The patterns as configured, permitting ones first.
     pub fn patterns(&self) -> Vec<String> {
-        let permit = self.permit.iter().map(Pattern::to_string);
+        let permit = self.permit.iter().map(MimePattern::to_string);
         permit.chain(self.forbid.iter().map(|pattern| format!("!{pattern}"))).collect()
     }
 }

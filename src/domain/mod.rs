@@ -1,11 +1,13 @@
-//! The rules: what an id, a time, a media type and a stored object are, and when an upload may become
+//! The rules: what an id, a time, a media type, a folder and a stored object are, and when an upload may become
 //! an asset. No SQL, HTTP, clock or randomness.
 
 pub mod asset;
 pub mod disposition;
+pub mod folder;
 pub mod idempotency;
 pub mod ids;
 pub mod media;
+pub mod page;
 pub mod percent;
 pub mod timestamp;
 pub mod upload;

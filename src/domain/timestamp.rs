@@ -13,6 +13,14 @@ pub struct Timestamp(
 );
 
 impl Timestamp {
+    /// Reads RFC 3339, such as `2026-11-22T12:51:07.042Z`. Fractions of a millisecond are rounded up: of stored times,
+    /// the same lie before it.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let time = DateTime::parse_from_rfc3339(text).ok()?;
+        let fraction = i64::from(time.timestamp_subsec_nanos() % 1_000_000 != 0);
+        time.timestamp_millis().checked_add(fraction).map(Self)
+    }
+
     /// Milliseconds since the Unix epoch, never negative.
     pub fn unix_ms(self) -> u64 {
         u64::try_from(self.0).unwrap_or_default()

@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::request::{Body, Input};
+use crate::domain::upload::Filename;
 use crate::error::{ApiError, FieldError};
 
 /// The errors of a request's fields, in the order of `errors`.
@@ -50,6 +51,16 @@ pub fn string(name: &str, value: &RawValue, msg: &str) -> Result<String, FieldEr
     text.ok_or_else(|| FieldError::new(&["body", name], "string_type", msg))
 }
 
+/// A JSON string that holds a file's name.
+///
+/// # Errors
+/// Any other value.
+pub fn filename(name: &str, value: &RawValue) -> Result<Filename, FieldError> {
+    const MSG: &str = "Must be a string of 1 to 500 characters, not . or .., without control and bidirectional-override characters, / and \\.";
+    let text = string(name, value, MSG)?;
+    Filename::parse(&text).ok_or_else(|| FieldError::new(&["body", name], "filename", MSG))
+}
+
 /// A JSON string that holds a UUID, or null.
 ///
 /// # Errors
@@ -80,7 +91,7 @@ pub struct JsonBody<'a> {
     missing: Vec<FieldError>,
 }
 
-struct Member<'a> {
+pub(super) struct Member<'a> {
     name: String,
     value: &'a RawValue,
     error: Option<FieldError>,
@@ -92,6 +103,22 @@ impl<'a> JsonBody<'a> {
     /// # Errors
     /// `BadRequest` when the body is no JSON object.
     pub fn parse(input: &Input<'a>) -> Result<Self, ApiError> {
+        let mut body = Self::parse_optional(input)?;
+        if body.absent {
+            body.missing.push(FieldError::new(
+                &["body"],
+                "missing",
+                "A JSON body is required; send at least {}.",
+            ));
+        }
+        Ok(body)
+    }
+
+    /// The same for a request that needs no body.
+    ///
+    /// # Errors
+    /// `BadRequest` when there is a body that is no JSON object.
+    pub fn parse_optional(input: &Input<'a>) -> Result<Self, ApiError> {
         let bytes = match input.body {
             Body::Bytes(bytes) => bytes,
             Body::TooLarge => {
@@ -101,10 +128,9 @@ impl<'a> JsonBody<'a> {
                 return Err(ApiError::BadRequest("The body did not arrive whole; send the request again."));
             }
         };
-        let known = Vec::new();
+        let (known, missing) = (Vec::new(), Vec::new());
         if bytes.is_empty() {
-            let missing = FieldError::new(&["body"], "missing", "A JSON body is required; send at least {}.");
-            return Ok(Self { members: Vec::new(), known, absent: true, missing: vec![missing] });
+            return Ok(Self { members: Vec::new(), known, absent: true, missing });
         }
         if !input.headers.content_type.as_deref().is_some_and(is_json) {
             return Err(ApiError::BadRequest("Send the body with Content-Type: application/json."));
@@ -113,7 +139,7 @@ impl<'a> JsonBody<'a> {
             .map_err(|_| ApiError::BadRequest("The body is not UTF-8; send JSON in UTF-8."))?;
         let Members(members) = serde_json::from_str(text)
             .map_err(|_| ApiError::BadRequest("The body is not a JSON object; send one such as {}."))?;
-        Ok(Self { members, known, absent: false, missing: Vec::new() })
+        Ok(Self { members, known, absent: false, missing })
     }
 
     /// A field that may be left out.
@@ -143,6 +169,14 @@ impl<'a> JsonBody<'a> {
             self.missing.push(FieldError::new(&["body", name], "missing", "This field is required."));
         }
         self.optional(name, parse)
+    }
+
+    /// Puts an error on the list where the body has none of the fields that were asked for.
+    pub fn require_one(&mut self, msg: &str) {
+        let known = |member: &Member<'_>| self.known.contains(&member.name.as_str());
+        if !self.absent && !self.members.iter().any(known) {
+            self.missing.push(FieldError::new(&["body"], "missing", msg));
+        }
     }
 
     /// Every error of the body, in the order of its members; then those of members that are duplicated or missing.
@@ -175,7 +209,7 @@ impl<'a> JsonBody<'a> {
 }
 
 /// A name as repeated in an error: it may be as long as the body.
-fn shortened(name: &str) -> &str {
+pub(super) fn shortened(name: &str) -> &str {
     name.char_indices().nth(100).and_then(|(end, _)| name.get(..end)).unwrap_or(name)
 }
 
@@ -186,7 +220,15 @@ fn is_json(content_type: &str) -> bool {
         .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
-struct Members<'a>(Vec<Member<'a>>);
+/// The members of a JSON object.
+pub(super) struct Members<'a>(Vec<Member<'a>>);
+
+impl<'a> Members<'a> {
+    /// Names and values, in order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|member| (member.name.as_str(), member.value))
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

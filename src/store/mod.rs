@@ -3,9 +3,15 @@
 //! Every statement returns rows with one text column, `json`. A row crosses from D1 to the Worker as one string, and
 //! SQLite in the tests returns the same.
 
+pub mod asset_list;
 pub mod assets;
 pub mod confirm;
+pub mod folder_list;
+pub mod folder_trash;
+pub mod folders;
 pub mod health;
+pub mod page;
+pub mod purge;
 pub mod rights;
 pub mod sweep;
 pub mod uploads;

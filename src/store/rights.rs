@@ -87,6 +87,8 @@ pub struct Identity {
 pub struct AuthorizedCaller {
     /// The key's user.
     pub user_id: UserId,
+    /// The organization acted in.
+    pub org_id: OrganizationId,
 }
 
 /// One transaction for a caller. It must be safe to repeat when its answer was lost after the commit.
@@ -131,10 +133,11 @@ pub fn decode<O: CallerOperation>(operation: &O, rows: &Rows) -> (Identity, Resu
         Err(error) => return (Identity::default(), Err(error)),
     };
     let identity = Identity { user_id: Some(row.user_id), org_id: row.org_id };
-    let output = match row.auth_error {
-        Some(error) => Err(error.into()),
-        None => found(rows, row.found)
-            .and_then(|found| operation.decode(AuthorizedCaller { user_id: row.user_id }, found)),
+    let output = match (row.auth_error, row.org_id) {
+        (Some(error), _) => Err(error.into()),
+        (None, Some(org_id)) => found(rows, row.found)
+            .and_then(|found| operation.decode(AuthorizedCaller { user_id: row.user_id, org_id }, found)),
+        (None, None) => Err(ApiError::Internal("rights without an organization".to_owned())),
     };
     (identity, output)
 }

@@ -21,7 +21,8 @@ fn row<T: DeserializeOwned>(rows: &Rows, n: usize) -> Result<T, ApiError> {
 /// Begins a run: deletes records that are no longer needed, and reads where the last run stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Begin {
-    /// Ids whose objects were removed at this time or earlier are deleted: no removal can still be running.
+    /// Ids whose objects were removed at this time or earlier are deleted, but for those that were purged: no removal can
+    /// still be running.
     pub removed_before: Timestamp,
     /// True: only those orphans are deleted from the table that the last whole pass did not find again. False: all.
     pub keep_orphans: bool,
@@ -47,7 +48,8 @@ impl Operation for Begin {
 
     fn statements(&self) -> Vec<Statement> {
         const FORGET: &str = "DELETE FROM retired_uploads WHERE id IN
-             (SELECT id FROM retired_uploads WHERE object_deleted_at <= ?1 LIMIT ?2)";
+             (SELECT id FROM retired_uploads WHERE object_deleted_at <= ?1 AND purged_at IS NULL
+               LIMIT ?2)";
         const FORGET_ORPHANS: &str = "DELETE FROM orphans WHERE id IN
              (SELECT o.id FROM orphans o WHERE o.pass <= (SELECT s.pass - ?1 FROM sweeper s) LIMIT ?2)";
         const READ: &str =
@@ -106,15 +108,13 @@ impl Operation for Retire {
         // ?1 deadline, ?2 limit. An asset may have the session's id, or the key of its object.
         const COUNT: &str = "
             SELECT json_object('checked', count(*), 'deadline', max(d.deadline), 'retired', COALESCE(sum(
-              NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = d.id)
-              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || d.id)), 0)) AS json
+              NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = d.id)), 0)) AS json
             FROM (SELECT id, deadline FROM sessions_to_sweep WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2) d";
         const RETIRE: &str = "
             INSERT INTO retired_uploads (id)
             SELECT d.id
             FROM (SELECT id, deadline FROM sessions_to_sweep WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2) d
-            WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = d.id)
-              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || d.id)
+            WHERE NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = d.id)
             ON CONFLICT (id) DO NOTHING";
         // The sweeper's position moves before the sessions are deleted: it is found among them.
         const ADVANCE: &str = "
@@ -130,8 +130,7 @@ impl Operation for Retire {
               FROM asset_uploads u
               JOIN retired_uploads r ON r.id = u.id AND r.object_deleted_at IS NULL
               WHERE abs(u.expires_at) BETWEEN ?1 AND (SELECT +deadline FROM sweeper)
-                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = u.id)
-                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || u.id))";
+                AND NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = u.id))";
         let params = vec![Param::Int(self.due.0), Param::Int(self.limit.into())];
         let due = |sql| Statement { sql, params: params.clone() };
         let delete = Statement { sql: DELETE, params: vec![Param::Int(self.from.0)] };
@@ -144,15 +143,15 @@ impl Operation for Retire {
 }
 
 /// Notes which objects of a page have neither session nor asset, and moves on behind it; at the end of the
-/// bucket, to the next pass.
+/// bucket, to the next pass. An object of a purged upload is to be removed again: it was sent to a signed URL later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoteOrphans {
     /// The pass that the page belongs to.
     pub pass: u32,
-    /// Ids whose objects are on it, and old enough.
+    /// Ids whose objects are on it.
+    pub listed: Vec<AssetUploadId>,
+    /// Those of them whose objects are old enough.
     pub ids: Vec<AssetUploadId>,
-    /// How many uploads' objects are on it, young ones too.
-    pub listed: u32,
     /// The key behind which the page began.
     pub from: String,
     /// The last key on it; `None` at the end of the bucket.
@@ -183,10 +182,13 @@ impl Operation for NoteOrphans {
             JOIN sweeper s ON s.pass = ?3
             WHERE NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = j.value)
               AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = j.value)
-              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = j.value)
-              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || j.value)
+              AND NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = j.value)
             ON CONFLICT (id) DO UPDATE SET pass = excluded.pass
             RETURNING json_object('id', id, 'noted_at', noted_at) AS json";
+        // ?1 ids.
+        const REMOVE_AGAIN: &str = "
+            UPDATE retired_uploads SET object_deleted_at = NULL, retry_at = 0
+            WHERE id IN (SELECT value FROM json_each(?1)) AND purged_at IS NOT NULL AND object_deleted_at IS NOT NULL";
         // Another run may have gone on from the same page: each page counts once.
         const ADVANCE: &str = "UPDATE sweeper SET object_key = ?4, pass_objects = pass_objects + ?3
              WHERE pass = ?1 AND object_key = ?2";
@@ -195,11 +197,12 @@ impl Operation for NoteOrphans {
                completed_orphans = (SELECT count(*) FROM orphans o WHERE o.pass = ?1)
              WHERE pass = ?1 AND object_key = ?2";
         let pass = Param::Int(self.pass.into());
+        let listed = u32::try_from(self.listed.len()).unwrap_or(u32::MAX);
         let note = Statement {
             sql: NOTE,
             params: vec![json_array(&self.ids), Param::Int(self.now.0), pass.clone()],
         };
-        let mut params = vec![pass, Param::from(&self.from), Param::Int(self.listed.into())];
+        let mut params = vec![pass, Param::from(&self.from), Param::Int(listed.into())];
         let sql = match &self.to {
             Some(key) => {
                 params.push(Param::from(key));
@@ -207,7 +210,8 @@ impl Operation for NoteOrphans {
             }
             None => NEXT_PASS,
         };
-        vec![note, Statement { sql, params }]
+        let remove_again = Statement { sql: REMOVE_AGAIN, params: vec![json_array(&self.listed)] };
+        vec![note, Statement { sql, params }, remove_again]
     }
 
     fn decode(&self, rows: &Rows) -> Result<Vec<Orphan>, ApiError> {
@@ -261,8 +265,7 @@ impl Operation for RetireOrphans {
               AND o.noted_at <= ?1
               AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = o.id)
               AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = o.id)
-              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = o.id)
-              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || o.id)
+              AND NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = o.id)
             LIMIT ?2
             RETURNING 'true' AS json";
         const READ: &str = "
@@ -309,8 +312,7 @@ impl Operation for NextRemovals {
               WHERE r.object_deleted_at IS NULL
                 AND r.retry_at <= ?1
                 AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = r.id)
-                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.id)
-                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || r.id)
+                AND NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = r.id)
               ORDER BY r.retry_at LIMIT ?2)";
         vec![Statement { sql: NEXT, params: vec![Param::Int(self.now.0), Param::Int(self.limit.into())] }]
     }

@@ -127,7 +127,8 @@ pub fn reused_key() -> ApiError {
     key_error("This key was used with another body; send the first body again, or another key.")
 }
 
-fn key_error(msg: &str) -> ApiError {
+/// The error of an Idempotency-Key that cannot be used again.
+pub(super) fn key_error(msg: &str) -> ApiError {
     let loc = ["header", "Idempotency-Key"];
     ApiError::Validation(vec![FieldError::new(&loc, "idempotency_key_reused", msg)])
 }

@@ -4,7 +4,7 @@ use asset_uploads::api::descriptions;
 use asset_uploads::api::endpoint::Description;
 use asset_uploads::config::Config;
 use asset_uploads::domain::asset::User;
-use asset_uploads::domain::ids::{AssetUploadId, OrganizationId};
+use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
 use asset_uploads::error::AuthError;
 use asset_uploads::store::rights::Permission;
 
@@ -27,6 +27,8 @@ pub(crate) struct Api {
     pub(crate) upload: AssetUploadId,
     /// A confirmed upload.
     pub(crate) asset: AssetUploadId,
+    /// An empty folder.
+    pub(crate) folder: FolderId,
 }
 
 /// Somebody with a key, and the rule that denies them reading and writing.
@@ -55,12 +57,13 @@ impl Api {
         let person = Person { user: editor.clone(), key: sqlite::unused_key() };
         let [upload, asset] = [(); 2].map(|()| sqlite::session(&conn, org, &person, DEADLINE));
         sqlite::asset(&conn, asset, None, "");
+        let folder = sqlite::folder(&conn, org, &person, None);
         let config = requests::config(variables);
         let platform = TestPlatform::new(conn, bucket(&config));
         for id in [upload, asset] {
             platform.put(&id.object_key(), 640, Some("image/png"));
         }
-        Self { platform, config, org, editor, token, upload, asset }
+        Self { platform, config, org, editor, token, upload, asset, folder }
     }
 
     /// Sends a request. An error must be among those that openapi.json has for its endpoint.
@@ -88,11 +91,23 @@ impl Api {
     /// A request of the editor's with which an endpoint succeeds. A new endpoint needs a line here.
     pub(crate) fn example(&self, endpoint: &Description) -> TestRequest {
         let path = match endpoint.doc.operation_id {
-            "getHealth" | "getReady" | "createAssetUpload" => endpoint.route.path.to_owned(),
+            "getHealth"
+            | "getReady"
+            | "createAssetUpload"
+            | "listAssets"
+            | "listAssetTypes"
+            | "listAssetSourceTypes"
+            | "listAssetFolders"
+            | "createAssetFolder" => endpoint.route.path.to_owned(),
             "getAssetUpload" | "cancelAssetUpload" | "createAssetUploadConfirmation" => {
                 endpoint.route.path.replace("{asset_upload_id}", &self.upload.to_string())
             }
-            "getAsset" => endpoint.route.path.replace("{asset_id}", &self.asset.to_string()),
+            "getAsset" | "updateAsset" | "deleteAsset" | "createAssetRestoration" => {
+                endpoint.route.path.replace("{asset_id}", &self.asset.to_string())
+            }
+            "getAssetFolder" | "updateAssetFolder" | "deleteAssetFolder" | "createAssetFolderRestoration" => {
+                endpoint.route.path.replace("{folder_id}", &self.folder.to_string())
+            }
             other => panic!("{other} has no example: add a valid request to Api::example"),
         };
         let request = TestRequest::new(endpoint.route.method.as_str(), &path);
@@ -101,6 +116,9 @@ impl Api {
                 request.json(r#"{"filename":"beach.png","mime_type":"image/png","size_bytes":640}"#)
             }
             "createAssetUploadConfirmation" => request.json("{}"),
+            "updateAsset" | "createAssetFolder" | "updateAssetFolder" => {
+                request.json(r#"{"name":"other.png"}"#)
+            }
             _ => request,
         };
         if endpoint.permission.is_some() { request.token(&self.token) } else { request }

@@ -264,7 +264,7 @@ impl<'a> Run<'a> {
             Orphans::All => SweepOrphans::All,
             Orphans::None => SweepOrphans::None,
         };
-        let settings = SweepSettings { orphans, max_statements: 50 };
+        let settings = SweepSettings { orphans, retention_seconds: 30 * 86_400, max_statements: 50 };
         self.begin(Some(isolate), async move {
             let platform = TaskPlatform { state, record };
             let report = sweep(&platform, now, settings, pages).await;

@@ -321,7 +321,7 @@ pub(crate) fn outsider(conn: &Connection) -> (Person, OrganizationId) {
     (member(conn, "Otto", org, "owner"), org)
 }
 
-/// A folder; deleted where `deleted_at` says so.
+/// A folder at the top, whose name no other has; deleted where `deleted_at` says so.
 pub(crate) fn folder(
     conn: &Connection,
     org: OrganizationId,
@@ -332,7 +332,7 @@ pub(crate) fn folder(
     insert(
         conn,
         "INSERT INTO folders (id, org_id, name, created_by, created_at, updated_at, deleted_at)
-         VALUES (?1, ?2, 'Holiday', ?3, ?4, ?4, ?5)",
+         VALUES (?1, ?2, 'Holiday ' || ?1, ?3, ?4, ?4, ?5)",
         params![
             id.to_string(),
             org.to_string(),

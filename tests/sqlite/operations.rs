@@ -1,15 +1,31 @@
 //! Every operation that a request runs for a caller: a new one is one line in `all`, without which a test of
 //! tests/rights.rs fails.
 
-use asset_uploads::domain::ids::{AssetUploadId, OrganizationId};
+use std::sync::LazyLock;
+
+use asset_uploads::domain::folder::FolderName;
+use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
+use asset_uploads::domain::page::{PageRequest, Sort, SortBy};
+use asset_uploads::domain::upload::Filename;
 use asset_uploads::error::ApiError;
 use asset_uploads::store::confirm::Confirm;
 use asset_uploads::store::rights::{self, Caller, CallerOperation, CheckRights, Identity, Permission};
-use asset_uploads::store::{Rows, Statement, assets, uploads};
+use asset_uploads::store::{
+    Rows, Statement, asset_list, assets, folder_list, folder_trash, folders, uploads,
+};
 use rusqlite::Connection;
 
 use super::fixtures::{DEADLINE, confirm_for, create_for};
-use super::{Person, asset, session, unused_upload_id};
+use super::{Person, asset, folder, new_request_id, session, unused_upload_id};
+
+const PAGE: PageRequest = PageRequest {
+    sort: Sort { by: SortBy::Name, descending: false },
+    limit: 50,
+    from: None,
+    backward: false,
+};
+static ALL_ASSETS: LazyLock<asset_list::Filter> = LazyLock::new(asset_list::Filter::default);
+static ALL_FOLDERS: LazyLock<folder_list::Filter> = LazyLock::new(folder_list::Filter::default);
 
 /// An operation without its types.
 pub(crate) trait AnyOperation {
@@ -39,6 +55,17 @@ pub(crate) enum Target {
     PendingUpload,
     /// An asset of the caller's organization.
     Asset,
+    /// The same, in the trash.
+    DeletedAsset,
+    /// A folder of the caller's organization, with a folder and an asset in it.
+    Folder,
+    /// The same, all of it in the trash.
+    DeletedFolder,
+}
+
+/// A folder's id that a target stands for.
+fn folder_id(id: AssetUploadId) -> FolderId {
+    FolderId::parse(&id.to_string()).unwrap()
 }
 
 impl Target {
@@ -52,6 +79,30 @@ impl Target {
                 asset(conn, upload, None, "");
                 upload
             }
+            Self::DeletedAsset => {
+                let upload = Self::Asset.insert(conn, org, by);
+                conn.execute("UPDATE assets SET deleted_at = 1 WHERE id = ?1", [upload.to_string()]).unwrap();
+                upload
+            }
+            Self::Folder => {
+                let [outer, inner] = [(); 2].map(|()| folder(conn, org, by, None));
+                let ids = [inner, outer].map(|id| id.to_string());
+                conn.execute("UPDATE folders SET parent_id = ?2 WHERE id = ?1", ids).unwrap();
+                asset(conn, session(conn, org, by, DEADLINE), Some(inner), "");
+                AssetUploadId::parse(&outer.to_string()).unwrap()
+            }
+            Self::DeletedFolder => {
+                let outer = Self::Folder.insert(conn, org, by);
+                for sql in [
+                    "UPDATE assets SET deleted_at = 1, deleted_with = ?1
+                     WHERE folder_id IN (SELECT id FROM folders WHERE parent_id = ?1)",
+                    "UPDATE folders SET deleted_at = 1, deleted_with = ?1 WHERE parent_id = ?1",
+                    "UPDATE folders SET deleted_at = 1 WHERE id = ?1",
+                ] {
+                    conn.execute(sql, [outer.to_string()]).unwrap();
+                }
+                outer
+            }
         }
     }
 
@@ -60,7 +111,8 @@ impl Target {
         match self {
             Self::Nothing => None,
             Self::PendingUpload => Some(ApiError::AssetUploadNotFound),
-            Self::Asset => Some(ApiError::AssetNotFound),
+            Self::Asset | Self::DeletedAsset => Some(ApiError::AssetNotFound),
+            Self::Folder | Self::DeletedFolder => Some(ApiError::FolderNotFound),
         }
     }
 }
@@ -97,7 +149,7 @@ impl Kind {
 /// All kinds: permission, whether it writes, what it needs, and how it is made.
 pub(crate) fn all() -> Vec<Kind> {
     use Permission::{AssetsRead, AssetsWrite};
-    use Target::{Asset, Nothing, PendingUpload};
+    use Target::{Asset, DeletedAsset, DeletedFolder, Folder, Nothing, PendingUpload};
     vec![
         Kind::new(AssetsRead, false, Nothing, |caller, _| CheckRights { caller }),
         Kind::new(AssetsWrite, false, Nothing, |caller, _| CheckRights { caller }),
@@ -114,5 +166,45 @@ pub(crate) fn all() -> Vec<Kind> {
             confirm_for(caller, id)
         }),
         Kind::new(AssetsRead, false, Asset, |caller, id| assets::Read { caller, asset_id: id.into() }),
+        Kind::new(AssetsWrite, true, Asset, |caller, id| assets::Update {
+            caller,
+            asset_id: id.into(),
+            name: Filename::parse("other.png"),
+            folder_id: Some(None),
+        }),
+        Kind::new(AssetsWrite, true, Asset, |caller, id| assets::Delete { caller, asset_id: id.into() }),
+        Kind::new(AssetsWrite, true, DeletedAsset, |caller, id| assets::Restore {
+            caller,
+            asset_id: id.into(),
+        }),
+        Kind::new(AssetsRead, false, Nothing, |caller, _| -> asset_list::List<'static> {
+            asset_list::List { caller, filter: &ALL_ASSETS, page: &PAGE, with_users: true }
+        }),
+        Kind::new(AssetsRead, false, Nothing, |caller, _| -> folder_list::List<'static> {
+            folder_list::List { caller, filter: &ALL_FOLDERS, page: &PAGE }
+        }),
+        Kind::new(AssetsWrite, true, Nothing, |caller, id| folders::Create {
+            caller,
+            folder_id: folder_id(id),
+            name: FolderName::parse(&format!("New {id}")).unwrap(),
+            parent_id: None,
+            request_id: new_request_id(),
+        }),
+        Kind::new(AssetsRead, false, Folder, |caller, id| folders::Read { caller, folder_id: folder_id(id) }),
+        Kind::new(AssetsWrite, true, Folder, |caller, id| folders::Update {
+            caller,
+            folder_id: folder_id(id),
+            name: FolderName::parse(&format!("Other {id}")),
+            parent_id: Some(None),
+        }),
+        Kind::new(AssetsWrite, true, Folder, |caller, id| folder_trash::Delete {
+            caller,
+            folder_id: folder_id(id),
+            recursive: true,
+        }),
+        Kind::new(AssetsWrite, true, DeletedFolder, |caller, id| folder_trash::Restore {
+            caller,
+            folder_id: folder_id(id),
+        }),
     ]
 }

@@ -25,7 +25,8 @@ pub(crate) const HOUR: u64 = 3_600;
 pub(crate) const DAY: u64 = 86_400;
 /// Later than any deadline of these tests by more than the grace.
 pub(crate) const LATER: Timestamp = Timestamp(NOW.0 + (GRACE_SECONDS as i64 + 86_400) * 1_000);
-pub(crate) const FEW: SweepSettings = SweepSettings { orphans: SweepOrphans::Few, max_statements: 50 };
+pub(crate) const FEW: SweepSettings =
+    SweepSettings { orphans: SweepOrphans::Few, retention_seconds: 30 * 86_400, max_statements: 50 };
 pub(crate) const ALL: SweepSettings = SweepSettings { orphans: SweepOrphans::All, ..FEW };
 
 /// A call of the sweeper to R2.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use asset_uploads::api::endpoint::{Description, Example, Parameter, Values};
 use asset_uploads::error::ErrorCode;
+use asset_uploads::http::page::EXAMPLE_CURSOR;
 use asset_uploads::http::route::Route;
 use serde_json::{Map, Value, json};
 
@@ -162,6 +163,7 @@ fn parameter(parameter: &Parameter, place: &str) -> Value {
         }
         Values::Bool => (json!({"type": "boolean"}), json!(true)),
         Values::DateTime => (json!({"type": "string", "format": "date-time"}), json!(TIME)),
+        Values::Cursor => (json!({"type": "string", "pattern": "^[0-9a-f]+$"}), json!(EXAMPLE_CURSOR)),
         Values::Text(example) => (json!({"type": "string"}), json!(example)),
     };
     set(&mut schema, "title", json!(title(parameter.name)));
