@@ -53,6 +53,7 @@ fn a_confirmation_writes_every_column_of_the_asset() {
         ("deleted_by", Null),
         ("request_id", text(&operation.request_id)),
         ("confirmed_folder_id", text(&folder)),
+        ("deleted_with", Null),
     ]
     .map(|(column, value)| (column.to_owned(), value));
     assert_eq!(sqlite::rows(&conn, "SELECT * FROM assets"), [expected.to_vec()]);

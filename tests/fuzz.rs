@@ -9,13 +9,16 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use asset_uploads::api::ROUTES;
+use asset_uploads::api::asset_response::AssetResponse;
 use asset_uploads::api::asset_uploads::Create;
 use asset_uploads::api::assets::Read;
 use asset_uploads::config::{Config, Cors};
 use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::{AssetUploadId, OrganizationId};
 use asset_uploads::domain::media::{AllowedTypes, MimeType};
+use asset_uploads::domain::page::prefix_end;
 use asset_uploads::error::ApiError;
+use asset_uploads::http::projection::Item;
 use asset_uploads::http::request::{Body, RequestHeaders};
 use asset_uploads::http::route::{self, Method, Route};
 use asset_uploads::token::TokenHash;
@@ -459,13 +462,17 @@ proptest! {
     }
 
     #[test]
-    fn rule_10_a_query_is_checked_by_each_embed_in_it(
+    fn rule_10_a_query_has_each_known_parameter_at_most_once(
         id in nearly(Just(ID.to_owned())),
-        pairs in prop::collection::vec(nearly(select(vec!["embed=created_by_user", "embed", "a=b", ""]).prop_map(str::to_owned)), 0..4),
+        pairs in prop::collection::vec(nearly(select(vec!["embed=created_by_user", "embed", "fields=id,url", "a=b", ""]).prop_map(str::to_owned)), 0..4),
         organization in organization(),
     ) {
         let query = pairs.join("&");
-        let values: Vec<&str> = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| *name == "embed").map(|(_, value)| value).collect();
+        // A second opinion on the decoding.
+        let values: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let of = |name: &str| values.iter().filter(|pair| pair.0 == name).map(|pair| pair.1.clone()).collect::<Vec<_>>();
+        let readable = |text: &str| !text.contains('\u{fffd}');
+        prop_assume!(values.iter().all(|(name, value)| readable(name) && readable(value)));
         let mut expected = Vec::new();
         if AssetUploadId::parse(&id).is_none() {
             expected.push(expect("path asset_id", "uuid_parsing"));
@@ -473,14 +480,44 @@ proptest! {
         if !organization.1 {
             expected.push(expect("header X-Organization-Id", "uuid_parsing"));
         }
-        if values.iter().any(|value| *value != "created_by_user") {
+        let (embeds, fields) = (of("embed"), of("fields"));
+        if embeds.first().is_some_and(|value| value != "created_by_user") {
             expected.push(expect("query embed", "enum"));
+        }
+        if fields.first().is_some_and(|value| value.split(',').any(|name| !AssetResponse::FIELDS.contains(&name))) {
+            expected.push(expect("query fields", "enum"));
+        }
+        for (name, values) in [("embed", &embeds), ("fields", &fields)] {
+            if values.len() > 1 {
+                expected.push(expect(&format!("query {name}"), "duplicate_parameter"));
+            }
+        }
+        for (name, _) in values.iter().filter(|(name, _)| !["embed", "fields"].contains(&name.as_str())) {
+            let shown: String = name.chars().take(100).collect();
+            expected.push(expect(&format!("query {shown}"), "extra_forbidden"));
         }
         expected.sort();
         let headers = RequestHeaders { organization: organization.0, ..RequestHeaders::default() };
         let read = requests::parse::<Read>(&id, &query, &headers, &Body::Bytes(Vec::new()), &CONFIG);
-        prop_assert_eq!(read.as_ref().ok().map(|(read, _)| read.embed_user), expected.is_empty().then_some(!values.is_empty()));
+        prop_assert_eq!(read.as_ref().ok().map(|(read, _)| read.embed_user), expected.is_empty().then_some(!embeds.is_empty()));
         prop_assert_eq!(errors_of(read), expected);
+    }
+
+    #[test]
+    fn a_name_begins_with_a_prefix_exactly_if_it_lies_in_its_range(
+        prefix in "[@A-C\\[`a-c%_\u{7f}\u{d7ff}\u{e000}\u{10ffff}\u{c4}ß]{1,3}",
+        name in "[@A-C\\[`a-c%_\u{7f}\u{d7ff}\u{e000}\u{10ffff}\u{c4}ß]{1,5}",
+    ) {
+        thread_local! {
+            static CONN: rusqlite::Connection = rusqlite::Connection::open_in_memory().unwrap();
+        }
+        let begins = name.to_ascii_lowercase().starts_with(&prefix.to_ascii_lowercase());
+        // As in store::page: NULL is above all others.
+        let in_range = CONN.with(|conn| {
+            let sql = "SELECT ?1 COLLATE NOCASE >= ?2 AND ?1 COLLATE NOCASE < ifnull(?3, x'')";
+            conn.query_row(sql, (&name, &prefix, prefix_end(&prefix)), |row| row.get::<_, bool>(0)).unwrap()
+        });
+        prop_assert_eq!(in_range, begins);
     }
 }
 

@@ -99,9 +99,9 @@ fn check_identity(
     }
 }
 
-fn organization_of(conn: &Connection, upload: AssetUploadId) -> String {
-    let sql = "SELECT org_id FROM asset_uploads WHERE id = ?1";
-    conn.query_row(sql, [upload.to_string()], |row| row.get(0)).unwrap()
+fn organization_of(conn: &Connection, target: AssetUploadId) -> String {
+    let sql = "SELECT org_id FROM asset_uploads WHERE id = ?1 UNION SELECT org_id FROM folders WHERE id = ?1";
+    conn.query_row(sql, [target.to_string()], |row| row.get(0)).unwrap()
 }
 
 #[test]

@@ -54,40 +54,42 @@ impl CallerOperation for Delete {
                   LIMIT ?3 + 2)
                 SELECT (SELECT count(*) - 1 FROM tree) + (SELECT count(*) FROM (
                   SELECT 1
-                  FROM tree t
-                  CROSS JOIN assets a ON a.org_id = c.org_id AND a.folder_id = t.id AND a.deleted_at IS NULL
+                  FROM tree
+                  CROSS JOIN assets a ON a.org_id = c.org_id AND a.folder_id = tree.id AND a.deleted_at IS NULL
                   LIMIT ?3 + 1))) <= ?3";
-        // ?1 caller, ?2 folder: that has been deleted by now, or nothing happens.
+        // ?1 caller, ?2 folder: that has been deleted by now, or the tree is empty and nothing happens.
         const ASSETS: &str = "
-            UPDATE assets SET deleted_at = c.now, deleted_by = c.user_id, deleted_with = d.id
-            FROM caller_rights c
-            CROSS JOIN folders d ON d.id = ?2 AND d.org_id = c.org_id AND d.deleted_at IS NOT NULL
-            WHERE c.request = ?1
-              AND c.auth_error IS NULL
-              AND assets.org_id = c.org_id AND assets.deleted_at IS NULL AND assets.folder_id IN (
-                WITH RECURSIVE tree (id) AS (
-                  SELECT ?2
-                  UNION ALL
-                  SELECT f.id
-                  FROM tree t
-                  CROSS JOIN folders f ON f.parent_id = t.id AND f.deleted_at IS NULL
-                  AND f.org_id = (SELECT o.org_id FROM folders o WHERE o.id = ?2))
-                SELECT id FROM tree)";
+            UPDATE assets
+            SET deleted_at = (SELECT c.now FROM caller_rights c WHERE c.request = ?1),
+              deleted_by = (SELECT c.user_id FROM caller_rights c WHERE c.request = ?1),
+              deleted_with = ?2
+            WHERE id IN (
+              WITH RECURSIVE tree (id, org_id) AS (
+                SELECT d.id, d.org_id
+                FROM caller_rights c
+                CROSS JOIN folders d ON d.id = ?2 AND d.org_id = c.org_id AND d.deleted_at IS NOT NULL
+                WHERE c.request = ?1 AND c.auth_error IS NULL
+                UNION ALL
+                SELECT f.id, f.org_id
+                FROM tree t
+                CROSS JOIN folders f ON f.org_id = t.org_id AND f.parent_id = t.id AND f.deleted_at IS NULL)
+              SELECT a.id
+              FROM tree
+              CROSS JOIN assets a ON a.org_id = tree.org_id AND a.folder_id = tree.id AND a.deleted_at IS NULL)";
         const FOLDERS: &str = "
-            UPDATE folders SET deleted_at = c.now, deleted_with = d.id
-            FROM caller_rights c
-            CROSS JOIN folders d ON d.id = ?2 AND d.org_id = c.org_id AND d.deleted_at IS NOT NULL
-            WHERE c.request = ?1
-              AND c.auth_error IS NULL
-              AND folders.deleted_at IS NULL AND folders.id IN (
-                WITH RECURSIVE tree (id) AS (
-                  SELECT ?2
-                  UNION ALL
-                  SELECT f.id
-                  FROM tree t
-                  CROSS JOIN folders f ON f.parent_id = t.id AND f.deleted_at IS NULL
-                  AND f.org_id = (SELECT o.org_id FROM folders o WHERE o.id = ?2))
-                SELECT id FROM tree)";
+            UPDATE folders
+            SET deleted_at = (SELECT c.now FROM caller_rights c WHERE c.request = ?1), deleted_with = ?2
+            WHERE deleted_at IS NULL AND id IN (
+              WITH RECURSIVE tree (id, org_id) AS (
+                SELECT d.id, d.org_id
+                FROM caller_rights c
+                CROSS JOIN folders d ON d.id = ?2 AND d.org_id = c.org_id AND d.deleted_at IS NOT NULL
+                WHERE c.request = ?1 AND c.auth_error IS NULL
+                UNION ALL
+                SELECT f.id, f.org_id
+                FROM tree t
+                CROSS JOIN folders f ON f.org_id = t.org_id AND f.parent_id = t.id AND f.deleted_at IS NULL)
+              SELECT id FROM tree)";
         const FIND: &str = "
             SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
               'found', json(CASE WHEN f.id IS NOT NULL THEN json_object('folder', json(f.json)) END)) AS json
@@ -136,33 +138,32 @@ impl CallerOperation for Restore {
             UPDATE folders
             SET deleted_at = NULL,
               parent_id = (SELECT u.id FROM folders u WHERE u.id = folders.parent_id AND u.deleted_at IS NULL)
-            FROM caller_rights c
-            CROSS JOIN folders x ON x.id = ?2 AND x.org_id = c.org_id AND x.deleted_at IS NOT NULL
-            CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id)
-            LEFT JOIN folders u ON u.id = d.parent_id AND u.deleted_at IS NULL
-            CROSS JOIN folder_placements p ON p.request = json_array(json_object(
-              'org_id', c.org_id, 'id', d.id, 'parent_id', u.id, 'name', d.name, 'moves', 1))
-            WHERE c.request = ?1
-              AND c.auth_error IS NULL
-              AND p.error IS NULL
-              AND folders.id = d.id AND folders.deleted_at IS NOT NULL";
+            WHERE deleted_at IS NOT NULL AND id = (
+              SELECT d.id
+              FROM caller_rights c
+              CROSS JOIN folders x ON x.id = ?2 AND x.org_id = c.org_id AND x.deleted_at IS NOT NULL
+              CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id)
+              LEFT JOIN folders u ON u.id = d.parent_id AND u.deleted_at IS NULL
+              CROSS JOIN folder_placements p ON p.request = json_array(json_object(
+                'org_id', c.org_id, 'id', d.id, 'parent_id', u.id, 'name', d.name, 'moves', 1))
+              WHERE c.request = ?1 AND c.auth_error IS NULL AND p.error IS NULL)";
         // What came with it, if it is back by now.
         const ASSETS: &str = "
             UPDATE assets SET deleted_at = NULL, deleted_by = NULL, deleted_with = NULL
-            FROM caller_rights c
-            CROSS JOIN folders x ON x.id = ?2 AND x.org_id = c.org_id
-            CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id) AND d.deleted_at IS NULL
-            WHERE c.request = ?1
-              AND c.auth_error IS NULL
-              AND assets.deleted_with = d.id";
+            WHERE deleted_with = (
+              SELECT d.id
+              FROM caller_rights c
+              CROSS JOIN folders x ON x.id = ?2 AND x.org_id = c.org_id
+              CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id) AND d.deleted_at IS NULL
+              WHERE c.request = ?1 AND c.auth_error IS NULL)";
         const FOLDERS: &str = "
             UPDATE folders SET deleted_at = NULL, deleted_with = NULL
-            FROM caller_rights c
-            CROSS JOIN folders x ON x.id = ?2 AND x.org_id = c.org_id
-            CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id) AND d.deleted_at IS NULL
-            WHERE c.request = ?1
-              AND c.auth_error IS NULL
-              AND folders.deleted_with = d.id";
+            WHERE deleted_with = (
+              SELECT d.id
+              FROM caller_rights c
+              CROSS JOIN folders x ON x.id = ?2 AND x.org_id = c.org_id
+              CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id) AND d.deleted_at IS NULL
+              WHERE c.request = ?1 AND c.auth_error IS NULL)";
         const FIND: &str = "
             SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
               'found', json(CASE WHEN x.id IS NOT NULL THEN json_object(

@@ -168,7 +168,7 @@ impl CallerOperation for Read {
                     FROM up u
                     CROSS JOIN folders p ON p.id = u.parent_id
                     WHERE u.level <= 32)
-                  SELECT json_group_array(json_object('id', u.id, 'name', u.name)) FROM up u))) END)) AS json
+                  SELECT json_group_array(json_object('id', up.id, 'name', up.name)) FROM up))) END)) AS json
             FROM caller_rights c
             LEFT JOIN folders_json f
               ON f.id = ?2 AND f.org_id = c.org_id AND f.deleted_at IS NULL AND c.auth_error IS NULL
