@@ -13,7 +13,7 @@ use asset_uploads::store::rights::{self, Caller, CallerOperation, CheckRights, I
 use asset_uploads::store::{
     Rows, Statement, asset_list, assets, folder_list, folder_trash, folders, uploads,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, params_from_iter};
 
 use super::fixtures::{DEADLINE, confirm_for, create_for};
 use super::{Person, asset, folder, new_request_id, session, unused_upload_id};
@@ -84,24 +84,22 @@ impl Target {
                 conn.execute("UPDATE assets SET deleted_at = 1 WHERE id = ?1", [upload.to_string()]).unwrap();
                 upload
             }
-            Self::Folder => {
+            Self::Folder | Self::DeletedFolder => {
                 let [outer, inner] = [(); 2].map(|()| folder(conn, org, by, None));
                 let ids = [inner, outer].map(|id| id.to_string());
-                conn.execute("UPDATE folders SET parent_id = ?2 WHERE id = ?1", ids).unwrap();
-                asset(conn, session(conn, org, by, DEADLINE), Some(inner), "");
-                AssetUploadId::parse(&outer.to_string()).unwrap()
-            }
-            Self::DeletedFolder => {
-                let outer = Self::Folder.insert(conn, org, by);
-                for sql in [
-                    "UPDATE assets SET deleted_at = 1, deleted_with = ?1
-                     WHERE folder_id IN (SELECT id FROM folders WHERE parent_id = ?1)",
-                    "UPDATE folders SET deleted_at = 1, deleted_with = ?1 WHERE parent_id = ?1",
-                    "UPDATE folders SET deleted_at = 1 WHERE id = ?1",
-                ] {
-                    conn.execute(sql, [outer.to_string()]).unwrap();
+                let upload = session(conn, org, by, DEADLINE);
+                asset(conn, upload, Some(inner), "");
+                let execute = |sql: &str, ids: &[&str]| {
+                    assert_eq!(conn.prepare_cached(sql).unwrap().execute(params_from_iter(ids)), Ok(1));
+                };
+                execute("UPDATE folders SET parent_id = ?2 WHERE id = ?1", &[&ids[0], &ids[1]]);
+                if self == Self::DeletedFolder {
+                    let with = "SET deleted_at = 1, deleted_with = ?2 WHERE id = ?1";
+                    execute(&format!("UPDATE assets {with}"), &[&upload.to_string(), &ids[1]]);
+                    execute(&format!("UPDATE folders {with}"), &[&ids[0], &ids[1]]);
+                    execute("UPDATE folders SET deleted_at = 1 WHERE id = ?1", &[&ids[1]]);
                 }
-                outer
+                AssetUploadId::parse(&ids[1]).unwrap()
             }
         }
     }
