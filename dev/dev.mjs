@@ -74,8 +74,8 @@ function admin(...args) {
 
 async function seed() {
   if (existsSync(seedFile)) return JSON.parse(readFileSync(seedFile, "utf8"));
-  console.log("Making a development organization, user, key and folder");
-  const [org, user, folder] = [randomUUID(), randomUUID(), randomUUID()];
+  console.log("Making a development organization, user and key");
+  const [org, user] = [randomUUID(), randomUUID()];
   const steps = [
     await admin("create-org", "Development", "--id", org),
     await admin("create-user", `dev-${user.slice(0, 8)}@example.com`, "--id", user, "--first-name", "Dev"),
@@ -83,10 +83,8 @@ async function seed() {
     await admin("create-key", user, "--name", "make dev", "--org", org),
   ];
   const token = steps.at(-1).told.match(/au_[0-9A-Za-z]{49}/)[0];
-  const now = Date.now();
-  const folderSql = `INSERT INTO folders (id, org_id, name, created_by, created_at, updated_at) VALUES ('${folder}', '${org}', 'Holiday', '${user}', ${now}, ${now});`;
-  d1([...steps.map((step) => step.sql), folderSql].join("\n"));
-  const made = { token, org, user, folder };
+  d1(steps.map((step) => step.sql).join("\n"));
+  const made = { token, org, user };
   mkdirSync(dirname(seedFile), { recursive: true });
   writeFileSync(seedFile, JSON.stringify(made), { mode: 0o600 });
   return made;
@@ -141,6 +139,21 @@ async function untilReady() {
   throw new Failure("the Worker did not become ready within two minutes");
 }
 
+/** A request to the API: the answer's JSON. */
+async function api(token, path, body) {
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  const request = body === undefined ? { headers } : { method: "POST", headers, body: JSON.stringify(body) };
+  const response = await fetch(origin + path, request);
+  if (!response.ok) throw new Failure(`${path} answered ${response.status}: ${await response.text()}`);
+  return response.json();
+}
+
+/** A folder at the top: the first, or a new one. */
+async function anyFolder(token) {
+  const { items } = await api(token, "/v1/asset-folders?parent_id=none&limit=1&sort_by=created_at:asc");
+  return items[0] ?? (await api(token, "/v1/asset-folders", { name: "Holiday" }));
+}
+
 const SAMPLE = { filename: "note.txt", mime_type: "text/plain", content: "My first upload" };
 
 /** An upload that only waits to be confirmed, made as any client would; or the problem, as variables may well permit none. */
@@ -163,7 +176,7 @@ async function pendingUpload(token) {
 /** One word of a shell's command line. */
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-function lines({ token, folder }, { id, headers = {}, problem }) {
+function lines(token, folder, { id, headers = {}, problem }) {
   const json = `-H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json'`;
   const start = JSON.stringify({ filename: SAMPLE.filename, mime_type: SAMPLE.mime_type, size_bytes: SAMPLE.content.length + 1 });
   // Exactly the headers that the Worker has signed.
@@ -179,7 +192,11 @@ Upload a file of your own: start, send, confirm.
   curl -i -T ${SAMPLE.filename} ${signed} "$(echo "$UPLOAD" | sed 's/.*"upload_url":"\\([^"]*\\)".*/\\1/')"
   curl -i ${origin}/v1/asset-uploads/$(echo "$UPLOAD" | sed 's/.*"asset_id":"\\([^"]*\\)".*/\\1/')/confirmations ${json} -d '{}'
 
-Or any file in one go:
+Find what is there:
+
+  curl -s '${origin}/v1/assets?name_prefix=note&fields=id,name,folder_id' -H "Authorization: Bearer $TOKEN"
+
+Or any file, or a whole directory, in one go:
 `;
   const without = `
 There is no example with a text file: ${problem}
@@ -202,10 +219,11 @@ async function main() {
   if (await portTaken()) throw new Failure(`port ${port} is taken; stop what listens there, or choose another: make dev PORT=8788`);
   build();
   run("wrangler", ["d1", "migrations", "apply", "DB", "--local", ...persistTo]);
-  const seeded = await seed();
+  const { token } = await seed();
   serve(vars);
   await untilReady();
-  console.log(lines(seeded, await pendingUpload(seeded.token)));
+  const folder = await anyFolder(token);
+  console.log(lines(token, folder.id, await pendingUpload(token)));
   return ended;
 }
 

@@ -3,6 +3,9 @@
 //
 //   ASSET_UPLOADS_TOKEN=au_... node examples/upload.mjs photo.jpg
 //
+// Of a directory it uploads every file, into folders of the same names, and prints a line for each: the asset's id and
+// the file. Folders that exist already are used again.
+//
 // ASSET_UPLOADS_URL is the address of the Worker (default http://localhost:8787); `make dev` prints a token.
 // Options: --type image/jpeg, --folder <uuid>, --organization <uuid>.
 //
@@ -10,10 +13,10 @@
 // ASSET_UPLOADS_TIMEOUT_MS (default 60000): a request fails if it sends nothing and gets no response for this long.
 import { randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { readFile, readdir, stat } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { basename, extname } from "node:path";
+import { basename, extname, join, resolve as absolute } from "node:path";
 import { text as textOf } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { parseArgs } from "node:util";
@@ -31,16 +34,19 @@ const TYPES = {
   ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
 };
 const ATTEMPTS = 5;
+/** Files of a directory that are sent at the same time. */
+const AT_ONCE = 8;
 const TIMEOUT_MS = Number(process.env.ASSET_UPLOADS_TIMEOUT_MS) || 60_000;
 /** Seconds. If Retry-After is longer, the example stops instead of waiting. */
 const LONGEST_PAUSE = 60;
 /** Statuses after which a retry may succeed, besides every 5xx. */
 const TRANSIENT = [408, 429];
 
-/** Ends the upload with this message. `assetId` is set if the upload was already confirmed. */
+/** Ends the upload with this message. `code` is the API's, and `assetId` is set if the upload was already confirmed. */
 class Failure extends Error {
-  constructor(message, assetId) {
+  constructor(message, code, assetId) {
     super(message);
+    this.code = code;
     this.assetId = assetId;
   }
 }
@@ -116,7 +122,7 @@ function explain(settings, { status, text }) {
     if (!code) throw new TypeError("not the API's envelope");
     const lines = (errors ?? []).map(({ loc, msg }) => `\n  ${loc.join(".")}: ${msg}`);
     const assetId = code === "ASSET_UPLOAD_ALREADY_CONFIRMED" ? errors?.[0]?.asset_id : undefined;
-    return new Failure(`${status} ${code}: ${message}${lines.join("")}`, assetId);
+    return new Failure(`${status} ${code}: ${message}${lines.join("")}`, code, assetId);
   } catch {
     return unexpected(settings, `${status} and no error of this API`);
   }
@@ -167,11 +173,12 @@ async function upload(settings, file, before) {
     return session;
   };
   let session = await start();
-  let stored = await store(session.upload, file, size, progressBar(size));
+  const progress = () => (settings.quiet ? () => {} : progressBar(size));
+  let stored = await store(session.upload, file, size, progress());
   if (stored.status === 403) {
     // The signed URL may have expired during the retries. Repeating the start returns the same upload with a new URL.
     session = await start();
-    stored = await store(session.upload, file, size, progressBar(size));
+    stored = await store(session.upload, file, size, progress());
   }
   // 412: storage already has the file, because an earlier request succeeded and its response was lost.
   if (!isOk(stored) && stored.status !== 412) {
@@ -183,6 +190,57 @@ async function upload(settings, file, before) {
   return api(settings, "POST", `/v1/asset-uploads/${session.asset_id}/confirmations`, { folder_id: settings.folder });
 }
 
+/** Makes a folder; its id, or that of the folder which has the name already. */
+async function folderOf(settings, name, parent) {
+  try {
+    return (await api({ ...settings, intent: randomUUID() }, "POST", "/v1/asset-folders", { name, parent_id: parent })).id;
+  } catch (error) {
+    if (error.code !== "FOLDER_NAME_TAKEN") throw error;
+  }
+  // Only the case of ASCII letters does not count.
+  const folded = (text) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+  for (let from = ""; ; ) {
+    const page = await api(settings, "GET", `/v1/asset-folders?parent_id=${parent ?? "none"}&limit=500&fields=id,name${from}`);
+    const found = page.items.find((folder) => folded(folder.name) === folded(name));
+    if (found) return found.id;
+    if (page.next_pq === null) throw new Failure(`the folder ${name} was there, and is gone`);
+    from = `&pq=${page.next_pq}`;
+  }
+}
+
+/** Every file in a directory, with the folder that it belongs into. The folders are made on the way. */
+async function* filesOf(settings, directory, parent) {
+  const folder = await folderOf(settings, basename(absolute(directory)), parent);
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) yield* filesOf(settings, path, folder);
+    else if (entry.isFile()) yield { path, folder };
+  }
+}
+
+/** Uploads every file in a directory. One that fails does not stop the others. */
+async function uploadDirectory(settings, directory) {
+  const files = filesOf(settings, directory, settings.folder);
+  let failed = 0;
+  const worker = async () => {
+    for await (const { path, folder } of files) {
+      try {
+        const type = settings.type ?? typeOf(path);
+        const asset = await upload({ ...settings, type, folder, intent: randomUUID(), quiet: true }, path, await stat(path));
+        console.log(`${asset.id} ${path}`);
+      } catch (error) {
+        if (!(error instanceof Failure)) throw error;
+        failed++;
+        console.error(`${path}: ${error.message}`);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  if (failed > 0) throw new Failure(`${failed} files were not uploaded`);
+}
+
+const typeOf = (file) => TYPES[extname(file).toLowerCase()] ?? "application/octet-stream";
+
 /** The key that `make dev` created, so that the example needs no settings while `make dev` runs. */
 async function developmentToken() {
   const seed = readFile(new URL("../.wrangler/dev-seed.json", import.meta.url), "utf8");
@@ -193,15 +251,16 @@ async function main() {
   const options = { type: { type: "string" }, folder: { type: "string" }, organization: { type: "string" } };
   const { values, positionals } = parseArgs({ options, allowPositionals: true });
   const [file] = positionals;
-  if (!file || positionals.length > 1) throw new Failure("usage: node examples/upload.mjs FILE [--type MIME] [--folder UUID] [--organization UUID]");
+  if (!file || positionals.length > 1) throw new Failure("usage: node examples/upload.mjs FILE-OR-DIRECTORY [--type MIME] [--folder UUID] [--organization UUID]");
   const { ASSET_UPLOADS_URL: where = "http://localhost:8787", ASSET_UPLOADS_TOKEN } = process.env;
   if (!URL.canParse(where)) throw new Failure(`ASSET_UPLOADS_URL is no URL: ${where}`);
   const token = ASSET_UPLOADS_TOKEN ?? (process.env.ASSET_UPLOADS_URL ? undefined : await developmentToken());
   if (!token) throw new Failure("set ASSET_UPLOADS_TOKEN to an API key; `make dev` prints one");
   const found = await stat(file).catch(() => undefined);
-  if (!found?.isFile()) throw new Failure(`${file} is not a file`);
-  const type = values.type ?? TYPES[extname(file).toLowerCase()] ?? "application/octet-stream";
-  const settings = { url: new URL(where), token, type, folder: values.folder ?? null, organization: values.organization, intent: randomUUID() };
+  const settings = { url: new URL(where), token, type: values.type, folder: values.folder ?? null, organization: values.organization, intent: randomUUID() };
+  if (found?.isDirectory()) return uploadDirectory(settings, file);
+  if (!found?.isFile()) throw new Failure(`${file} is neither a file nor a directory`);
+  settings.type ??= typeOf(file);
 
   const asset = await upload(settings, file, found).catch((error) => {
     if (!error.assetId) throw error;

@@ -161,7 +161,8 @@ describe("variables given", () => {
   test("the lines that it prints work as printed", async () => {
     const [token] = lines("TOKEN=");
     const curls = lines("curl ", "echo ");
-    expect(curls).toHaveLength(4);
+    const find = curls.pop()!;
+    expect([curls.length, find.startsWith("curl -s ")]).toEqual([4, true]);
     const answer = await bash([token, ...curls].join("\n"));
     expect([answer.status, answer.stdout.match(/^HTTP\/1\.1 .*$/gm)?.map((line) => line.trim())], answer.stdout + answer.stderr).toEqual([
       0,
@@ -185,6 +186,8 @@ describe("variables given", () => {
       expect([download.status, download.headers.get("content-type"), await download.text()]).toEqual([200, "text/plain", "My first upload\n"]);
     }
 
+    const found = JSON.parse((await bash([token, find].join("\n"))).stdout);
+    expect(found).toEqual({ items: [{ id: waiting.id, name: "note.txt", folder_id }, { id: mine.id, name: "note.txt", folder_id: null }], next_pq: null, prev_pq: null });
     const again = await bash([token, curls[0]].join("\n"));
     expect(again.stdout).toContain("HTTP/1.1 409 Conflict");
   });

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
 import { appendFile, mkdir, mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { FaultProxy, type How, type InjectedFault, type Step } from "./fault-proxy.ts";
 import { createFolder, createOrganization, createPerson, organizationWithEditor, S3 } from "./fixtures.ts";
@@ -426,7 +426,7 @@ describe("an asset that cannot be printed", () => {
 });
 
 describe("an error before the first request is printed:", () => {
-  const USAGE = "usage: node examples/upload.mjs FILE [--type MIME] [--folder UUID] [--organization UUID]";
+  const USAGE = "usage: node examples/upload.mjs FILE-OR-DIRECTORY [--type MIME] [--folder UUID] [--organization UUID]";
   test.concurrent.each<[string, Options, string | RegExp]>([
     ["two files", { args: ["another"] }, USAGE],
     ["an unknown option", { args: ["--mime", "x"] }, /^Unknown option '--mime'/],
@@ -438,12 +438,49 @@ describe("an error before the first request is printed:", () => {
     await expectFailed(await run(options), sentence, [0, 0, 0], []);
   });
 
-  test.concurrent("no file, a missing file, a folder", async () => {
-    for (const [path, sentence] of [[[], USAGE], [["/nowhere/x.png"], "/nowhere/x.png is not a file"], [[folder], `${folder} is not a file`]] as const) {
+  test.concurrent("no file, a missing file", async () => {
+    for (const [path, sentence] of [[[], USAGE], [["/nowhere/x.png"], "/nowhere/x.png is neither a file nor a directory"]] as const) {
       const child = spawn(process.execPath, [CLIENT, ...path], { env: { PATH: process.env.PATH, ASSET_UPLOADS_TOKEN: "x", ASSET_UPLOADS_URL: "http://127.0.0.1:1" } });
       let said = "";
       for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (said += chunk));
       expect([await new Promise((resolve) => child.on("close", resolve)), said]).toEqual([1, `${sentence}\n`]);
     }
   });
+});
+
+test("a directory goes into folders of the same names, twice into the same ones", async () => {
+  const { editor, org } = await organizationWithEditor(server);
+  const root = await mkdtemp(join(folder, "tree-"));
+  await mkdir(join(root, "Deep", "er"), { recursive: true });
+  const paths = ["a.png", "Deep/b.txt", "Deep/er/c.txt", ...Array.from({ length: 30 }, (_, n) => `Deep/er/${n}.txt`)];
+  for (const path of paths) await writeFile(join(root, path), `file ${path}`);
+  await writeFile(join(root, "empty.txt"), "");
+  const upload = async () => {
+    const env = { PATH: process.env.PATH, ASSET_UPLOADS_URL: server.url.href, ASSET_UPLOADS_TOKEN: editor.token };
+    const child = spawn(process.execPath, [CLIENT, root], { env, stdio: ["ignore", "pipe", "pipe"] });
+    children.push(child);
+    let [stdout, stderr] = ["", ""];
+    child.stdout.on("data", (chunk) => (stdout += chunk));
+    child.stderr.on("data", (chunk) => (stderr += chunk));
+    return { status: await new Promise((resolve) => child.on("close", resolve)), stdout, stderr };
+  };
+  for (const times of [1, 2]) {
+    const { status, stdout, stderr } = await upload();
+    const lines = stdout.trimEnd().split("\n");
+    expect(lines.map((line) => line.slice(37)).sort()).toEqual(paths.map((path) => join(root, path)).sort());
+    // The empty file is the only one that fails, and all others are there.
+    expect(stderr).toMatch(new RegExp(`^${join(root, "empty.txt")}: 422 VALIDATION_ERROR: [^\\n]*\\n  body.size_bytes: [^\\n]*\\n1 files were not uploaded\\n$`));
+    expect(status).toBe(1);
+    const folders = await server.sql("SELECT id, parent_id, name FROM folders WHERE org_id = ?", org);
+    const [top] = folders.filter(({ parent_id }) => parent_id === null);
+    const [deep] = folders.filter(({ parent_id }) => parent_id === top!.id);
+    const [deeper] = folders.filter(({ parent_id }) => parent_id === deep!.id);
+    expect([folders.length, top!.name, deep!.name, deeper!.name]).toEqual([3, basename(root), "Deep", "er"]);
+    const assets = await server.sql("SELECT folder_id, name FROM assets WHERE org_id = ?", org);
+    expect(assets).toHaveLength(times * paths.length);
+    const inFolder = (id: unknown) => assets.filter(({ folder_id }) => folder_id === id).map(({ name }) => name);
+    expect(new Set(inFolder(top!.id))).toEqual(new Set(["a.png"]));
+    expect(new Set(inFolder(deep!.id))).toEqual(new Set(["b.txt"]));
+    expect(inFolder(deeper!.id)).toHaveLength(times * 31);
+  }
 });
