@@ -3,7 +3,7 @@
 use super::{Operation, Rows, Statement};
 use crate::error::ApiError;
 
-/// Reads a row of the first migration, and a view of the last one.
+/// Reads a row of the first migration, and a column of the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckDatabase;
 
@@ -12,7 +12,7 @@ impl Operation for CheckDatabase {
 
     fn statements(&self) -> Vec<Statement> {
         vec![Statement {
-            sql: "SELECT 'true' AS json FROM roles, sweeper_state WHERE database_id <> '' LIMIT 1",
+            sql: "SELECT 'true' AS json FROM roles, sweeper WHERE database_id <> '' AND purging <> '' LIMIT 1",
             params: Vec::new(),
         }]
     }
