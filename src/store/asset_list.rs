@@ -108,22 +108,52 @@ fn sql(index: Index, by: SortBy, ascending: bool) -> &'static str {
         (Index::All, SortBy::Name, true) => assets_sql!("t.deleted_at IS NULL", "name", "ASC", "DESC"),
         (Index::All, SortBy::Name, false) => assets_sql!("t.deleted_at IS NULL", "name", "DESC", "ASC"),
         (Index::Folder, SortBy::CreatedAt, true) => {
-            assets_sql!("t.folder_id IS ?2 AND t.deleted_at IS NULL", "created_at", "ASC", "DESC")
+            assets_sql!(
+                "likelihood(t.folder_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
+                "created_at",
+                "ASC",
+                "DESC"
+            )
         }
         (Index::Folder, SortBy::CreatedAt, false) => {
-            assets_sql!("t.folder_id IS ?2 AND t.deleted_at IS NULL", "created_at", "DESC", "ASC")
+            assets_sql!(
+                "likelihood(t.folder_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
+                "created_at",
+                "DESC",
+                "ASC"
+            )
         }
         (Index::Folder, SortBy::Name, true) => {
-            assets_sql!("t.folder_id IS ?2 AND t.deleted_at IS NULL", "name", "ASC", "DESC")
+            assets_sql!(
+                "likelihood(t.folder_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
+                "name",
+                "ASC",
+                "DESC"
+            )
         }
         (Index::Folder, SortBy::Name, false) => {
-            assets_sql!("t.folder_id IS ?2 AND t.deleted_at IS NULL", "name", "DESC", "ASC")
+            assets_sql!(
+                "likelihood(t.folder_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
+                "name",
+                "DESC",
+                "ASC"
+            )
         }
         (Index::Type, _, true) => {
-            assets_sql!("t.asset_type = ?2 AND t.deleted_at IS NULL", "created_at", "ASC", "DESC")
+            assets_sql!(
+                "likelihood(t.asset_type = ?2, 0.0001) AND t.deleted_at IS NULL",
+                "created_at",
+                "ASC",
+                "DESC"
+            )
         }
         (Index::Type, _, false) => {
-            assets_sql!("t.asset_type = ?2 AND t.deleted_at IS NULL", "created_at", "DESC", "ASC")
+            assets_sql!(
+                "likelihood(t.asset_type = ?2, 0.0001) AND t.deleted_at IS NULL",
+                "created_at",
+                "DESC",
+                "ASC"
+            )
         }
         (Index::Trash, SortBy::CreatedAt, true) => {
             assets_sql!("t.deleted_at IS NOT NULL", "created_at", "ASC", "DESC")

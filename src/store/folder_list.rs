@@ -61,16 +61,36 @@ fn sql(index: Index, by: SortBy, ascending: bool) -> &'static str {
         (Index::All, SortBy::Name, true) => folders_sql!("t.deleted_at IS NULL", "name", "ASC", "DESC"),
         (Index::All, SortBy::Name, false) => folders_sql!("t.deleted_at IS NULL", "name", "DESC", "ASC"),
         (Index::Parent, SortBy::CreatedAt, true) => {
-            folders_sql!("t.parent_id IS ?2 AND t.deleted_at IS NULL", "created_at", "ASC", "DESC")
+            folders_sql!(
+                "likelihood(t.parent_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
+                "created_at",
+                "ASC",
+                "DESC"
+            )
         }
         (Index::Parent, SortBy::CreatedAt, false) => {
-            folders_sql!("t.parent_id IS ?2 AND t.deleted_at IS NULL", "created_at", "DESC", "ASC")
+            folders_sql!(
+                "likelihood(t.parent_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
+                "created_at",
+                "DESC",
+                "ASC"
+            )
         }
         (Index::Parent, SortBy::Name, true) => {
-            folders_sql!("t.parent_id IS ?2 AND t.deleted_at IS NULL", "name", "ASC", "DESC")
+            folders_sql!(
+                "likelihood(t.parent_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
+                "name",
+                "ASC",
+                "DESC"
+            )
         }
         (Index::Parent, SortBy::Name, false) => {
-            folders_sql!("t.parent_id IS ?2 AND t.deleted_at IS NULL", "name", "DESC", "ASC")
+            folders_sql!(
+                "likelihood(t.parent_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
+                "name",
+                "DESC",
+                "ASC"
+            )
         }
         (Index::Trash, SortBy::CreatedAt, true) => {
             folders_sql!("t.deleted_at IS NOT NULL", "created_at", "ASC", "DESC")

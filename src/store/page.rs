@@ -18,12 +18,14 @@ const WINDOW_BEHIND: u32 = 500;
 
 /// The statement of a page: one complete text for each index and direction, because SQLite chooses its index by the
 /// text. `$view` has the rows and their `json`; `$index` selects what is in the index, where `?2` is the value that the
-/// index is filtered by; `$filter` is checked row by row, with parameters from `?16` on; `$key` is the index's order;
+/// index is filtered by: in `likelihood(.., 0.0001)`, or SQLite may take a narrower index and check all of its rows, which
+/// it thinks as cheap. `$filter` is checked row by row, with parameters from `?16` on; `$key` is the index's order;
 /// `$scan` and `$back` are ASC and DESC, or the other way round.
 ///
 /// ?3 and ?4 are the least value and id of the page, ?5 and ?6 the first that are too great, ?7 its rows and one more, ?8
 /// the rows to look at, ?9 1 where the filter matters; ?10 to ?13 are as ?3 to ?6 for what lies behind the page, and ?14
-/// the rows to look at there; ?15 is 1 where users are to be read. A value of NULL is above all others, as x'' is.
+/// the rows to look at there; ?15 is 1 where users are to be read: one row for each of the page's, because a list of their
+/// ids would be billed as rows, too. A value of NULL is above all others, as x'' is.
 macro_rules! page_sql {
     ($view:literal, $index:literal, $filter:literal, $key:literal, $scan:literal, $back:literal) => {
         concat!(
@@ -101,14 +103,13 @@ macro_rules! page_sql {
             $back,
             " LIMIT 1 OFFSET ?14 - 1)
                      ELSE 0 END,
-                   'users', json(CASE WHEN ?15 THEN (
-                     SELECT json_group_array(json(w.json))
-                     FROM users_json w
-                     WHERE w.id IN (SELECT j.value ->> 'created_by' FROM json_each(p.rows) j)) END))
+                   'users', json(p.users))
                  FROM (
-                   SELECT json_group_array(json(t.json)) AS rows, count(*) AS found
+                   SELECT json_group_array(json(t.json)) AS rows, count(*) AS found,
+                     '[' || group_concat(DISTINCT t.user) || ']' AS users
                    FROM (
-                     SELECT t.json
+                     SELECT t.json,
+                       CASE WHEN ?15 THEN (SELECT w.json FROM users_json w WHERE w.id = t.created_by) END AS user
                      FROM (
                        SELECT t.*
                        FROM ",
