@@ -57,22 +57,27 @@ impl CallerOperation for Delete {
                   FROM tree t
                   CROSS JOIN assets a ON a.org_id = c.org_id AND a.folder_id = t.id AND a.deleted_at IS NULL
                   LIMIT ?3 + 1))) <= ?3";
-        // ?1 caller, ?2 folder: that has been deleted by now, or nothing happens.
+        // ?1 caller, ?2 folder: that has been deleted by now, or nothing happens. What is to be changed is found by its id:
+        // SQLite would read the whole table for rows that it knows from a join. It looks for them before all else, so the
+        // tree is empty unless the folder was deleted.
         const ASSETS: &str = "
             UPDATE assets SET deleted_at = c.now, deleted_by = c.user_id, deleted_with = d.id
             FROM caller_rights c
             CROSS JOIN folders d ON d.id = ?2 AND d.org_id = c.org_id AND d.deleted_at IS NOT NULL
             WHERE c.request = ?1
               AND c.auth_error IS NULL
-              AND assets.org_id = c.org_id AND assets.deleted_at IS NULL AND assets.folder_id IN (
+              AND assets.org_id = c.org_id AND assets.deleted_at IS NULL AND assets.id IN (
                 WITH RECURSIVE tree (id) AS (
-                  SELECT ?2
+                  SELECT o.id FROM folders o WHERE o.id = ?2 AND o.deleted_at IS NOT NULL
                   UNION ALL
                   SELECT f.id
                   FROM tree t
                   CROSS JOIN folders f ON f.parent_id = t.id AND f.deleted_at IS NULL
                   AND f.org_id = (SELECT o.org_id FROM folders o WHERE o.id = ?2))
-                SELECT id FROM tree)";
+                SELECT a.id
+                FROM tree t
+                CROSS JOIN assets a ON a.folder_id = t.id AND a.deleted_at IS NULL
+                AND a.org_id = (SELECT o.org_id FROM folders o WHERE o.id = ?2))";
         const FOLDERS: &str = "
             UPDATE folders SET deleted_at = c.now, deleted_with = d.id
             FROM caller_rights c
@@ -81,7 +86,7 @@ impl CallerOperation for Delete {
               AND c.auth_error IS NULL
               AND folders.deleted_at IS NULL AND folders.id IN (
                 WITH RECURSIVE tree (id) AS (
-                  SELECT ?2
+                  SELECT o.id FROM folders o WHERE o.id = ?2 AND o.deleted_at IS NOT NULL
                   UNION ALL
                   SELECT f.id
                   FROM tree t
@@ -145,7 +150,8 @@ impl CallerOperation for Restore {
             WHERE c.request = ?1
               AND c.auth_error IS NULL
               AND p.error IS NULL
-              AND folders.id = d.id AND folders.deleted_at IS NOT NULL";
+              AND folders.id = (SELECT ifnull(x.deleted_with, x.id) FROM folders x WHERE x.id = ?2)
+              AND folders.deleted_at IS NOT NULL";
         // What came with it, if it is back by now.
         const ASSETS: &str = "
             UPDATE assets SET deleted_at = NULL, deleted_by = NULL, deleted_with = NULL
@@ -154,7 +160,7 @@ impl CallerOperation for Restore {
             CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id) AND d.deleted_at IS NULL
             WHERE c.request = ?1
               AND c.auth_error IS NULL
-              AND assets.deleted_with = d.id";
+              AND assets.deleted_with = (SELECT ifnull(x.deleted_with, x.id) FROM folders x WHERE x.id = ?2)";
         const FOLDERS: &str = "
             UPDATE folders SET deleted_at = NULL, deleted_with = NULL
             FROM caller_rights c
@@ -162,7 +168,7 @@ impl CallerOperation for Restore {
             CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id) AND d.deleted_at IS NULL
             WHERE c.request = ?1
               AND c.auth_error IS NULL
-              AND folders.deleted_with = d.id";
+              AND folders.deleted_with = (SELECT ifnull(x.deleted_with, x.id) FROM folders x WHERE x.id = ?2)";
         const FIND: &str = "
             SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
               'found', json(CASE WHEN x.id IS NOT NULL THEN json_object(
