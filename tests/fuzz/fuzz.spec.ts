@@ -67,7 +67,7 @@ test.each([
   const data: TestData = {
     organizations: [own.org, foreign.org],
     uploads: [...mine, ...(await uploads(foreign.org, foreign.editor))],
-    folders: [await createFolder(server, own.org, own.editor), await createFolder(server, own.org, own.editor, 1), await createFolder(server, foreign.org, foreign.editor)],
+    folders: [await createFolder(server, own.org, own.editor), await createFolder(server, own.org, own.editor, { deleted_at: 1 }), await createFolder(server, foreign.org, foreign.editor)],
     examples: { getAssetUpload: mine[0]!, getAsset: mine[0]!, createAssetUploadConfirmation: mine[1]!, cancelAssetUpload: mine[2]! },
   };
   const writesIn = may.length > READS.length ? own.org : undefined;

@@ -18,6 +18,10 @@ const STATUS = {
   ASSET_UPLOAD_ALREADY_CONFIRMED: 409,
   ASSET_UPLOAD_EXPIRED: 409,
   FOLDER_NOT_FOUND: 404,
+  FOLDER_NAME_TAKEN: 409,
+  FOLDER_NOT_EMPTY: 409,
+  FOLDER_TOO_LARGE: 409,
+  FOLDER_CYCLE: 409,
   ASSET_NOT_FOUND: 404,
   STORAGE_UNAVAILABLE: 503,
   OBJECT_NOT_UPLOADED: 409,
@@ -118,8 +122,8 @@ export async function expectNoChange<T>(server: Server, action: () => Promise<T>
   return result;
 }
 
-const MUST_BE_UUID = "Must be a UUID such as 018f4d2e-7c4b-7a35-9c1f-0242ac120002.";
-const fieldError = (loc: string[], type: string, msg: string, rest = {}) => ({ loc, msg, type, ...rest });
+export const MUST_BE_UUID = "Must be a UUID such as 018f4d2e-7c4b-7a35-9c1f-0242ac120002.";
+export const fieldError = (loc: string[], type: string, msg: string, rest = {}) => ({ loc, msg, type, ...rest });
 
 export const pathError = fieldError(["path", "asset_upload_id"], "uuid_parsing", MUST_BE_UUID);
 export const organizationError = fieldError(["header", "X-Organization-Id"], "uuid_parsing", MUST_BE_UUID);

@@ -4,10 +4,13 @@ import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import budget from "../../bench/budget.json" with { type: "json" };
-import { createFolder, createOrganization, createUpload, organizationWithEditor, S3 } from "./fixtures.ts";
+import { createFolder, createUpload, organizationWithEditor, S3 } from "./fixtures.ts";
 import { makeToken } from "./key.ts";
 import { endpointOf, openapi, operations } from "./openapi.ts";
-import { cancelUpload, confirm, NOTHING, PHOTO, readAsset, readUpload, requestUpload } from "./requests.ts";
+import {
+  cancelUpload, confirm, deleteAsset, deleteFolder, listAssets, listFolders, makeFolder, PHOTO, readAsset, readFolder, readUpload,
+  requestUpload, restoreAsset, restoreFolder, updateAsset, updateFolder,
+} from "./requests.ts";
 import { type Answer, type Person, ROOT, startServer, WITH_FAULTS } from "./server.ts";
 import type { Statement } from "./storage-worker.ts";
 
@@ -17,16 +20,26 @@ interface Setup {
   org: string;
   editor: Person;
   folder: string;
-  /** An upload with a file, and a confirmed one. */
+  /** A folder in it. */
+  inner: string;
+  /** An upload with a file, and a confirmed one in the inner folder. */
   upload: string;
   confirmed: string;
 }
 
 async function setup(): Promise<Setup> {
   const { org, editor } = await organizationWithEditor(server);
+  const folder = await createFolder(server, org, editor);
+  const inner = await createFolder(server, org, editor, { parent_id: folder });
   const confirmed = await createUpload(server, org, editor);
-  expect((await confirm(server, confirmed, { as: editor })).status).toBe(201);
-  return { org, editor, folder: await createFolder(server, org, editor), upload: await createUpload(server, org, editor), confirmed };
+  expect((await confirm(server, confirmed, { as: editor, body: JSON.stringify({ folder_id: inner }) })).status).toBe(201);
+  return { org, editor, folder, inner, upload: await createUpload(server, org, editor), confirmed };
+}
+
+/** The answer to the second request, once the first has succeeded. */
+async function afterwards(first: Promise<Answer>, second: () => Promise<Answer>): Promise<Answer> {
+  expect((await first).status).toBe(204);
+  return second();
 }
 
 /** Every request of the budget, and the status of its answer. */
@@ -43,6 +56,30 @@ const REQUESTS: Record<string, [status: number, send: (setup: Setup) => Promise<
   "read upload, confirmed": [200, ({ confirmed, editor }) => readUpload(server, confirmed, editor)],
   "cancel": [204, ({ upload, editor }) => cancelUpload(server, upload, editor)],
   "read asset": [200, ({ confirmed, editor }) => readAsset(server, confirmed, editor)],
+  "list assets": [200, ({ editor }) => listAssets(server, editor)],
+  "list assets, with users": [200, ({ editor }) => listAssets(server, editor, "?embed=created_by_user")],
+  "list assets by name, in a folder": [200, ({ editor, inner }) => listAssets(server, editor, `?folder_id=${inner}&name_prefix=ph`)],
+  "list assets, without an index": [200, ({ editor }) => listAssets(server, editor, `?created_by=${editor.userId}`)],
+  "list assets, a faulty query": [422, ({ editor }) => listAssets(server, editor, "?limit=0")],
+  "list asset types": [200, ({ editor }) => server.request("GET", "/v1/assets/types", { as: editor })],
+  "list source types": [200, ({ editor }) => server.request("GET", "/v1/assets/source-types", { as: editor })],
+  "rename asset": [200, ({ confirmed, editor }) => updateAsset(server, editor, confirmed, { name: "new.png" })],
+  "move asset": [200, ({ confirmed, folder, editor }) => updateAsset(server, editor, confirmed, { folder_id: folder })],
+  "delete asset": [204, ({ confirmed, editor }) => deleteAsset(server, editor, confirmed)],
+  "restore asset": [201, ({ confirmed, editor }) => afterwards(deleteAsset(server, editor, confirmed), () => restoreAsset(server, editor, confirmed))],
+  "list folders": [200, ({ editor }) => listFolders(server, editor)],
+  "list folders in a folder": [200, ({ folder, editor }) => listFolders(server, editor, `?parent_id=${folder}`)],
+  "make folder": [201, ({ editor }) => makeFolder(server, editor, { name: "New" })],
+  "make folder in a folder": [201, ({ inner, editor }) => makeFolder(server, editor, { name: "New", parent_id: inner })],
+  "read folder": [200, ({ inner, editor }) => readFolder(server, editor, inner)],
+  "rename folder": [200, ({ inner, editor }) => updateFolder(server, editor, inner, { name: "New" })],
+  "move folder": [200, ({ inner, editor }) => updateFolder(server, editor, inner, { parent_id: null })],
+  "delete folder": [204, async ({ org, editor }) => deleteFolder(server, editor, await createFolder(server, org, editor))],
+  "delete folder that is not empty": [409, ({ folder, editor }) => deleteFolder(server, editor, folder)],
+  "delete folder with one folder and asset": [204, ({ folder, editor }) => deleteFolder(server, editor, `${folder}?recursive=true`)],
+  "restore folder with one folder and asset": [
+    201, ({ folder, editor }) => afterwards(deleteFolder(server, editor, `${folder}?recursive=true`), () => restoreFolder(server, editor, folder)),
+  ],
   "health": [200, () => server.request("GET", "/v1/health")],
   "ready": [200, () => server.request("GET", "/v1/ready")],
 };
@@ -71,26 +108,41 @@ function grow(count: number, org: string, { userId }: Person): Statement[] {
     [`INSERT INTO users (id, email, email_verified_at, created_at) ${rows} SELECT id, id || '@example.com', 1, 0 FROM ids`],
     [`INSERT INTO memberships SELECT ?1, u.id, 'editor' FROM users u WHERE true ON CONFLICT DO NOTHING`, org],
     [`INSERT INTO api_keys (id, token_hash, user_id, name, created_at) ${rows} SELECT id, lower(hex(randomblob(32))), ?1, 'grown', 0 FROM ids`, userId],
-    [`INSERT INTO folders ${rows} SELECT id, ?1, NULL, 'Grown', ?2, 0, 0, NULL FROM ids`, org, userId],
+    [`INSERT INTO folders (id, org_id, name, created_by, created_at, updated_at) ${rows} SELECT id, ?1, 'Grown ' || i, ?2, i, i FROM ids`, org, userId],
     [`INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at) ${rows} SELECT id, ?1, 'grown.png', 'image/png', 10, ?2, 0, 9e12 + i FROM ids`, org, userId],
     [
-      `INSERT INTO assets SELECT id, org_id, NULL, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload', id, 'etag', id, created_by, 0, 0, NULL, NULL, id, NULL
+      `INSERT INTO assets (id, org_id, name, r2_key, mime_type, size_bytes, asset_type, source_type, source_id, etag, confirmation_key, created_by, created_at, updated_at)
+       SELECT id, org_id, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload', id, 'etag', id, created_by, expires_at, 0
        FROM asset_uploads WHERE filename = 'grown.png' AND created_by = ?1`, userId,
     ],
+    ...["assets", "folders"].map((table): Statement => [`UPDATE ${table} SET deleted_at = 1, deleted_with = id WHERE org_id = ?1 AND created_at % 2 = 0`, org]),
     [`INSERT INTO retired_uploads (id, object_deleted_at) ${rows} SELECT id, 1 FROM ids`],
     [`INSERT INTO orphans ${rows} SELECT id, 0, 1 FROM ids`],
   ];
 }
 
-/** Adds the membership with the highest id. D1 bills the row after the end of a range as well, so that there must be one. */
-async function lastMembership(): Promise<void> {
-  const last = "ffffffff-ffff-7fff-bfff-ffffffffffff";
-  await server.sql("INSERT INTO users (id, email, created_at) VALUES (?1, 'last@example.com', 0)", last);
-  await server.sql("INSERT INTO memberships (user_id, org_id) SELECT ?1, ?2", last, await createOrganization(server));
+/**
+ * Adds a membership with the highest id, and before and behind those of every organization assets and folders, in the trash
+ * and not. D1 bills the row after the end of a range as well, so that there must be one.
+ */
+async function neighbours(): Promise<void> {
+  for (const end of ["00000000-0000-7000-8000-000000000000", "ffffffff-ffff-7fff-bfff-ffffffffffff"]) {
+    const digits = end.slice(0, -1);
+    await server.sql("INSERT INTO organizations VALUES (?, 'Acme', 0)", end);
+    await server.sql("INSERT INTO users (id, email, created_at) VALUES (?1, ?1 || '@example.com', 0)", end);
+    await server.sql("INSERT INTO memberships (user_id, org_id) SELECT ?1, ?1", end);
+    for (const [n, deletedAt] of [null, 1].entries()) {
+      await createFolder(server, end, { userId: end } as Person, { id: digits + n, deleted_at: deletedAt, deleted_with: deletedAt === null ? null : end });
+      await server.sql(
+        `INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type, source_id, etag, confirmation_key, created_by, created_at, updated_at, deleted_at, deleted_with)
+         VALUES (?1, ?2, ?1, 'a', 'uploads/' || ?1, 'image/png', 1, 'image', 'upload', ?1, '', '', ?2, 0, 0, ?3, iif(?3, ?2, NULL))`, digits + n, end, deletedAt,
+      );
+    }
+  }
 }
 
 test("every request makes the storage calls and reads and writes the rows of the budget, and no more as the tables grow", async () => {
-  await lastMembership();
+  await neighbours();
   expect(await measure(), "bench/budget.json must have what is measured here").toEqual(budget.requests);
   const documented = operations().map(({ path, method }) => `${method.toUpperCase()} ${path}`);
   expect([...endpoints].sort(), "every endpoint of openapi.json must have a successful request in REQUESTS of this file and in bench/budget.json").toEqual(documented.sort());

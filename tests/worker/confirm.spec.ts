@@ -71,6 +71,7 @@ test("a confirmation is 201 with the asset, whose size and type are what R2 repo
       updated_at: Date.parse(created_at),
       deleted_at: null,
       deleted_by: null,
+      deleted_with: null,
     },
   ]);
 });

@@ -62,9 +62,24 @@ export async function organizationWithUpload(server: Server): Promise<{ org: str
   return { org, editor, id: await createUpload(server, org, editor) };
 }
 
-export async function createFolder(server: Server, orgId: string, by: Person, deletedAt: number | null = null): Promise<string> {
-  const id = randomUUID();
-  await server.sql("INSERT INTO folders VALUES (?, ?, NULL, 'Folder', ?, 0, 0, ?)", id, orgId, by.userId, deletedAt);
+/** Columns of a folder that differ from one at the top that is not deleted; without a name it has one of its own. */
+export interface FolderColumns {
+  id?: string;
+  name?: string;
+  parent_id?: string | null;
+  created_at?: number;
+  deleted_at?: number | null;
+  deleted_with?: string | null;
+}
+
+export async function createFolder(server: Server, orgId: string, by: Person, columns: FolderColumns = {}): Promise<string> {
+  const { id = randomUUID() } = columns;
+  const { name = `Folder ${id}`, parent_id = null, created_at = 0, deleted_at = null, deleted_with = null } = columns;
+  await server.sql(
+    `INSERT INTO folders (id, org_id, parent_id, name, created_by, created_at, updated_at, deleted_at, deleted_with)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8)`,
+    id, orgId, parent_id, name, by.userId, created_at, deleted_at, deleted_with,
+  );
   return id;
 }
 

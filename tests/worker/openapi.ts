@@ -57,9 +57,9 @@ export function examplesOf(body: any): { name: string; value: any }[] {
 /** The endpoint that answers a request, such as `GET /v1/assets/{asset_id}`. */
 export const endpointOf = ({ method, path }: Pick<Answer, "method" | "path">): string => `${method} ${patternOf(path)}`;
 
-/** The errors of a value by a schema of the description, or null; `$ref` is as it is written there. */
-export function errorsOf(schema: { $ref: string }, value: unknown): string | null {
-  const validate = ajv.getSchema(`openapi${schema.$ref}`)!;
+/** The errors of a value by a schema of the description, or null; `$ref` is as it is written there. Others stand for themselves. */
+export function errorsOf(schema: { $ref?: string }, value: unknown): string | null {
+  const validate = schema.$ref ? ajv.getSchema(`openapi${schema.$ref}`)! : ajv.compile(schema);
   return validate(value) ? null : JSON.stringify(validate.errors);
 }
 

@@ -157,7 +157,7 @@ test("rule 14: another organization's folder is answered as one that is unknown 
   const { org, editor, id } = await organizationWithUpload(server);
   const other = await organizationWithUpload(server);
   const both = await createPerson(server, { [org]: "editor", [other.org]: "editor" });
-  const folders = [randomUUID(), await createFolder(server, org, editor, PAST), await createFolder(server, other.org, other.editor)];
+  const folders = [randomUUID(), await createFolder(server, org, editor, { deleted_at: PAST }), await createFolder(server, other.org, other.editor)];
   const headers = { "x-organization-id": org };
   const sends = folders.flatMap((folder_id) =>
     [editor, both].map((as) => () => confirm(server, id, { as, body: JSON.stringify({ folder_id }), headers })),

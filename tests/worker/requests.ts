@@ -50,6 +50,25 @@ export const cancelUpload = (server: Server, id: string, as: Person | string, op
 export const readAsset = (server: Server, id: string, as: Person | string, options: RequestOptions = {}): Promise<Answer> =>
   server.request("GET", `/v1/assets/${id}`, { as, ...options });
 
+/** The body is a value; without it there is none. */
+const library = (method: string, path: string) => (server: Server, as: Person | string, id: string, body?: unknown, options: RequestOptions = {}): Promise<Answer> =>
+  server.request(method, path.replace("{id}", id), { as, ...(body === undefined ? {} : { body: JSON.stringify(body) }), ...options });
+/** A page of a list; `query` begins with `?` unless it is empty. */
+const list = (path: string) => (server: Server, as: Person | string, query = "", options: RequestOptions = {}): Promise<Answer> =>
+  server.request("GET", path + query, { as, ...options });
+
+export const listAssets = list("/v1/assets");
+export const updateAsset = library("PATCH", "/v1/assets/{id}");
+export const deleteAsset = library("DELETE", "/v1/assets/{id}");
+export const restoreAsset = library("POST", "/v1/assets/{id}/restorations");
+export const listFolders = list("/v1/asset-folders");
+export const makeFolder = (server: Server, as: Person | string, body: unknown, options: RequestOptions = {}): Promise<Answer> =>
+  server.request("POST", "/v1/asset-folders", { as, body: JSON.stringify(body), ...options });
+export const readFolder = library("GET", "/v1/asset-folders/{id}");
+export const updateFolder = library("PATCH", "/v1/asset-folders/{id}");
+export const deleteFolder = library("DELETE", "/v1/asset-folders/{id}");
+export const restoreFolder = library("POST", "/v1/asset-folders/{id}/restorations");
+
 /** The upload's status, or the error's status and code. */
 export async function statusOf(server: Server, id: string, as: Person): Promise<string> {
   const { status, json } = await readUpload(server, id, as);

@@ -1,12 +1,15 @@
 // The rights matrix, rules 3 to 8: every endpoint of openapi.json, with requests by people with and without rights. All
 // combinations of key, user, organization and role are tested natively, in tests/rights.rs.
 import { randomUUID } from "node:crypto";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { COMMON_HEADERS, confirmedError, type ErrorCode, expectErrorAnswer, expectErrors, expectNoChange, expectSameAnswers, headersOf, snapshot } from "./assertions.ts";
-import { createOrganization, createPerson, createUpload, type PersonColumns } from "./fixtures.ts";
+import { createFolder, createOrganization, createPerson, createUpload, type PersonColumns } from "./fixtures.ts";
 import { makeToken } from "./key.ts";
 import { codesOf, openapi, operations } from "./openapi.ts";
-import { cancelUpload, confirm, PHOTO, readAsset, readUpload, requestUpload } from "./requests.ts";
+import {
+  cancelUpload, confirm, deleteAsset, deleteFolder, listAssets, listFolders, makeFolder, PHOTO, readAsset, readFolder, readUpload,
+  requestUpload, restoreAsset, restoreFolder, updateAsset, updateFolder,
+} from "./requests.ts";
 import { type Answer, type Person, type RequestOptions, startServer } from "./server.ts";
 
 const server = startServer();
@@ -24,7 +27,7 @@ interface Recipe {
   valid: Send;
   /** Requests that rules 9 and 10 reject. A caller without the rights gets the same error as for a valid request. */
   invalid: Send[];
-  /** For an upload with a file, for a confirmed one, and for an id that nothing has. */
+  /** For an upload with a file, for a confirmed one, both with a folder of the same id, and for an id that nothing has. */
   outcomes: [pending: Outcome, confirmed: Outcome, unknown: Outcome];
   /** Headers of a success beside those of every JSON answer. */
   headers?: (answer: Answer) => Record<string, string>;
@@ -32,6 +35,20 @@ interface Recipe {
 
 const location = (path: (id: string) => string, id: (answer: Answer) => string) => (answer: Answer) => ({ location: path(id(answer)) });
 const publicEndpoint = (path: string): Recipe => ({ access: "public", valid: (_, options) => server.request("GET", path, options), invalid: [], outcomes: [200, 200, 200] });
+
+/** An endpoint without parameters. */
+const bare = (path: string): Recipe => ({
+  access: "read",
+  valid: (_, options) => server.request("GET", path, options),
+  invalid: ["?x", "?limit=1"].map((query) => (_, options) => server.request("GET", path + query, options)),
+  outcomes: [200, 200, 200],
+});
+/** The same request with ids and bodies that are wrong, each with a valid rest. */
+const wrong = (send: (id: string, body: unknown, options: RequestOptions) => Promise<Answer>, ids: string[], bodies: unknown[] = []): Send[] => [
+  ...ids.map((id): Send => (_, options) => send(id, bodies.length > 0 ? { name: "a" } : undefined, options)),
+  ...bodies.map((body): Send => (id, options) => send(id, body, options)),
+];
+const NOT_EMPTY = [{ x: 1 }, [], null];
 
 /** By method and path of openapi.json. An endpoint that is missing here fails. */
 const RECIPES: Record<string, Recipe> = {
@@ -70,6 +87,71 @@ const RECIPES: Record<string, Recipe> = {
     invalid: ["x", `${randomUUID()}?embed=x`].map((path) => (_, options) => readAsset(server, path, options.as!, options)),
     outcomes: ["ASSET_NOT_FOUND", 200, "ASSET_NOT_FOUND"],
   },
+  "GET /v1/assets": {
+    access: "read",
+    valid: (_, options) => listAssets(server, options.as!, "", options),
+    invalid: ["?limit=0", "?x", "?pq=00"].map((query) => (_, options) => listAssets(server, options.as!, query, options)),
+    outcomes: [200, 200, 200],
+  },
+  "GET /v1/assets/types": bare("/v1/assets/types"),
+  "GET /v1/assets/source-types": bare("/v1/assets/source-types"),
+  "PATCH /v1/assets/{asset_id}": {
+    access: "write",
+    valid: (id, options) => updateAsset(server, options.as!, id, { name: "renamed.png" }, options),
+    invalid: wrong((id, body, options) => updateAsset(server, options.as!, id, body, options), ["x"], [{}, { name: "" }, ...NOT_EMPTY]),
+    outcomes: ["ASSET_NOT_FOUND", 200, "ASSET_NOT_FOUND"],
+  },
+  "DELETE /v1/assets/{asset_id}": {
+    access: "write",
+    valid: (id, options) => deleteAsset(server, options.as!, id, undefined, options),
+    invalid: wrong((id, body, options) => deleteAsset(server, options.as!, id, body, options), ["x"]),
+    outcomes: ["ASSET_NOT_FOUND", 204, "ASSET_NOT_FOUND"],
+  },
+  "POST /v1/assets/{asset_id}/restorations": {
+    access: "write",
+    valid: (id, options) => restoreAsset(server, options.as!, id, undefined, options),
+    invalid: wrong((id, body, options) => restoreAsset(server, options.as!, id, body, options), ["x"], NOT_EMPTY),
+    outcomes: ["ASSET_NOT_FOUND", 201, "ASSET_NOT_FOUND"],
+    headers: location((id) => `/v1/assets/${id}`, ({ json }) => json.id),
+  },
+  "GET /v1/asset-folders": {
+    access: "read",
+    valid: (_, options) => listFolders(server, options.as!, "", options),
+    invalid: ["?limit=0", "?x", "?pq=00"].map((query) => (_, options) => listFolders(server, options.as!, query, options)),
+    outcomes: [200, 200, 200],
+  },
+  "POST /v1/asset-folders": {
+    access: "write",
+    valid: (_, options) => makeFolder(server, options.as!, { name: randomUUID() }, options),
+    invalid: [{}, { name: "" }, ...NOT_EMPTY].map((body) => (_, options) => makeFolder(server, options.as!, body, options)),
+    outcomes: [201, 201, 201],
+    headers: location((id) => `/v1/asset-folders/${id}`, ({ json }) => json.id),
+  },
+  "GET /v1/asset-folders/{folder_id}": {
+    access: "read",
+    valid: (id, options) => readFolder(server, options.as!, id, undefined, options),
+    invalid: wrong((id, body, options) => readFolder(server, options.as!, id, body, options), ["x", `${randomUUID()}?x`]),
+    outcomes: [200, 200, "FOLDER_NOT_FOUND"],
+  },
+  "PATCH /v1/asset-folders/{folder_id}": {
+    access: "write",
+    valid: (id, options) => updateFolder(server, options.as!, id, { name: `Renamed ${id}` }, options),
+    invalid: wrong((id, body, options) => updateFolder(server, options.as!, id, body, options), ["x"], [{}, { name: "" }, ...NOT_EMPTY]),
+    outcomes: [200, 200, "FOLDER_NOT_FOUND"],
+  },
+  "DELETE /v1/asset-folders/{folder_id}": {
+    access: "write",
+    valid: (id, options) => deleteFolder(server, options.as!, id, undefined, options),
+    invalid: wrong((id, body, options) => deleteFolder(server, options.as!, id, body, options), ["x", `${randomUUID()}?recursive=1`]),
+    outcomes: [204, 204, "FOLDER_NOT_FOUND"],
+  },
+  "POST /v1/asset-folders/{folder_id}/restorations": {
+    access: "write",
+    valid: (id, options) => restoreFolder(server, options.as!, id, undefined, options),
+    invalid: wrong((id, body, options) => restoreFolder(server, options.as!, id, body, options), ["x"], NOT_EMPTY),
+    outcomes: [201, 201, "FOLDER_NOT_FOUND"],
+    headers: location((id) => `/v1/asset-folders/${id}`, ({ json }) => json.id),
+  },
   "GET /v1/health": publicEndpoint("/v1/health"),
   "GET /v1/ready": publicEndpoint("/v1/ready"),
 };
@@ -84,9 +166,20 @@ let confirmed: string;
 beforeAll(async () => {
   [org, other] = [await createOrganization(server), await createOrganization(server)];
   owner = await createPerson(server, { [org]: "owner" });
-  confirmed = await createUpload(server, org, owner);
+  confirmed = await pendingUpload();
   expect((await confirm(server, confirmed, { as: owner })).status).toBe(201);
 });
+// What an earlier test put into the trash.
+beforeEach(async () => {
+  await server.sql("UPDATE assets SET deleted_at = NULL, deleted_by = NULL WHERE id = ?", confirmed);
+  await server.sql("UPDATE folders SET deleted_at = NULL WHERE id = ?", confirmed);
+});
+
+/** An upload with a file, and a folder with the same id. */
+async function pendingUpload(): Promise<string> {
+  const id = await createUpload(server, org, owner);
+  return createFolder(server, org, owner, { id });
+}
 
 interface Caller {
   who: string;
@@ -172,7 +265,7 @@ describe.each(ENDPOINTS)("$name", ({ name }) => {
   test.each(CALLERS)("$who", async ({ key, read, write, organization }) => {
     const as = await key();
     const options: RequestOptions = { as, headers: organization ? { "x-organization-id": organization() } : {} };
-    const pending = await createUpload(server, org, owner);
+    const pending = await pendingUpload();
     const ids = [pending, confirmed, randomUUID()];
     const permitted = access === "public" ? "allowed" : access === "write" ? write : read;
     if (permitted !== "allowed") {
@@ -193,7 +286,7 @@ describe.each(ENDPOINTS)("$name", ({ name }) => {
   if (typeof unknown === "number") return;
   test(`an outsider is answered ${unknown} for what is another organization's, as for what does not exist`, async () => {
     const outsider = await createPerson(server, { [other]: "editor" });
-    const pending = await createUpload(server, org, owner);
+    const pending = await pendingUpload();
     const sends = [pending, confirmed, randomUUID()].map((id) => () => valid(id, { as: outsider }));
     expectSameAnswers(await expectErrors(server, sends, unknown));
   });

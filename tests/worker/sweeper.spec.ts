@@ -30,6 +30,8 @@ const LINE = {
   orphans_retired: 0,
   objects_removed: 0,
   objects_set_aside: 0,
+  assets_purged: 0,
+  folders_purged: 0,
   r2_ms: expect.any(Number),
   d1_ms: expect.any(Number),
   retries: 0,
@@ -69,8 +71,8 @@ test("a run removes unconfirmed and cancelled uploads when their grace period is
   const line = await server.sweep(after(deadline));
   expect(line).toEqual({ ...LINE, sessions_checked: 4, sessions_retired: 3, objects_compared: 3, objects_removed: 3 });
   expect(await server.sweepCalls()).toEqual([
-    "DB.batch(3)", `BUCKET.head(${OWNER})`, "DB.batch(4)", "BUCKET.list([object Object])", "DB.batch(2)", "DB.batch(2)",
-    "DB.batch(1)", "BUCKET.delete(3)", "DB.batch(1)",
+    "DB.batch(3)", `BUCKET.head(${OWNER})`, "DB.batch(4)", "DB.batch(3)", "DB.batch(5)", "BUCKET.list([object Object])",
+    "DB.batch(3)", "DB.batch(2)", "DB.batch(1)", "BUCKET.delete(3)", "DB.batch(1)",
   ]);
   expect(await keys()).toEqual([`uploads/${confirmed}`]);
   for (const id of unconfirmedIds) {
@@ -231,7 +233,7 @@ test("an object that R2 does not delete is set aside for a day, then deleted aga
   expect(line.detail).toMatch(new RegExp(`^\\d+ removals failed: R2: delete: locked \\(10069\\); set aside for a day: uploads/${stuck}$`));
   expect((await keys()).filter((key) => ids.includes(key.slice(8)))).toEqual([`uploads/${stuck}`]);
   const rows = await server.sql("SELECT * FROM retired_uploads WHERE id = ?", stuck);
-  expect(rows).toEqual([{ id: stuck, object_deleted_at: null, retry_at: after(deadline) + DAY, removal_error: "R2: delete: locked (10069)" }]);
+  expect(rows).toEqual([{ id: stuck, object_deleted_at: null, purged_at: null, retry_at: after(deadline) + DAY, removal_error: "R2: delete: locked (10069)" }]);
   expect(await server.sweep(after(deadline) + DAY - 1)).toMatchObject({ level: "info", objects_removed: 0 });
   expect(await server.sweep(after(deadline) + DAY, faults)).toMatchObject({ level: "error", objects_removed: 0, objects_set_aside: 1 });
   expect(await server.sweep(after(deadline) + 2 * DAY)).toMatchObject({ level: "info", objects_removed: 1 });

@@ -122,8 +122,8 @@ describe("an asset", () => {
       expect([query, answer.status]).toEqual([query, 200]);
       return answer.json.created_by_user;
     };
-    for (const query of ["", "?", "?page=2"]) expect(await embed(query)).toBeNull();
-    for (const query of ["?embed=created_by_user", "?a=b&embed=created_by_user", "?embed=created_by_user&embed=created_by_user"]) {
+    for (const query of ["", "?", "?&"]) expect(await embed(query)).toBeNull();
+    for (const query of ["?embed=created_by_user", "?&embed=created%5Fby_user&"]) {
       expect(await embed(query)).toEqual(confirmed.json.created_by_user);
     }
   });
@@ -131,7 +131,7 @@ describe("an asset", () => {
   test("rule 10: another value of `embed` is 422", async () => {
     const { editor, id } = await uploaded();
     const error = { loc: ["query", "embed"], msg: "Must be created_by_user, or left out.", type: "enum" };
-    const queries = ["embed=", "embed=folder", "embed=Created_By_User", "embed=created_by_user,folder", "embed=created_by_user&embed=x", "embed='--"];
+    const queries = ["embed=", "embed=folder", "embed=Created_By_User", "embed=created_by_user,folder", "embed='--"];
     const sends = queries.map((query) => () => server.request("GET", `/v1/assets/${id}?${query}`, { as: editor }));
     await expectErrors(server, sends, "VALIDATION_ERROR", [error]);
     const idFault = { loc: ["path", "asset_id"], msg: "Must be a UUID such as 018f4d2e-7c4b-7a35-9c1f-0242ac120002.", type: "uuid_parsing" };
