@@ -57,22 +57,24 @@ impl CallerOperation for Delete {
                   FROM tree t
                   CROSS JOIN assets a ON a.org_id = c.org_id AND a.folder_id = t.id AND a.deleted_at IS NULL
                   LIMIT ?3 + 1))) <= ?3";
-        // ?1 caller, ?2 folder: that has been deleted by now, or nothing happens.
+        // ?1 caller, ?2 folder: that has been deleted by now, or nothing happens. By their ids, since of the assets in a
+        // list of folders SQLite would rather read every asset that there is.
         const ASSETS: &str = "
             UPDATE assets SET deleted_at = c.now, deleted_by = c.user_id, deleted_with = d.id
             FROM caller_rights c
             CROSS JOIN folders d ON d.id = ?2 AND d.org_id = c.org_id AND d.deleted_at IS NOT NULL
             WHERE c.request = ?1
               AND c.auth_error IS NULL
-              AND assets.org_id = c.org_id AND assets.deleted_at IS NULL AND assets.folder_id IN (
-                WITH RECURSIVE tree (id) AS (
-                  SELECT ?2
+              AND assets.org_id = c.org_id AND assets.deleted_at IS NULL AND assets.id IN (
+                WITH RECURSIVE tree (id, org_id) AS (
+                  SELECT o.id, o.org_id FROM folders o WHERE o.id = ?2
                   UNION ALL
-                  SELECT f.id
+                  SELECT f.id, f.org_id
                   FROM tree t
-                  CROSS JOIN folders f ON f.parent_id = t.id AND f.deleted_at IS NULL
-                  AND f.org_id = (SELECT o.org_id FROM folders o WHERE o.id = ?2))
-                SELECT id FROM tree)";
+                  CROSS JOIN folders f ON f.org_id = t.org_id AND f.parent_id = t.id AND f.deleted_at IS NULL)
+                SELECT a.id
+                FROM tree t
+                CROSS JOIN assets a ON a.org_id = t.org_id AND a.folder_id = t.id AND a.deleted_at IS NULL)";
         const FOLDERS: &str = "
             UPDATE folders SET deleted_at = c.now, deleted_with = d.id
             FROM caller_rights c
