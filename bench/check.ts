@@ -3,8 +3,11 @@ import { AwsClient } from "aws4fetch";
 import { isDeepStrictEqual } from "node:util";
 import { type Answer, Clients } from "./client.ts";
 import { type Module, modulesOf, PEERS, type Peer, type Sql, wrapped } from "./peers.ts";
-import { cannedRequest, confirmRequest, createRequest, NEW_FILE, readRequest, UNAUTHORIZED } from "./requests.ts";
-import { FIXTURES, Simulator, variables } from "./simulator.ts";
+import {
+  cannedRequest, confirmRequest, createRequest, cursorBehind, deletionRequest, folderRequest, INDEXES, NEW_FILE, pageRequest, readRequest, restorationRequest,
+  UNAUTHORIZED,
+} from "./requests.ts";
+import { FIXTURES, Simulator, TREE, variables } from "./simulator.ts";
 
 interface Call {
   what: string;
@@ -29,6 +32,9 @@ export interface Recordings {
   calls: Record<Peer, number>;
 }
 
+/** Who has the library. */
+export const LIBRARIANS: readonly Peer[] = ["ours", "hono-tuned"];
+
 /** So that a storage call that hangs is given up soon; the first repeat waits for up to 500 ms. */
 const TIMEOUT_MS = 800;
 
@@ -51,23 +57,33 @@ function recordingOf(calls: Call[]): unknown {
 
 /** Links the peers, our Worker first (the floor sends its very statements), records and checks each. */
 export async function recordAndCheck(): Promise<Recordings> {
-  const sql: Sql = { confirm: [], create: [], read: [] };
+  const sql: Sql = { confirm: [], create: [], read: [], page: {}, folder: [], deletion: [] };
   const recordings = { sql, modules: {}, storage: {}, calls: {} } as Recordings;
   let expected: unknown;
+  let expectedLibrary: unknown;
   for (const peer of PEERS) {
     const modules = modulesOf(peer, sql);
-    const simulator = await Simulator.open([{ name: peer, modules: wrapped(modules, "recorder"), database: "small" }], { STORAGE_TIMEOUT_MS: String(TIMEOUT_MS) });
+    const simulator = await Simulator.open([
+      { name: peer, modules: wrapped(modules, "recorder"), database: "small" },
+      { name: "restorer", modules: modulesOf("ours", sql), database: "small" },
+    ], { STORAGE_TIMEOUT_MS: String(TIMEOUT_MS) });
     await simulator.reset("small", FIXTURES.pool);
     const client = new Clients(await simulator.port(peer), 1);
+    if (peer === "ours") await recordLibrary(client, sql);
+    // First, while both find the same assets.
+    const library = LIBRARIANS.includes(peer) ? await checkLibrary(peer, simulator, client) : undefined;
+    expectedLibrary ??= library;
+    if (library !== undefined) same(peer, "what it does in the library", library, expectedLibrary);
     const { calls } = await watch(client, cannedRequest());
+    if (library !== undefined) calls.push(...(await watch(client, pageRequest())).calls);
     if (peer === "ours") {
-      sql.confirm = calls.at(-1)!.sql;
+      sql.confirm = calls.find(({ what }) => what === "batch")!.sql;
       sql.create = (await watch(client, createRequest())).calls.at(-1)!.sql;
       sql.read = (await watch(client, readRequest())).calls.at(-1)!.sql;
     }
     recordings.modules[peer] = modules;
     recordings.storage[peer] = recordingOf(calls);
-    recordings.calls[peer] = calls.length;
+    recordings.calls[peer] = calls.length - (library === undefined ? 0 : 1);
     const found = await check(peer, simulator, client);
     expected ??= found;
     same(peer, "what it does", found, expected);
@@ -75,6 +91,21 @@ export async function recordAndCheck(): Promise<Recordings> {
     await simulator.close();
   }
   return recordings;
+}
+
+/** The statements of lists and folders; those of a page depend on the index and the direction. */
+async function recordLibrary(client: Clients, sql: Sql): Promise<void> {
+  const statements = async (request: Buffer) => (await watch(client, request)).calls[0]!.sql;
+  for (const [index, filter] of Object.entries(INDEXES)) {
+    for (const by of index === "type" ? ["created_at"] : ["created_at", "name"]) {
+      for (const order of ["asc", "desc"]) {
+        [sql.page[`${index} ${by} ${order === "asc"}`]] = (await statements(pageRequest({ ...filter, sort_by: `${by}:${order}`, limit: "1" }))) as [string];
+      }
+    }
+  }
+  sql.folder = await statements(folderRequest(FIXTURES.folder));
+  // It is in the trash; the statements are the same.
+  sql.deletion = await statements(deletionRequest(FIXTURES.tree));
 }
 
 const DISPOSITION = `inline; filename="${NEW_FILE.filename}"; filename*=UTF-8''${NEW_FILE.filename}`;
@@ -198,5 +229,66 @@ async function check(peer: Peer, simulator: Simulator, client: Clients): Promise
     const { headers, waitUntil } = dutyOf(peer, what, watched);
     found[what] = { retryAfter: headers["retry-after"], contentType: headers["content-type"], waitUntil };
   }
+  return found;
+}
+
+/** Pages in every order and direction, by every index, with filters, and none that depends on when it is read. */
+const PAGES: Record<string, string>[] = [
+  ...Object.values(INDEXES).flatMap((filter) => ["created_at:desc", "created_at:asc", "name:asc", "name:desc"].map((sort_by) => ({ ...filter, sort_by, fields: "id,name" }))),
+  {},
+  { folder_id: FIXTURES.folder },
+  { asset_type: "video" },
+  { from_prev: "true", embed: "created_by_user" },
+  { folder_id: "none" },
+  { folder_id: FIXTURES.folder, asset_type: "video", sort_by: "name:asc", limit: "3" },
+  { mime_type: "image/*", name_prefix: "PHOTO-0", limit: "7" },
+  { mime_type: "audio/*" },
+  { created_from: "2026-01-01T01:00:00Z", created_before: "2026-01-01T03:00:00+01:00", created_by: FIXTURES.user, fields: "name,url" },
+];
+
+/** Tries the library, on a database in which the tree is in the trash, and leaves it there. */
+async function checkLibrary(peer: Peer, simulator: Simulator, client: Clients): Promise<unknown> {
+  const found: Record<string, unknown> = {};
+  const duty = async (what: string, bytes: Buffer) => {
+    const watched = await watch(client, bytes);
+    found[what] = dutyOf(peer, what, watched);
+    return watched.answer.body === "" ? null : JSON.parse(watched.answer.body);
+  };
+  for (const query of PAGES) {
+    const what = `the page ${new URLSearchParams(query)}`;
+    const page = await duty(what, pageRequest(query));
+    found[`${what}, body`] = page;
+    // Its neighbours, there and back.
+    for (const [name, from_prev] of [["next_pq", "false"], ["prev_pq", "true"]] as const) {
+      if (page[name] === null) continue;
+      const neighbour = await duty(`${what}, ${name}`, pageRequest({ ...query, pq: page[name], from_prev }));
+      found[`${what}, ${name}, body`] = neighbour;
+    }
+  }
+  const newest = found["the page , body"] as any;
+  const { id, created_at } = newest.items.at(-1);
+  same(peer, "next_pq", newest.next_pq, cursorBehind({ id, created_at: Date.parse(created_at) }));
+  for (const query of [{ limit: "501" }, { unknown: "" }, { pq: newest.next_pq, sort_by: "created_at:asc" }, { pq: `0${newest.next_pq.slice(1)}` }]) {
+    const { code, errors } = await duty(`a page with a fault: ${Object.keys(query)}`, pageRequest(query));
+    same(peer, "a page with a fault", [code, errors.length > 0], ["VALIDATION_ERROR", true]);
+  }
+
+  found["a path, body"] = await duty("a path", folderRequest(FIXTURES.path.at(-1)!));
+  found["an unknown folder, body"] = envelope(await duty("an unknown folder", folderRequest(FIXTURES.user)));
+
+  const restorer = new Clients(await simulator.port("restorer"), 1);
+  await restorer.send([restorationRequest(FIXTURES.tree)], 201);
+  restorer.close();
+  const state = async () => {
+    const count = (table: string, more: string) => `SELECT deleted_with, deleted_at IS NULL AS there, count(*) AS n, ${more} AS by FROM ${table} GROUP BY 1, 2`;
+    return simulator.sql("small", [[count("assets", "max(deleted_by)")], [count("folders", "NULL")]]);
+  };
+  found["the restored rows"] = await state();
+  found["a folder that is not empty, body"] = envelope(await duty("a folder that is not empty", deletionRequest(FIXTURES.tree, false)));
+  await duty("a deletion", deletionRequest(FIXTURES.tree));
+  found["the deleted rows"] = await state();
+  await duty("a second deletion", deletionRequest(FIXTURES.tree));
+  const [assets] = found["the deleted rows"] as [{ deleted_with: string | null; n: number }[]];
+  same(peer, "assets that a deletion puts into the trash", assets.find(({ deleted_with }) => deleted_with === FIXTURES.tree)?.n, TREE.assets);
   return found;
 }

@@ -1,5 +1,5 @@
 // The client of the benchmark: HTTP/1.1 over connections that stay open, as little of it as a measurement
-// should hold. Requests are made before the clock starts; answers must have a Content-Length.
+// should hold. Requests are made before the clock starts; answers must have a Content-Length, but for 204.
 import { connect, type Socket } from "node:net";
 
 export interface Answer {
@@ -53,11 +53,12 @@ class Connection {
     const end = this.received.indexOf("\r\n\r\n");
     if (end < 0) return;
     const head = this.received.toString("latin1", 0, end);
-    const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
+    const status = Number(head.slice(9, 12));
+    const length = status === 204 ? 0 : /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
     if (length === undefined) return this.fail(new Error(`an answer without Content-Length: ${head}`));
     const whole = end + 4 + Number(length);
     if (this.received.length < whole) return;
-    const answer = { status: Number(head.slice(9, 12)), head, body: this.received.toString("utf8", end + 4, whole) };
+    const answer = { status, head, body: this.received.toString("utf8", end + 4, whole) };
     this.received = this.received.subarray(whole);
     const waiting = this.waiting;
     this.waiting = undefined;

@@ -21,6 +21,14 @@ interface Goal {
   unit?: string;
 }
 
+const LIBRARY: Record<string, string> = {
+  "newest": "page, newest first",
+  "in-folder": "page, by folder",
+  "by-type": "page, by type",
+  "deep": "page, the 10,000th",
+  "path": "folder's path",
+  "deletion": "recursive deletion",
+};
 const TUNED = "hono-tuned";
 const GOALS: Goal[] = [
   { what: "canned confirm, latency", key: "canned", against: TUNED, relation: "at most", goal: 0.9 },
@@ -37,6 +45,10 @@ const GOALS: Goal[] = [
   { what: "gzipped size", key: "size", relation: "at most", goal: 190, unit: " KB" },
   { what: "storage calls of a confirm", key: "calls", relation: "at most", goal: 2 },
   { what: "confirm at 1,000,000 assets", key: "at-large", against: "small", relation: "at most", goal: 1.1 },
+  ...Object.entries(LIBRARY).flatMap(([key, what]): Goal[] => [
+    { what: `${what}, latency`, key, against: TUNED, relation: "at most", goal: 1 },
+    { what: `${what}, at 1,000,000 assets`, key, against: "small", relation: "at most", goal: 1.15 },
+  ]),
 ];
 
 console.log(`Results of ${date}, commit ${commit}`);

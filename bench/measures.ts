@@ -98,9 +98,10 @@ export function ratioOf(ratios: number[]): Ratio {
   return { median: median(ratios), low, high, spread: spread(ratios) };
 }
 
-/** One peer's blocks, against each of `bases`. */
+/** One peer's blocks, against each of `bases` that took part. */
 export function resultOf(rounds: Round[], name: string, key: string, bases: readonly string[]): Result {
   const values = valuesOf(rounds, name, key);
-  const ratios = bases.filter((base) => base !== name).map((base) => [base, ratioOf(ratiosOf(rounds, name, base, key))] as const);
-  return { median: median(values), p10: quantile(values, 0.1), p90: quantile(values, 0.9), blocks: values.length, ratios: Object.fromEntries(ratios) };
+  const ratios = bases.filter((base) => base !== name).map((base) => [base, ratiosOf(rounds, name, base, key)] as const);
+  const found = ratios.filter(([, values]) => values.length > 0).map(([base, values]) => [base, ratioOf(values)] as const);
+  return { median: median(values), p10: quantile(values, 0.1), p90: quantile(values, 0.9), blocks: values.length, ratios: Object.fromEntries(found) };
 }

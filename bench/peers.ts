@@ -17,11 +17,15 @@ export interface Module {
   contents: Buffer;
 }
 
-/** What the requests read from; `sql` are our Worker's statements, which the floor sends as well. */
+/** Our Worker's statements, which the floor sends as well, and hono-tuned in the library. */
 export interface Sql {
   confirm: string[];
   create: string[];
   read: string[];
+  /** A page by the index that it is read from, the order of the index and whether it is read upwards: `folder name true`. */
+  page: Record<string, string>;
+  folder: string[];
+  deletion: string[];
 }
 
 const ENTRY = {
@@ -63,7 +67,7 @@ function ours(): Module[] {
 export function modulesOf(peer: Peer | "trivial", sql: Sql): Module[] {
   if (peer === "ours") return ours();
   const modules = [bundle(ENTRY[peer], peer)];
-  if (peer === "floor") modules.push(dataModule("our-statements.js", sql));
+  if (peer === "floor" || peer === "hono-tuned") modules.push(dataModule("our-statements.js", sql));
   return modules;
 }
 

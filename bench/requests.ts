@@ -1,4 +1,5 @@
 // The requests of the benchmark.
+import { crc32 } from "node:zlib";
 import { request } from "./client.ts";
 import { FIXTURES } from "./simulator.ts";
 
@@ -20,5 +21,27 @@ export const UNAUTHORIZED = request("POST", path(FIXTURES.pool[0]!), JSON_BODY, 
 
 export const NEW_FILE = { filename: "photo.png", mime_type: "image/png", size_bytes: 10 };
 export const createRequest = (): Buffer => request("POST", "/v1/asset-uploads", { ...AUTHORIZATION, ...JSON_BODY }, JSON.stringify(NEW_FILE));
+
+/** A page of a list, as the query has it. */
+export const pageRequest = (query: Record<string, string> = {}): Buffer => request("GET", `/v1/assets?${new URLSearchParams(query)}`, AUTHORIZATION);
+
+/** The cursor behind this asset in the list of all, newest first, as src/http/page.rs has it. */
+export function cursorBehind({ id, created_at }: { id: string; created_at: number }): string {
+  const payload = JSON.stringify([FIXTURES.org, id, false, created_at]);
+  const check = crc32(`assets\ncreated_at:desc\n${payload}`).toString(16).padStart(8, "0");
+  return check + Buffer.from(payload).toString("hex");
+}
+
+/** The indexes that a page can be read from, by the names that hono-tuned gives them: a filter of each. */
+export const INDEXES: Record<string, Record<string, string>> = {
+  all: {},
+  folder: { folder_id: FIXTURES.folder },
+  type: { asset_type: "video" },
+  trash: { deleted: "true" },
+};
+
+export const folderRequest = (id: string): Buffer => request("GET", `/v1/asset-folders/${id}`, AUTHORIZATION);
+export const deletionRequest = (id: string, recursive = true): Buffer => request("DELETE", `/v1/asset-folders/${id}?recursive=${recursive}`, AUTHORIZATION);
+export const restorationRequest = (id: string): Buffer => request("POST", `/v1/asset-folders/${id}/restorations`, AUTHORIZATION);
 
 export const readRequest = (): Buffer => request("GET", `/v1/assets/${FIXTURES.asset}`, AUTHORIZATION);

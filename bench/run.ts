@@ -3,14 +3,16 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { chart } from "./chart.ts";
-import { recordAndCheck, type Recordings } from "./check.ts";
+import { LIBRARIANS, recordAndCheck, type Recordings } from "./check.ts";
 import { Clients } from "./client.ts";
 import { coldStarts } from "./cold.ts";
 import { type Measure, PATIENCE, resultOf, type Round, takeRounds, type Wanted } from "./measures.ts";
-import { gzippedSize, modulesOf, PEERS, ROOT, wrapped } from "./peers.ts";
+import { gzippedSize, modulesOf, type Peer, PEERS, ROOT, wrapped } from "./peers.ts";
 import { Program, type Running, usageOf } from "./process.ts";
 import { Progress } from "./progress.ts";
-import { cannedRequest, confirmRequest, createRequest, readRequest, UNAUTHORIZED } from "./requests.ts";
+import {
+  cannedRequest, confirmRequest, createRequest, cursorBehind, deletionRequest, folderRequest, pageRequest, readRequest, restorationRequest, UNAUTHORIZED,
+} from "./requests.ts";
 import { FIXTURES, Simulator, SIZES, type Size } from "./simulator.ts";
 import { median } from "./statistics.ts";
 import { table } from "./table.ts";
@@ -29,12 +31,24 @@ const wanted = (...keys: string[]): Wanted[] => keys.flatMap((key) => BASES.map(
 /** After so many confirmations, memory is looked at. */
 const [EARLY, CONFIRMS] = PATIENCE < 1 ? [1_000, 3_000] : [2_000, 20_000];
 
+/** What the library is measured by, at 1,000,000 assets and at 1,000. */
+const LIBRARY: { key: string; title: string; small?: string; request: (size: Size) => Buffer; status: number; count: number; seconds: number; least?: number }[] = [
+  { key: "newest", title: "a page of 50, newest first", request: () => pageRequest(), status: 200, count: 12, seconds: 25 },
+  { key: "in-folder", title: "a page of 50, by folder", request: () => pageRequest({ folder_id: FIXTURES.folder }), status: 200, count: 12, seconds: 25 },
+  { key: "by-type", title: "a page of 50, by type", request: () => pageRequest({ asset_type: "video" }), status: 200, count: 12, seconds: 25 },
+  { key: "deep", title: "a page of 50, the 10,000th", small: "a page of 50, the 10th", request: (size) => pageRequest({ pq: deep[size]! }), status: 200, count: 12, seconds: 25 },
+  { key: "path", title: "a folder's path, 32 deep", request: () => folderRequest(FIXTURES.path.at(-1)!), status: 200, count: 16, seconds: 25 },
+  { key: "deletion", title: "deletion of a folder with 5,000 in it", request: () => deletionRequest(FIXTURES.tree), status: 204, count: 1, seconds: 50, least: 24 },
+];
+/** The cursor of the page in the middle: at 1,000,000 assets that is the 10,000th. */
+const deep: Partial<Record<Size, string>> = {};
+
 const measures: Record<string, Measure> = {};
-const progress = new Progress(["prepare", "confirm", "confirm-8", "confirm-64", "create", "read", "delayed", "growth", "canned", "cold", "memory"]);
+const progress = new Progress(["prepare", "confirm", "confirm-8", "confirm-64", "create", "read", "delayed", ...LIBRARY.map(({ key }) => key), "growth", "canned", "cold", "memory"]);
 
 /** Keeps what rounds say of one value, and of the CPU time beside it. */
-function keep(rounds: Round[], key: string, title: string, unit: string, better: "lower" | "higher" = "lower", as = key): void {
-  measures[as] = { title, unit, better, results: Object.fromEntries(PEERS.map((name) => [name, resultOf(rounds, name, key, BASES)])) };
+function keep(rounds: Round[], key: string, title: string, unit: string, better: "lower" | "higher" = "lower", as = key, names: readonly Peer[] = PEERS, bases = BASES): void {
+  measures[as] = { title, unit, better, results: Object.fromEntries(names.map((name) => [name, resultOf(rounds, name, key, bases)])) };
 }
 
 /** What a block of requests came to: the median latency, requests a second, and the CPU time of one. */
@@ -90,6 +104,7 @@ async function withSimulators({ modules }: Recordings): Promise<void> {
     ...PEERS.map((name) => ({ name, modules: modules[name], database: "medium" as const })),
     ...PEERS.map((name) => ({ name: `${name}-delayed`, modules: wrapped(modules[name], "delayed"), database: "medium" as const })),
     ...sizes.map((size) => ({ name: `ours@${size}`, modules: modules.ours, database: size })),
+    { name: "hono-tuned@large", modules: modules["hono-tuned"], database: "large" },
   ]);
 
   const one = await confirms(simulator, ORDER, { clients: 1, count: 16, warm: 40, rare: RARE, wanted: wanted("latency", "cpu"), seconds: 50, onProgress: progress.of("confirm") });
@@ -112,6 +127,8 @@ async function withSimulators({ modules }: Recordings): Promise<void> {
   const delayed = await confirms(simulator, ORDER, { clients: 1, count: 3, warm: 3, least: 30, rare: RARE, wanted: wanted("latency"), seconds: 15, onProgress: progress.of("delayed") }, (name) => `${name}-delayed`);
   keep(delayed, "latency", "confirm, 20 ms more a storage call", "ms", "lower", "delayed");
 
+  await library(simulator);
+
   const growth = await confirms(simulator, ["large", "small", "medium"], {
     clients: 1, count: 16, warm: 15, seconds: 50, wanted: [["large", "small", "latency"]], onProgress: progress.of("growth"),
   }, (size) => `ours@${size}`, (size) => size as Size);
@@ -122,6 +139,33 @@ async function withSimulators({ modules }: Recordings): Promise<void> {
   await simulator.close();
 }
 
+/** The library, against the peer that has it, and ours against itself with few assets. */
+async function library(simulator: Simulator): Promise<void> {
+  for (const size of ["small", "large"] as const) {
+    const [[row]] = (await simulator.sql(size, [
+      ["SELECT id, created_at FROM assets WHERE org_id = ? AND deleted_at IS NULL ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET ?", FIXTURES.org, SIZES[size] / 2 - 51],
+    ])) as [[{ id: string; created_at: number }]];
+    deep[size] = cursorBehind(row);
+  }
+  const places: Record<string, [worker: string, size: Size]> = { "hono-tuned": ["hono-tuned@large", "large"], ours: ["ours@large", "large"], small: ["ours@small", "small"] };
+  const names = Object.keys(places);
+  const clients = new Map<string, Clients>();
+  for (const [name, [worker]] of Object.entries(places)) clients.set(name, new Clients(await simulator.port(worker), 1));
+  const restorers = { large: clients.get("ours")!, small: clients.get("small")!, medium: clients.get("ours")! };
+  const pid = simulator.pid();
+  for (const { key, title, request, status, count, seconds, least = 60, small = title } of LIBRARY) {
+    const rounds = await takeRounds(names, async (name) => {
+      const size = places[name]![1];
+      if (key === "deletion") await restorers[size].send([restorationRequest(FIXTURES.tree)], 201);
+      return { ...(await blockOf(clients.get(name)!, repeat(count, () => request(size)), status, () => usageOf(pid).cpu)) };
+    }, { warm: key === "deletion" ? 1 : 12, seconds, least, wanted: [["ours", "hono-tuned", "latency"], ["ours", "small", "latency"]], onProgress: progress.of(key) });
+    keep(rounds, "latency", `${title}, at 1,000,000 assets`, "ms", "lower", key, LIBRARIANS, ["hono-tuned", "small"]);
+    keep(rounds, "cpu", `${title}: CPU time, simulators included`, "µs", "lower", `${key}-cpu`, LIBRARIANS, ["hono-tuned", "small"]);
+    measures[`${key}-small`] = { title: `${small}, at 1,000 assets`, unit: "ms", better: "lower", results: { ours: resultOf(rounds, "small", "latency", []) } };
+  }
+  for (const one of clients.values()) one.close();
+}
+
 /** What needs no storage: each peer in a process of its own, storage answering at once what was recorded. */
 async function withoutStorage({ modules, sql, storage }: Recordings): Promise<void> {
   const canned = new Map(PEERS.map((name) => [name as string, wrapped(modules[name], "canned", storage[name])]));
@@ -130,17 +174,22 @@ async function withoutStorage({ modules, sql, storage }: Recordings): Promise<vo
   const running = new Map<string, Running>();
   for (const [name, program] of programs) running.set(name, await program.start());
   const clients = new Map([...running].map(([name, { port }]) => [name, new Clients(port, 1)]));
-  const [confirmed, unauthorized] = [repeat(32, cannedRequest), repeat(32, () => UNAUTHORIZED)];
+  const [confirmed, unauthorized, pages] = [repeat(32, cannedRequest), repeat(32, () => UNAUTHORIZED), repeat(16, pageRequest)];
   const rounds = await takeRounds(ORDER, async (name) => {
     const cpu = () => running.get(name)!.usage().cpu;
     const one = await blockOf(clients.get(name)!, confirmed, 201, cpu);
     const two = await blockOf(clients.get(name)!, unauthorized, 401, cpu);
-    return { canned: one.latency, "canned-cpu": one.cpu, unauthorized: two.latency, "unauthorized-cpu": two.cpu };
-  }, { wanted: wanted("canned", "canned-cpu", "unauthorized", "unauthorized-cpu"), warm: 60, rare: RARE, seconds: 150, onProgress: progress.of("canned") });
+    const measured = { canned: one.latency, "canned-cpu": one.cpu, unauthorized: two.latency, "unauthorized-cpu": two.cpu };
+    if (!LIBRARIANS.includes(name as Peer)) return measured;
+    const three = await blockOf(clients.get(name)!, pages, 200, cpu);
+    return { ...measured, "canned-page": three.latency, "canned-page-cpu": three.cpu };
+  }, { wanted: [...wanted("canned", "canned-cpu", "unauthorized", "unauthorized-cpu"), ["ours", "hono-tuned", "canned-page"]], warm: 60, rare: RARE, seconds: 150, onProgress: progress.of("canned") });
   keep(rounds, "canned", "confirm with canned storage", "ms");
   keep(rounds, "canned-cpu", "confirm with canned storage: CPU time", "µs");
   keep(rounds, "unauthorized", "401 without storage", "ms");
   keep(rounds, "unauthorized-cpu", "401 without storage: CPU time", "µs");
+  keep(rounds, "canned-page", "a page of 50 with canned storage", "ms", "lower", "canned-page", LIBRARIANS);
+  keep(rounds, "canned-page-cpu", "a page of 50 with canned storage: CPU time", "µs", "lower", "canned-page-cpu", LIBRARIANS);
   for (const each of clients.values()) each.close();
   for (const process of running.values()) await process.stop();
 

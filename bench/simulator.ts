@@ -43,12 +43,20 @@ export interface SimulatedWorker {
   database: Size;
 }
 
+/** Folders and assets beneath the folder that is deleted with all of it: as many as one deletion may put into the trash. */
+export const TREE = { folders: 100, assets: 4_900 };
+
 /** What all requests of the benchmark are about. */
 export const FIXTURES = {
   token: makeToken(),
   org: randomUUID(),
   user: randomUUID(),
+  /** Confirmations go into it, and every fifth asset is in it. */
   folder: randomUUID(),
+  /** One in the other, as deep as folders go. */
+  path: Array.from({ length: 32 }, () => randomUUID()),
+  /** It is in the trash, with all that is beneath it, but while its deletion is measured. */
+  tree: randomUUID(),
   asset: uuidV7(Date.UTC(2026, 0, 1)),
   pool: Array.from({ length: POOL }, (_, i) => uuidV7(Date.now() - POOL + i)),
 };
@@ -192,24 +200,46 @@ function fill(database: DatabaseSync, onProgress: (what: string) => void): void 
   const size = (database.prepare("SELECT name FROM organizations").get() as { name: Size }).name;
   const count = SIZES[size];
   onProgress(`${count.toLocaleString("en")} assets`);
-  const { org, user, folder, asset, token, pool } = FIXTURES;
+  const { org, user, folder, path, tree, asset, token, pool } = FIXTURES;
   const start = Date.UTC(2026, 0, 1);
-  database.exec("PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF; BEGIN");
+  database.exec("PRAGMA foreign_keys = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000; BEGIN");
+  // Made when all rows are there, which takes half as long.
+  const indexes = database.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'assets' AND sql IS NOT NULL").all();
+  for (const { name } of indexes) database.exec(`DROP INDEX ${name}`);
   database.prepare("INSERT INTO users (id, email, first_name, email_verified_at, created_at) VALUES (?, 'ann@example.com', 'Ann', 1, 0)").run(user);
   database.prepare("INSERT INTO memberships (org_id, user_id, role) VALUES (?, ?, 'editor')").run(org, user);
   database.prepare("INSERT INTO api_keys (id, token_hash, user_id, org_id, name, created_at) VALUES (?, ?, ?, ?, 'bench', 0)").run(randomUUID(), hashOf(token), user, org);
-  database.prepare("INSERT INTO folders (id, org_id, name, created_by, created_at, updated_at) VALUES (?, ?, 'Folder', ?, 0, 0)").run(folder, org, user);
-  // Ids that sort by time, as the Worker makes them, but for one, which the reads are about.
-  const rows = `WITH RECURSIVE n (i, t) AS (SELECT 1, ${start + 1} UNION ALL SELECT i + 1, t + 20000 FROM n WHERE i < ${count}),
-    ids AS (SELECT t, printf('%s-%s-7%s-8%s-%s', substr(printf('%012x', t), 1, 8), substr(printf('%012x', t), 9),
-      lower(substr(hex(randomblob(2)), 2)), lower(substr(hex(randomblob(2)), 2)), lower(hex(randomblob(6)))) AS id FROM n
-      UNION ALL SELECT ${start}, '${asset}')`;
-  database.prepare(`INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at, confirmed_at) ${rows}
-    SELECT id, ?1, 'photo-' || substr(id, 1, 13) || '.png', 'image/png', 10, ?2, t, t + 86400000, t FROM ids`).run(org, user);
-  database.prepare(`INSERT INTO assets SELECT id, org_id, ?1, filename, 'uploads/' || id, mime_type, size_bytes, 'image', 'upload', id,
-    '781e5e245d69b566979b86e28d23f2c7', lower(hex(randomblob(16))), created_by, created_at, created_at, NULL, NULL, id, ?1 FROM asset_uploads`).run(folder);
+
+  const insertFolder = database.prepare(`INSERT INTO folders (id, org_id, parent_id, name, created_by, created_at, updated_at, deleted_at, deleted_with)
+    VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?)`);
+  const folders = [folder, ...Array.from({ length: 4 }, () => randomUUID())];
+  for (const [i, id] of folders.entries()) insertFolder.run(id, org, null, `Folder ${i}`, user, null, null);
+  for (const [i, id] of path.entries()) insertFolder.run(id, org, path[i - 1] ?? null, `Level ${i + 1}`, user, null, null);
+  const beneath = Array.from({ length: TREE.folders }, () => randomUUID());
+  insertFolder.run(tree, org, null, "Tree", user, start, null);
+  // Ten in the first, and nine in each of those.
+  for (const [i, id] of beneath.entries()) insertFolder.run(id, org, i < 10 ? tree : beneath[Math.floor((i - 10) / 9)]!, `Branch ${i}`, user, start, tree);
+
+  // Ids that sort by time, as the Worker makes them. The reads are about the first.
+  const rows = (count: number, from: number, step: number) => `WITH RECURSIVE n (i, t) AS (SELECT 1, ${from} UNION ALL SELECT i + 1, t + ${step} FROM n WHERE i < ${count}),
+    ids AS (SELECT i, t, printf('%s-%s-7%s-8%s-%s', substr(printf('%012x', t), 1, 8), substr(printf('%012x', t), 9),
+      lower(substr(hex(randomblob(2)), 2)), lower(substr(hex(randomblob(2)), 2)), lower(hex(randomblob(6)))) AS id FROM n)`;
+  const one = (values: string, by: string) => `CASE ${by} ${values.split(" ").map((value, i) => `WHEN ${i} THEN '${value}'`).join(" ")} END`;
+  database.prepare(`INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at, confirmed_at) ${rows(count, start + 1, 20_000)}
+    SELECT id, ?1, 'photo-' || substr(id, 1, 13) || '.png', 'image/png', 10, ?2, t, t + 86400000, t FROM ids UNION ALL SELECT ?3, ?1, 'photo.png', 'image/png', 10, ?2, ${start}, ${start + 86_400_000}, ${start}`).run(org, user, asset);
+  const columns = `id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type, source_id, etag, confirmation_key, created_by,
+    created_at, updated_at, request_id, confirmed_folder_id`;
+  // In five folders, and half of them images, one after the other.
+  database.prepare(`INSERT INTO assets (${columns}) SELECT id, org_id, folder_id, filename, 'uploads/' || id, mime_type, size_bytes, asset_type, 'upload', id,
+      '781e5e245d69b566979b86e28d23f2c7', lower(hex(randomblob(16))), created_by, created_at, created_at, id, folder_id
+    FROM (SELECT *, ${one(folders.join(" "), "created_at / 20000 % 5")} AS folder_id, ${one("image video image document", "created_at / 20000 % 4")} AS asset_type FROM asset_uploads)`).run();
+  // Confirmed within a week, among others.
+  database.prepare(`INSERT INTO assets (${columns}, deleted_at, deleted_by, deleted_with) ${rows(TREE.assets, start + 5_000, 120_000)}
+    SELECT id, ?1, json_extract(?2, '$[' || (i % ${TREE.folders}) || ']'), 'photo-' || substr(id, 1, 13) || '.png', 'uploads/' || id, 'image/png', 10, 'image', 'upload', id,
+      '781e5e245d69b566979b86e28d23f2c7', '', ?3, t, t, id, NULL, ${start}, ?3, ?4 FROM ids`).run(org, JSON.stringify(beneath), user, tree);
   const pending = database.prepare(`INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
     VALUES (?, ?, 'photo.png', 'image/png', 10, ?, ?, ?)`);
   for (const id of pool) pending.run(id, org, user, Date.now(), Date.now() + 86_400_000);
+  for (const { sql } of indexes) database.exec(sql as string);
   database.exec("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)");
 }

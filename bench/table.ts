@@ -33,8 +33,9 @@ export function table({ measures, commit, date, machine, minutes }: Results): st
     ...PEERS.map((name) => cell(results[name])),
     ratio(results["ours"], "floor"),
     ratio(results["ours"], "hono-tuned"),
+    ratio(results["ours"], "small"),
   ]);
-  const all = [["median (p10-p90)", ...PEERS, "ours / floor", "ours / hono-tuned"], ...rows];
+  const all = [["median (p10-p90)", ...PEERS, "ours / floor", "ours / hono-tuned", "ours / at 1,000"], ...rows];
   const widths = all[0]!.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
   const line = (row: string[]) => `| ${row.map((text, i) => text.padEnd(widths[i]!)).join(" | ")} |`;
   const rule = `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`;

@@ -208,10 +208,11 @@ async function confirm(context, caller, id, { folder_id = null }) {
 }
 
 async function read(context, caller, id) {
-  const [{ results }] = await context.batch([context.env.DB.prepare(SQL.read[0]).bind(caller, id)]);
+  const [{ results }] = await context.batch([context.env.DB.prepare(SQL.read[0]).bind(caller, id, null)]);
   const row = JSON.parse(results[0].json);
   context.note(row);
-  return row.found === null ? context.error("ASSET_NOT_FOUND") : context.answer(200, asset(context.env, row.found.asset, null));
+  const found = row.found?.asset;
+  return found?.deleted_at !== null ? context.error("ASSET_NOT_FOUND") : context.answer(200, asset(context.env, found, null));
 }
 
 async function create(context, caller, { filename, mime_type, size_bytes }) {

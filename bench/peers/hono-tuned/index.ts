@@ -20,6 +20,7 @@ import { head, keyOf } from "../shared-hono/storage.ts";
 import { batch } from "./batch.ts";
 import { confirm } from "./confirm.ts";
 import { queriesOf } from "./queries.ts";
+import { deleteFolder, deletionQuery, folderPath, listAssets, listOf, noQuery, queryOf, readFolder } from "./library.ts";
 import { type CallerParams, checkCaller } from "./rights.ts";
 import type { Permission } from "./schema.ts";
 
@@ -80,6 +81,28 @@ app.get("/v1/assets/:asset_id", async (c) => {
   const { asset } = checkCaller(row, c.get("request"));
   if (!asset) throw new ApiError("ASSET_NOT_FOUND");
   return answer(c, 200, assetJson(asset, null, c.env));
+});
+
+app.get("/v1/assets", async (c) => {
+  const { caller, input: list } = await receive(c, "assets:read", () => listOf(queryOf(c)));
+  return answer(c, 200, await listAssets(c, caller, list));
+});
+
+app.get("/v1/asset-folders/:folder_id", async (c) => {
+  const { caller, input } = await receive(c, "assets:read", () => {
+    parse("query", noQuery, queryOf(c));
+    return parse("path", folderPath, c.req.param());
+  });
+  return answer(c, 200, await readFolder(c, caller, input.folder_id));
+});
+
+app.delete("/v1/asset-folders/:folder_id", async (c) => {
+  const { caller, input } = await receive(c, "assets:write", () => ({
+    ...parse("path", folderPath, c.req.param()),
+    ...parse("query", deletionQuery, queryOf(c)),
+  }));
+  await deleteFolder(c, caller, input.folder_id, input.recursive);
+  return answer(c, 204, null);
 });
 
 export default app;

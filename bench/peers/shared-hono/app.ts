@@ -15,7 +15,7 @@ const withContext = createMiddleware<AppEnv>((c, next) => {
 });
 
 /**
- * Headers, log line, response. A plain Response takes its headers as one object; `c.json` sets them one after the
+ * Headers, log line, response; without a body for null. A plain Response takes its headers as one object; `c.json` sets them one after the
  * other on a copy, which is slower.
  */
 export function answer(c: Context<AppEnv>, status: number, body: unknown, own?: Record<string, string>, code: string | null = null, detail: string | null = null): Response {
@@ -27,8 +27,8 @@ export function answer(c: Context<AppEnv>, status: number, body: unknown, own?: 
     "x-request-id": request.id,
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
-    "content-type": "application/json",
   };
+  if (body !== null) headers["content-type"] = "application/json";
   if (r2Ms !== null || d1Ms !== null) {
     const r2 = r2Ms === null ? "" : `r2;dur=${r2Ms}`;
     const d1 = d1Ms === null ? "" : `d1;dur=${d1Ms}`;
@@ -53,7 +53,7 @@ export function answer(c: Context<AppEnv>, status: number, body: unknown, own?: 
   });
   if (status >= 500) console.error(line);
   else console.log(line);
-  return new Response(JSON.stringify(body), { status, headers });
+  return new Response(body === null ? null : JSON.stringify(body), { status, headers });
 }
 
 /** Answers whatever a handler threw. */

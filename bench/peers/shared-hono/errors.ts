@@ -13,6 +13,8 @@ export const STATUS = {
   ASSET_UPLOAD_ALREADY_CONFIRMED: [409, "This upload has its asset already; `errors` holds the asset's id."],
   ASSET_UPLOAD_EXPIRED: [409, "This upload was not confirmed in time; start a new one and upload the file again."],
   FOLDER_NOT_FOUND: [404, "There is no such folder in this organization; choose another or send null."],
+  FOLDER_NOT_EMPTY: [409, "The folder is not empty; empty it, or delete it with ?recursive=true."],
+  FOLDER_TOO_LARGE: [409, "More than 5,000 folders and assets are beneath this folder; delete some of them first."],
   ASSET_NOT_FOUND: [404, "There is no such asset in this organization."],
   STORAGE_UNAVAILABLE: [503, "Storage did not answer; send the same request again after the time in Retry-After."],
   OBJECT_NOT_UPLOADED: [409, "The file is not in storage yet; finish the upload, then confirm again."],

@@ -11,7 +11,7 @@ const encoder = new TextEncoder();
 /** workerd's `Uint8Array.toHex`, which the types of ES2024 do not know yet. */
 const hex = (bytes: ArrayBuffer) => (new Uint8Array(bytes) as unknown as { toHex(): string }).toHex();
 
-const id = z.guid().toLowerCase();
+export const id = z.guid().toLowerCase();
 
 export const uploadPath = z.object({ asset_upload_id: id });
 export const assetPath = z.object({ asset_id: id });
@@ -37,7 +37,7 @@ let createBody: ReturnType<typeof newCreateBody> | undefined;
 export const createBodyOf = (env: Bindings) => (createBody ??= newCreateBody(settingsOf(env)));
 
 /** The value as the schema has it; every field error otherwise. */
-export function parse<Schema extends z.ZodType>(part: "path" | "header" | "body", schema: Schema, value: unknown): z.output<Schema> {
+export function parse<Schema extends z.ZodType>(part: "path" | "query" | "header" | "body", schema: Schema, value: unknown): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const fields = result.error.issues.map(({ path, message, code }) => ({ loc: [part, ...path.map(String)], msg: message, type: code }));
