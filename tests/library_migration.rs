@@ -1,6 +1,6 @@
 //! Migration 0005 on a database that holds what no request leaves behind: equal siblings, and things in deleted folders.
 
-#![allow(clippy::unwrap_used, reason = "test code may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
 mod sqlite;
 
