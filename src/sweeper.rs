@@ -18,7 +18,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
 use crate::platform::{OWNER_KEY, Platform};
 use crate::presign::LONGEST_SIGNATURE_SECONDS;
-use crate::store::purge::{PurgeAssets, PurgeFolders};
+use crate::store::purge::{PurgeAssets, PurgeFolders, PurgedFolders};
 use crate::store::sweep::{
     Begin, NextRemovals, NoteOrphans, NoteRemovals, PostponeRemovals, Progress, Retire, RetireOrphans,
 };
@@ -131,7 +131,7 @@ impl<P: Platform> Run<'_, P> {
             return false;
         }
         let mut more = self.retire_sessions(progress.deadline).await.unwrap_or(false);
-        more |= self.purge().await.unwrap_or(false);
+        more |= self.purge(&progress).await.unwrap_or(false);
         // If R2 does not tell which database the bucket belongs to, its objects are not compared.
         if owner.is_some() && self.settings.orphans != SweepOrphans::None {
             more |= self.retire_orphans(progress).await.unwrap_or(false);
@@ -189,6 +189,7 @@ impl<P: Platform> Run<'_, P> {
             removed_before: self.now.minus_seconds(SETTLE_SECONDS),
             keep_orphans: self.settings.orphans != SweepOrphans::None,
             limit: self.size.objects * self.size.pages * 2,
+            deleted_before: self.deleted_before(),
         };
         self.run(&begin).await
     }
@@ -203,17 +204,29 @@ impl<P: Platform> Run<'_, P> {
     }
 
     /// Gives up what has been in the trash long enough: first assets, so that the folders that they lie in come later.
-    async fn purge(&mut self) -> Option<bool> {
-        let deleted_before = self.now.minus_seconds(self.settings.retention_seconds);
-        let limit = self.size.objects * self.size.pages;
-        let assets = self.run(&PurgeAssets { deleted_before, now: self.now, limit }).await?;
-        self.report.assets_purged += assets;
-        let limit_folders = self.size.pages * 2;
-        let purge = PurgeFolders { deleted_before, now: self.now, limit: limit_folders };
-        let purged = self.run(&purge).await?;
-        self.report.folders_purged += purged.folders;
-        self.report.assets_purged += purged.assets;
-        Some(assets == limit || purged.folders > 0)
+    async fn purge(&mut self, progress: &Progress) -> Option<bool> {
+        let (deleted_before, now) = (self.deleted_before(), self.now);
+        let mut more = false;
+        if progress.assets_due != 0 {
+            let limit = self.size.objects * self.size.pages;
+            let assets = self.run(&PurgeAssets { deleted_before, now, limit }).await?;
+            self.report.assets_purged += assets;
+            more |= assets == limit;
+        }
+        if progress.folders_due != 0 {
+            let limit = self.size.pages * 2;
+            let PurgedFolders { folders, assets } =
+                self.run(&PurgeFolders { deleted_before, now, limit }).await?;
+            self.report.folders_purged += folders;
+            self.report.assets_purged += assets;
+            more |= folders > 0;
+        }
+        Some(more)
+    }
+
+    /// What was deleted then or earlier has been in the trash long enough.
+    fn deleted_before(&self) -> Timestamp {
+        self.now.minus_seconds(self.settings.retention_seconds)
     }
 
     async fn retire_orphans(&mut self, progress: Progress) -> Option<bool> {

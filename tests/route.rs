@@ -11,7 +11,7 @@ const METHODS: [&str; 13] = [
 ];
 
 /// Paths, with the pattern of each, its methods in the order of `Allow`, and the value of its parameter.
-const PATHS: [(&str, &str, &[&str], &str); 9] = [
+const PATHS: [(&str, &str, &[&str], &str); 16] = [
     ("/v1/health", "/v1/health", &["GET", "HEAD"], ""),
     ("/v1/ready", "/v1/ready", &["GET", "HEAD"], ""),
     ("/v1/asset-uploads", "/v1/asset-uploads", &["POST"], ""),
@@ -21,7 +21,14 @@ const PATHS: [(&str, &str, &[&str], &str); 9] = [
     // What the id is like is checked later: after the caller's rights.
     ("/v1/asset-uploads/%2e%2E é/confirmations", CONFIRMATIONS, &["POST"], "%2e%2E é"),
     ("/v1/asset-uploads/confirmations/confirmations", CONFIRMATIONS, &["POST"], "confirmations"),
-    ("/v1/assets/7", "/v1/assets/{asset_id}", &["GET", "HEAD"], "7"),
+    ("/v1/assets", "/v1/assets", &["GET", "HEAD"], ""),
+    ("/v1/assets/7", "/v1/assets/{asset_id}", &["GET", "HEAD", "PATCH", "DELETE"], "7"),
+    ("/v1/assets/types", "/v1/assets/types", &["GET", "HEAD"], ""),
+    ("/v1/assets/source-types", "/v1/assets/source-types", &["GET", "HEAD"], ""),
+    ("/v1/assets/types/restorations", "/v1/assets/{asset_id}/restorations", &["POST"], "types"),
+    ("/v1/asset-folders", "/v1/asset-folders", &["GET", "HEAD", "POST"], ""),
+    ("/v1/asset-folders/7", "/v1/asset-folders/{folder_id}", &["GET", "HEAD", "PATCH", "DELETE"], "7"),
+    ("/v1/asset-folders/7/restorations", "/v1/asset-folders/{folder_id}/restorations", &["POST"], "7"),
 ];
 const UPLOAD: &str = "/v1/asset-uploads/{asset_upload_id}";
 const CONFIRMATIONS: &str = "/v1/asset-uploads/{asset_upload_id}/confirmations";
@@ -119,8 +126,9 @@ fn rule_1_every_other_path_is_not_found() {
         "/v1/asset-uploads/7/8/confirmations",
         "/v1/asset-uploads/7/confirmation",
         "/v1/asset_uploads/7/confirmations",
-        "/v1/assets",
         "/v1/assets/",
+        "/v1/assets/7/restorations/8",
+        "/v1/asset-folders/",
         "/v1/assets/7/",
         "/v1/assets/7/8",
         "/a/b/c/d/e/f/g/h",

@@ -140,7 +140,7 @@ fn objects_that_cannot_be_removed_do_not_delay_the_others() {
     ids.iter().for_each(|id| platform.put(id.object_key()));
     platform.locked.replace(ids[..200].iter().map(AssetUploadId::object_key).collect());
     platform.now.set(LATER);
-    for _ in 0..60 {
+    for _ in 0..80 {
         platform.sweep(FEW);
     }
     assert_eq!((platform.objects().len(), platform.count("asset_uploads")), (200, 0));

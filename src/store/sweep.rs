@@ -28,6 +28,8 @@ pub struct Begin {
     pub keep_orphans: bool,
     /// At most so many of each are deleted.
     pub limit: u32,
+    /// What was deleted at this time or earlier is to be purged.
+    pub deleted_before: Timestamp,
 }
 
 /// How far the sweeper has come.
@@ -41,6 +43,10 @@ pub struct Progress {
     pub pass: u32,
     /// Objects up to this key have been compared in this pass; empty at its beginning.
     pub object_key: String,
+    /// 1 where there are assets to be purged that were deleted themselves.
+    pub assets_due: u8,
+    /// 1 where there are folders to be purged.
+    pub folders_due: u8,
 }
 
 impl Operation for Begin {
@@ -52,9 +58,11 @@ impl Operation for Begin {
                LIMIT ?2)";
         const FORGET_ORPHANS: &str = "DELETE FROM orphans WHERE id IN
              (SELECT o.id FROM orphans o WHERE o.pass <= (SELECT s.pass - ?1 FROM sweeper s) LIMIT ?2)";
-        const READ: &str =
-            "SELECT json_object('database_id', database_id, 'deadline', deadline, 'pass', pass,
-             'object_key', object_key) AS json FROM sweeper";
+        const READ: &str = "
+            SELECT json_object('database_id', database_id, 'deadline', deadline, 'pass', pass, 'object_key', object_key,
+              'assets_due', EXISTS (SELECT 1 FROM assets a WHERE a.deleted_at <= ?1 AND a.deleted_with IS NULL),
+              'folders_due', EXISTS (SELECT 1 FROM folders f WHERE f.deleted_at <= ?1 AND f.deleted_with IS NULL)) AS json
+            FROM sweeper";
         // No share of an old pass may count for new orphans.
         const BEGIN_ANEW: &str = "UPDATE sweeper SET pass = pass + 1, object_key = '', pass_objects = 0,
                completed_objects = 0, completed_orphans = 0
@@ -63,7 +71,7 @@ impl Operation for Begin {
         // The last whole pass is the one before the present one.
         let passes = Param::Int(if self.keep_orphans { 2 } else { 0 });
         let mut statements = vec![
-            Statement { sql: READ, params: Vec::new() },
+            Statement { sql: READ, params: vec![Param::Int(self.deleted_before.0)] },
             Statement { sql: FORGET, params: vec![Param::Int(self.removed_before.0), limit.clone()] },
             Statement { sql: FORGET_ORPHANS, params: vec![passes, limit] },
         ];
@@ -108,13 +116,17 @@ impl Operation for Retire {
         // ?1 deadline, ?2 limit. An asset may have the session's id, or the key of its object.
         const COUNT: &str = "
             SELECT json_object('checked', count(*), 'deadline', max(d.deadline), 'retired', COALESCE(sum(
-              NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = d.id)), 0)) AS json
+              NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = d.id)
+              AND NOT EXISTS (
+                SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || d.id AND a.r2_key <> 'uploads/' || a.id)), 0)) AS json
             FROM (SELECT id, deadline FROM sessions_to_sweep WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2) d";
         const RETIRE: &str = "
             INSERT INTO retired_uploads (id)
             SELECT d.id
             FROM (SELECT id, deadline FROM sessions_to_sweep WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2) d
-            WHERE NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = d.id)
+            WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = d.id)
+              AND NOT EXISTS (
+                SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || d.id AND a.r2_key <> 'uploads/' || a.id)
             ON CONFLICT (id) DO NOTHING";
         // The sweeper's position moves before the sessions are deleted: it is found among them.
         const ADVANCE: &str = "
@@ -130,7 +142,9 @@ impl Operation for Retire {
               FROM asset_uploads u
               JOIN retired_uploads r ON r.id = u.id AND r.object_deleted_at IS NULL
               WHERE abs(u.expires_at) BETWEEN ?1 AND (SELECT +deadline FROM sweeper)
-                AND NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = u.id))";
+                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = u.id)
+              AND NOT EXISTS (
+                SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || u.id AND a.r2_key <> 'uploads/' || a.id))";
         let params = vec![Param::Int(self.due.0), Param::Int(self.limit.into())];
         let due = |sql| Statement { sql, params: params.clone() };
         let delete = Statement { sql: DELETE, params: vec![Param::Int(self.from.0)] };
@@ -182,7 +196,9 @@ impl Operation for NoteOrphans {
             JOIN sweeper s ON s.pass = ?3
             WHERE NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = j.value)
               AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = j.value)
-              AND NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = j.value)
+              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = j.value)
+              AND NOT EXISTS (
+                SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || j.value AND a.r2_key <> 'uploads/' || a.id)
             ON CONFLICT (id) DO UPDATE SET pass = excluded.pass
             RETURNING json_object('id', id, 'noted_at', noted_at) AS json";
         // ?1 ids.
@@ -265,7 +281,9 @@ impl Operation for RetireOrphans {
               AND o.noted_at <= ?1
               AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = o.id)
               AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = o.id)
-              AND NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = o.id)
+              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = o.id)
+              AND NOT EXISTS (
+                SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || o.id AND a.r2_key <> 'uploads/' || a.id)
             LIMIT ?2
             RETURNING 'true' AS json";
         const READ: &str = "
@@ -312,7 +330,9 @@ impl Operation for NextRemovals {
               WHERE r.object_deleted_at IS NULL
                 AND r.retry_at <= ?1
                 AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = r.id)
-                AND NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = r.id)
+                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.id)
+              AND NOT EXISTS (
+                SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || r.id AND a.r2_key <> 'uploads/' || a.id)
               ORDER BY r.retry_at LIMIT ?2)";
         vec![Statement { sql: NEXT, params: vec![Param::Int(self.now.0), Param::Int(self.limit.into())] }]
     }
