@@ -7,8 +7,10 @@ use chrono::DateTime;
 use serde_json::{Value, json};
 
 use crate::bucket::PutRequest;
-use crate::model::{ActionModel, AssetModel, Declared, Finding, HeadResult, Model, SessionModel};
+use crate::library_answers::{self, check_asset, check_page};
+use crate::model::{Declared, Finding, HeadResult, SessionModel};
 use crate::platform::client::TestAnswer;
+use crate::request::RequestModel;
 use crate::simulated::{State, TaskRecord};
 
 /// What clients know of an upload.
@@ -62,62 +64,91 @@ fn check_answer(
     let head = record.head.borrow();
     let (status, code) = match &finding {
         Finding::Error(code) => (code.status(), code.as_str()),
-        Finding::Started { .. } | Finding::Confirmed { .. } => (201, ""),
-        Finding::Cancelled => (204, ""),
+        Finding::Started { .. }
+        | Finding::Confirmed { .. }
+        | Finding::AssetRestored
+        | Finding::FolderCreated { .. }
+        | Finding::FolderRestored => (201, ""),
+        Finding::Done => (204, ""),
         Finding::UploadPending if *head == Some(HeadResult::Failed) => (503, "STORAGE_UNAVAILABLE"),
-        Finding::UploadPending | Finding::UploadConfirmed | Finding::UploadExpired | Finding::Asset => {
-            (200, "")
-        }
+        Finding::UploadPending
+        | Finding::UploadConfirmed
+        | Finding::UploadExpired
+        | Finding::Asset
+        | Finding::AssetUpdated
+        | Finding::Folder
+        | Finding::FolderUpdated
+        | Finding::Page(_) => (200, ""),
     };
     if (answer.status, answer.code()) != (status, code) {
         return Err(format!("{} was due", format!("{status} {code}").trim_end()));
     }
-    let replayed =
-        matches!(finding, Finding::Started { replayed: true } | Finding::Confirmed { replayed: true });
+    let replayed = matches!(
+        finding,
+        Finding::Started { replayed: true }
+            | Finding::Confirmed { replayed: true }
+            | Finding::FolderCreated { replayed: true }
+    );
     if (answer.header("idempotent-replayed") == Some("true")) != replayed {
         return Err(format!("replayed: {replayed} was due"));
     }
-    let what = if code.is_empty() { kind(&request.action) } else { code };
+    let what = if code.is_empty() { request.action.kind() } else { code };
     state.count(format!("{status} {what}{}", if replayed { ", replayed" } else { "" }));
-    let id = record.upload.borrow().clone();
-    if let Finding::Error(code) = finding {
-        return check_error(code, id.as_deref(), answer).map(|()| None);
+    let id = record.id.borrow().clone();
+    match finding {
+        Finding::Error(code) => check_error(code, id.as_deref(), answer).map(|()| None),
+        _ if status >= 300 => Ok(None),
+        _ => check_success(state, record, request, &finding, answer),
     }
-    let Some(id) = id.filter(|_| status < 300) else { return Ok(None) };
+}
+
+fn check_success(
+    state: &State<'_>,
+    record: &TaskRecord,
+    request: &RequestModel,
+    finding: &Finding,
+    answer: &TestAnswer,
+) -> Result<Option<KnownUpload>, String> {
+    let model = state.model.borrow();
+    let id = record.id.borrow().clone().unwrap_or_default();
     let session = record.session.borrow();
     let session = || session.as_ref().ok_or("no session was read");
     let asset = record.asset.borrow();
     let asset = || asset.as_ref().ok_or("no asset was read");
+    let folder = || library_answers::check_folder(state, record, finding, answer);
+    let location = |of: &str| match answer.header("location") {
+        Some(location) if location == format!("/v1/{of}/{id}") => Ok(()),
+        location => Err(format!("Location is {location:?}")),
+    };
     match finding {
         Finding::Started { .. } => check_start(&id, session()?, answer).map(Some),
-        Finding::Confirmed { .. } => {
-            if answer.header("location") != Some(&format!("/v1/assets/{id}")) {
-                return Err("Location names another asset".to_owned());
+        Finding::Confirmed { .. } | Finding::AssetRestored => {
+            location("assets")?;
+            let mut known = state.assets.borrow_mut();
+            if !known.contains(&id) {
+                known.push(id.clone());
             }
-            check_asset(&model, &id, asset()?, answer.body()).map(|()| None)
+            check_asset(&model, &id, asset()?, answer.body(), true).map(|()| None)
         }
-        Finding::Asset => check_asset(&model, &id, asset()?, answer.body()).map(|()| None),
+        Finding::Asset => check_asset(&model, &id, asset()?, answer.body(), true).map(|()| None),
+        Finding::AssetUpdated => check_asset(&model, &id, asset()?, answer.body(), false).map(|()| None),
         Finding::UploadConfirmed => check_upload(&id, session()?, "confirmed", answer.body()),
         Finding::UploadExpired => check_upload(&id, session()?, "expired", answer.body()),
         Finding::UploadPending => {
-            let received = matches!(&*head, Some(HeadResult::Object(_)));
+            let received = matches!(&*record.head.borrow(), Some(HeadResult::Object(_)));
             check_upload(&id, session()?, if received { "received" } else { "waiting" }, answer.body())
         }
-        Finding::Cancelled | Finding::Error(_) => Ok(None),
+        Finding::FolderCreated { .. } | Finding::FolderRestored => {
+            location("asset-folders")?;
+            folder().map(|()| None)
+        }
+        Finding::Folder | Finding::FolderUpdated => folder().map(|()| None),
+        Finding::Page(page) => check_page(state, record, request, page, answer).map(|()| None),
+        Finding::Done | Finding::Error(_) => Ok(None),
     }
 }
 
-fn kind(action: &ActionModel) -> &'static str {
-    match action {
-        ActionModel::Start { .. } => "start",
-        ActionModel::Confirm { .. } => "confirmation",
-        ActionModel::Cancel { .. } => "cancellation",
-        ActionModel::ReadUpload { .. } => "upload",
-        ActionModel::ReadAsset { .. } => "asset",
-    }
-}
-
-fn equal(what: &str, actual: &Value, expected: &Value) -> Result<(), String> {
+pub(crate) fn equal(what: &str, actual: &Value, expected: &Value) -> Result<(), String> {
     if actual == expected { Ok(()) } else { Err(format!("{what} must be {expected}")) }
 }
 
@@ -173,31 +204,4 @@ fn check_error(code: ErrorCode, id: Option<&str>, answer: &TestAnswer) -> Result
         ErrorCode::ValidationError | ErrorCode::UploadRejected => Err("errors is empty".to_owned()),
         _ => equal("errors", errors.unwrap_or(&Value::Null), &Value::Null),
     }
-}
-
-fn check_asset(model: &Model, id: &str, asset: &AssetModel, body: &Value) -> Result<(), String> {
-    let time = |at: Timestamp| json!(at.to_rfc3339());
-    let user = model.users[asset.created_by].id;
-    let expected = json!({
-        "id": id,
-        "org_id": model.orgs[asset.org],
-        "folder_id": asset.folder,
-        "name": asset.name,
-        "r2_key": format!("uploads/{id}"),
-        "url": body["url"],
-        "thumbnail_url": null,
-        "mime_type": asset.mime_type,
-        "size_bytes": asset.size_bytes,
-        "asset_type": asset.mime_type.split('/').next(),
-        "source_type": "upload",
-        "source_id": id,
-        "created_by": user,
-        "created_at": time(asset.created_at),
-        "updated_at": time(asset.updated_at),
-        "deleted_at": asset.deleted.map(|(at, _)| time(at)),
-        "deleted_by": asset.deleted.map(|(_, by)| model.users[by].id),
-        "created_by_user": body["created_by_user"],
-    });
-    equal("the asset", body, &expected)?;
-    equal("created_by_user", &body["created_by_user"]["id"], &json!(user))
 }

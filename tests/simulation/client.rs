@@ -3,9 +3,10 @@
 use asset_uploads::error::{ApiError, ErrorCode};
 use asset_uploads::http::request::{Body, IncomingRequest};
 
-use crate::model::{ActionModel, Declared, Model, RequestModel};
+use crate::model::{Declared, Model};
 use crate::platform::client::TestRequest;
-use crate::schedule::{FolderNamed, Named};
+use crate::request::{ActionModel, RequestModel};
+use crate::schedule::Named;
 use crate::simulated::{State, TaskRecord, pause};
 use crate::world::UNKNOWN_ID;
 
@@ -15,21 +16,36 @@ pub(crate) fn http_request(model: &Model, request: &RequestModel) -> TestRequest
         ActionModel::Start { body, key, .. } => {
             ("POST", "/v1/asset-uploads".to_owned(), *key, Some((*body).to_owned()))
         }
-        ActionModel::Confirm { upload, folder, key } => {
-            let body = match folder {
-                FolderNamed::None => "{}".to_owned(),
-                FolderNamed::Folder(n) => format!(r#"{{"folder_id":"{}"}}"#, model.folders[*n].id),
-                FolderNamed::Unknown => format!(r#"{{"folder_id":"{UNKNOWN_ID}"}}"#),
-                FolderNamed::NoUuid => r#"{"folder_id":5}"#.to_owned(),
-                FolderNamed::NoJson => "nonsense".to_owned(),
-            };
-            ("POST", format!("/v1/asset-uploads/{upload}/confirmations"), *key, Some(body))
+        ActionModel::Confirm { upload, key, body, .. } => {
+            ("POST", format!("/v1/asset-uploads/{upload}/confirmations"), *key, Some(body.clone()))
         }
         ActionModel::Cancel { upload } => ("DELETE", format!("/v1/asset-uploads/{upload}"), None, None),
         ActionModel::ReadUpload { upload } => ("GET", format!("/v1/asset-uploads/{upload}"), None, None),
-        ActionModel::ReadAsset { upload } => {
-            ("GET", format!("/v1/assets/{upload}?embed=created_by_user"), None, None)
+        ActionModel::ReadAsset { asset } => {
+            ("GET", format!("/v1/assets/{asset}?embed=created_by_user"), None, None)
         }
+        ActionModel::UpdateAsset { asset, body, .. } => {
+            ("PATCH", format!("/v1/assets/{asset}"), None, Some(body.clone()))
+        }
+        ActionModel::DeleteAsset { asset } => ("DELETE", format!("/v1/assets/{asset}"), None, None),
+        ActionModel::RestoreAsset { asset } => {
+            ("POST", format!("/v1/assets/{asset}/restorations"), None, Some("{}".to_owned()))
+        }
+        ActionModel::CreateFolder { key, body, .. } => {
+            ("POST", "/v1/asset-folders".to_owned(), *key, Some(body.clone()))
+        }
+        ActionModel::ReadFolder { folder } => ("GET", format!("/v1/asset-folders/{folder}"), None, None),
+        ActionModel::UpdateFolder { folder, body, .. } => {
+            ("PATCH", format!("/v1/asset-folders/{folder}"), None, Some(body.clone()))
+        }
+        ActionModel::DeleteFolder { folder, recursive } => {
+            let query = if *recursive { "?recursive=true" } else { "" };
+            ("DELETE", format!("/v1/asset-folders/{folder}{query}"), None, None)
+        }
+        ActionModel::RestoreFolder { folder } => {
+            ("POST", format!("/v1/asset-folders/{folder}/restorations"), None, None)
+        }
+        ActionModel::List(list) => ("GET", list.path(), None, None),
     };
     let mut http = TestRequest::new(method, &path);
     if let Some(token) = &model.keys[request.client].token {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 
-use crate::model::{AssetModel, Model, SessionModel};
+use crate::model::{AssetModel, Change, FolderModel, Model, RetiredModel, SessionModel};
 
 /// Rows of a query, each as one text.
 fn texts(conn: &Connection, sql: &str) -> Vec<String> {
@@ -12,14 +12,29 @@ fn texts(conn: &Connection, sql: &str) -> Vec<String> {
     prepared.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-pub(crate) fn session_ids(conn: &Connection) -> BTreeSet<String> {
-    texts(conn, "SELECT id FROM asset_uploads").into_iter().collect()
+/// The ids of a table.
+pub(crate) fn ids(conn: &Connection, table: &str) -> BTreeSet<String> {
+    texts(conn, &format!("SELECT id FROM {table}")).into_iter().collect()
 }
 
-/// Retired ids, and when their objects were removed.
-pub(crate) fn retired(conn: &Connection) -> Vec<(String, Option<i64>)> {
-    let mut prepared = conn.prepare_cached("SELECT id, object_deleted_at FROM retired_uploads").unwrap();
-    prepared.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
+/// The id of a row that was made just now.
+pub(crate) fn new_id(conn: &Connection, model: &Model, change: &Change) -> Option<String> {
+    let (table, known): (_, BTreeSet<&String>) = match change {
+        Change::Session(_) => ("asset_uploads", model.sessions.keys().collect()),
+        Change::Folder(_) => ("folders", model.folders.keys().collect()),
+        Change::Asset(_) | Change::Cancellation => return None,
+    };
+    ids(conn, table).into_iter().find(|id| !known.contains(id))
+}
+
+/// Retired ids.
+pub(crate) fn retired(conn: &Connection) -> BTreeMap<String, RetiredModel> {
+    let mut prepared =
+        conn.prepare_cached("SELECT id, object_deleted_at, purged_at FROM retired_uploads").unwrap();
+    let rows = prepared.query_map([], |row| {
+        Ok((row.get(0)?, RetiredModel { object_deleted_at: row.get(1)?, purged_at: row.get(2)? }))
+    });
+    rows.unwrap().collect::<Result<_, _>>().unwrap()
 }
 
 /// Objects that belong to nothing, and when that was noted.
@@ -35,20 +50,29 @@ const SESSIONS: &str = "
 const ASSETS: &str = "
     SELECT concat_ws('|', id, org_id, coalesce(folder_id, '-'), name, r2_key, mime_type, size_bytes, asset_type,
       source_type, source_id, etag, confirmation_key, coalesce(confirmed_folder_id, '-'), created_by, created_at,
-      updated_at, coalesce(deleted_at, '-'), coalesce(deleted_by, '-'))
+      updated_at, coalesce(deleted_at, '-'), coalesce(deleted_by, '-'), coalesce(deleted_with, '-'))
     FROM assets ORDER BY id";
+const FOLDERS: &str = "
+    SELECT concat_ws('|', id, org_id, coalesce(parent_id, '-'), name, created_by, created_at, updated_at,
+      coalesce(deleted_at, '-'), coalesce(deleted_with, '-'), coalesce(first_name, '-'), coalesce(first_parent_id, '-'))
+    FROM folders ORDER BY id";
 
 const SESSION_COLUMNS: &str = "id|org_id|filename|mime_type|size_bytes|created_by|created_at|expires_at";
-const ASSET_COLUMNS: &str = "id|org_id|folder_id|name|r2_key|mime_type|size_bytes|asset_type|source_type|source_id|etag|confirmation_key|confirmed_folder_id|created_by|created_at|updated_at|deleted_at|deleted_by";
+const ASSET_COLUMNS: &str = "id|org_id|folder_id|name|r2_key|mime_type|size_bytes|asset_type|source_type|source_id|etag|confirmation_key|confirmed_folder_id|created_by|created_at|updated_at|deleted_at|deleted_by|deleted_with";
+const FOLDER_COLUMNS: &str = "id|org_id|parent_id|name|created_by|created_at|updated_at|deleted_at|deleted_with|first_name|first_parent_id";
 
 /// The database holds what the model holds, and a retired id is nobody's.
 pub(crate) fn compare(conn: &Connection, model: &Model) -> Result<(), String> {
     let sessions: Vec<String> =
         model.sessions.iter().map(|(id, session)| session_text(model, id, session)).collect();
     let assets: Vec<String> = model.assets.iter().map(|(id, asset)| asset_text(model, id, asset)).collect();
-    for (columns, expected, actual) in
-        [(SESSION_COLUMNS, sessions, texts(conn, SESSIONS)), (ASSET_COLUMNS, assets, texts(conn, ASSETS))]
-    {
+    let folders: Vec<String> =
+        model.folders.iter().map(|(id, folder)| folder_text(model, id, folder)).collect();
+    for (columns, expected, actual) in [
+        (SESSION_COLUMNS, sessions, texts(conn, SESSIONS)),
+        (ASSET_COLUMNS, assets, texts(conn, ASSETS)),
+        (FOLDER_COLUMNS, folders, texts(conn, FOLDERS)),
+    ] {
         let only = |rows: &[String], others: &[String]| {
             rows.iter().filter(|row| !others.contains(row)).cloned().collect::<Vec<_>>().join("\n  ")
         };
@@ -61,8 +85,8 @@ pub(crate) fn compare(conn: &Connection, model: &Model) -> Result<(), String> {
         }
     }
     let in_use = |id: &String| model.sessions.contains_key(id) || model.assets.contains_key(id);
-    match retired(conn).iter().find(|(id, _)| in_use(id)) {
-        Some((id, _)) => Err(format!("the id {id} is retired, and in use")),
+    match retired(conn).keys().find(|id| in_use(id)) {
+        Some(id) => Err(format!("the id {id} is retired, and in use")),
         None => Ok(()),
     }
 }
@@ -82,23 +106,44 @@ fn session_text(model: &Model, id: &str, session: &SessionModel) -> String {
     )
 }
 
+fn or_null(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
 fn asset_text(model: &Model, id: &str, asset: &AssetModel) -> String {
-    let or_null = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let kind = asset.mime_type.split('/').next().unwrap_or_default();
     format!(
-        "{id}|{}|{}|{}|uploads/{id}|{}|{}|{kind}|upload|{id}|{}|{}|{}|{}|{}|{}|{}|{}",
+        "{id}|{}|{}|{}|uploads/{id}|{}|{}|{kind}|upload|{id}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
         model.orgs[asset.org],
-        or_null(asset.folder.map(|id| id.to_string())),
+        or_null(asset.folder.clone()),
         asset.name,
         asset.mime_type,
         asset.size_bytes,
         asset.etag,
         asset.key.map(|key| format!("key-{key}")).unwrap_or_default(),
-        or_null(asset.first_folder.map(|id| id.to_string())),
+        or_null(asset.first_folder.clone()),
         model.users[asset.created_by].id,
         asset.created_at.0,
         asset.updated_at.0,
         or_null(asset.deleted.map(|(at, _)| at.0.to_string())),
         or_null(asset.deleted.map(|(_, by)| model.users[by].id.to_string())),
+        or_null(asset.deleted_with.clone()),
+    )
+}
+
+fn folder_text(model: &Model, id: &str, folder: &FolderModel) -> String {
+    let first = folder.first.clone();
+    format!(
+        "{id}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
+        model.orgs[folder.org],
+        or_null(folder.parent.clone()),
+        folder.name,
+        model.users[folder.created_by].id,
+        folder.created_at.0,
+        folder.updated_at.0,
+        or_null(folder.deleted_at.map(|at| at.0.to_string())),
+        or_null(folder.deleted_with.clone()),
+        or_null(first.as_ref().map(|(name, _)| (*name).to_owned())),
+        or_null(first.and_then(|(_, parent)| parent)),
     )
 }

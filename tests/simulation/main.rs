@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
 
+mod actions;
 mod answers;
 #[path = "../bucket/mod.rs"]
 mod bucket;
@@ -13,12 +14,19 @@ mod client;
 mod comparison;
 mod database;
 mod explore;
+mod generate;
+mod invariants;
+mod library_answers;
+mod library_rules;
+mod lists;
 mod model;
 mod operator;
 #[path = "../platform/mod.rs"]
 mod platform;
+mod request;
 #[path = "../requests/mod.rs"]
 mod requests;
+mod rest;
 mod rules;
 mod run;
 mod schedule;
@@ -27,6 +35,8 @@ mod simulated;
 #[path = "../sqlite/mod.rs"]
 mod sqlite;
 mod statistics;
+mod sweep_rules;
+mod sweeper_comparison;
 mod world;
 
 use std::time::Duration;
@@ -34,7 +44,7 @@ use std::time::Duration;
 use explore::{explore, replay};
 
 /// What every long enough simulation comes across: else it tries too little.
-const EVENTFUL: [&str; 36] = [
+const EVENTFUL: &[&str] = &[
     "201 start",
     "201 start, replayed",
     "201 confirmation",
@@ -42,6 +52,18 @@ const EVENTFUL: [&str; 36] = [
     "204 cancellation",
     "200 upload",
     "200 asset",
+    "200 asset update",
+    "204 asset deletion",
+    "201 asset restoration",
+    "200 asset list",
+    "201 folder creation",
+    "201 folder creation, replayed",
+    "200 folder",
+    "200 folder update",
+    "204 folder deletion",
+    "201 folder restoration",
+    "200 folder list",
+    "walk while others write",
     "401 UNAUTHORIZED",
     "403 EMAIL_NOT_VERIFIED",
     "403 ORGANIZATION_MEMBERSHIP_REQUIRED",
@@ -55,6 +77,9 @@ const EVENTFUL: [&str; 36] = [
     "409 ASSET_UPLOAD_EXPIRED",
     "404 FOLDER_NOT_FOUND",
     "404 ASSET_NOT_FOUND",
+    "409 FOLDER_NAME_TAKEN",
+    "409 FOLDER_NOT_EMPTY",
+    "409 FOLDER_CYCLE",
     "503 STORAGE_UNAVAILABLE",
     "409 OBJECT_NOT_UPLOADED",
     "422 UPLOAD_REJECTED",
@@ -71,6 +96,9 @@ const EVENTFUL: [&str; 36] = [
     "late call",
     "object removed",
     "retired",
+    "asset purged",
+    "folder purged",
+    "to be removed again",
 ];
 
 /// A variable of the environment that `make simulate` sets.

@@ -1,15 +1,14 @@
 //! What the database must hold, and what each request must be answered: docs/behaviour.md in Rust, without SQL. The
 //! simulation compares the real handlers and the real database with it after each transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId, UserId};
+use asset_uploads::domain::ids::{OrganizationId, UserId};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
 use asset_uploads::error::ErrorCode;
-use asset_uploads::store::rights::Permission;
 
-use crate::schedule::{FolderNamed, Named};
+use crate::lists::PageModel;
 use crate::sqlite::callers::Membership;
 
 /// `MAX_UPLOAD_BYTES` of the simulation.
@@ -39,11 +38,21 @@ pub(crate) struct KeyModel {
     pub(crate) revoked: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FolderModel {
-    pub(crate) id: FolderId,
     pub(crate) org: usize,
-    pub(crate) deleted: bool,
+    pub(crate) parent: Option<String>,
+    pub(crate) name: &'static str,
+    pub(crate) created_by: usize,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) deleted_at: Option<Timestamp>,
+    /// The folder whose deletion put this one into the trash.
+    pub(crate) deleted_with: Option<String>,
+    /// The name and the parent that it was made with; none where the operator made it.
+    pub(crate) first: Option<(&'static str, Option<String>)>,
+    /// The request that made it.
+    pub(crate) request: u64,
 }
 
 /// What a client declares.
@@ -69,7 +78,7 @@ pub(crate) struct SessionModel {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AssetModel {
     pub(crate) org: usize,
-    pub(crate) folder: Option<FolderId>,
+    pub(crate) folder: Option<String>,
     pub(crate) name: &'static str,
     pub(crate) mime_type: String,
     pub(crate) size_bytes: u64,
@@ -79,10 +88,12 @@ pub(crate) struct AssetModel {
     pub(crate) updated_at: Timestamp,
     /// When, and by whom.
     pub(crate) deleted: Option<(Timestamp, usize)>,
+    /// The folder whose deletion put it into the trash.
+    pub(crate) deleted_with: Option<String>,
     /// The Idempotency-Key of the confirmation.
     pub(crate) key: Option<u8>,
     /// The folder that its body named.
-    pub(crate) first_folder: Option<FolderId>,
+    pub(crate) first_folder: Option<String>,
     /// The request that wrote it.
     pub(crate) request: u64,
 }
@@ -92,85 +103,39 @@ pub(crate) struct AssetModel {
 pub(crate) struct RetiredModel {
     /// When its object was removed.
     pub(crate) object_deleted_at: Option<i64>,
+    /// When its asset was purged; none where it was no asset's.
+    pub(crate) purged_at: Option<i64>,
 }
 
 /// What the database must hold.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Model {
     pub(crate) reject_mismatch: bool,
+    /// `DELETED_RETENTION_DAYS`, in milliseconds.
+    pub(crate) retention_ms: i64,
     pub(crate) orgs: Vec<OrganizationId>,
     pub(crate) users: Vec<UserModel>,
     pub(crate) keys: Vec<KeyModel>,
-    pub(crate) folders: Vec<FolderModel>,
+    pub(crate) folders: BTreeMap<String, FolderModel>,
     pub(crate) sessions: BTreeMap<String, SessionModel>,
     pub(crate) assets: BTreeMap<String, AssetModel>,
     pub(crate) retired: BTreeMap<String, RetiredModel>,
     /// Objects that belong to nothing, and when that was noted.
     pub(crate) orphans: BTreeMap<String, i64>,
+    /// Assets that were purged.
+    pub(crate) purged: BTreeSet<String>,
+    /// How many transactions have changed an asset or a folder.
+    pub(crate) step: u64,
+    /// When each asset and each folder changed last, by such steps.
+    pub(crate) changed: BTreeMap<String, LastChanges>,
 }
 
-/// A request, with everything that its answer may depend on.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct RequestModel {
-    pub(crate) client: usize,
-    pub(crate) organization: Named,
-    pub(crate) action: ActionModel,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum ActionModel {
-    /// The file, or what the body is answered.
-    Start {
-        file: Result<Declared, ErrorCode>,
-        id: Option<AssetUploadId>,
-        key: Option<u8>,
-        body: &'static str,
-    },
-    Confirm {
-        upload: AssetUploadId,
-        folder: FolderNamed,
-        key: Option<u8>,
-    },
-    Cancel {
-        upload: AssetUploadId,
-    },
-    ReadUpload {
-        upload: AssetUploadId,
-    },
-    ReadAsset {
-        upload: AssetUploadId,
-    },
-}
-
-impl ActionModel {
-    pub(crate) fn permission(&self) -> Permission {
-        match self {
-            Self::Start { .. } | Self::Confirm { .. } | Self::Cancel { .. } => Permission::AssetsWrite,
-            Self::ReadUpload { .. } | Self::ReadAsset { .. } => Permission::AssetsRead,
-        }
-    }
-}
-
-impl RequestModel {
-    /// The upload that it names, or leads to.
-    pub(crate) fn upload(&self) -> Option<AssetUploadId> {
-        match &self.action {
-            ActionModel::Start { id, .. } => *id,
-            ActionModel::Confirm { upload, .. }
-            | ActionModel::Cancel { upload }
-            | ActionModel::ReadUpload { upload }
-            | ActionModel::ReadAsset { upload } => Some(*upload),
-        }
-    }
-
-    /// The same, where a start has made a session of this id already.
-    pub(crate) fn with_id(&self, made: Option<&str>) -> Self {
-        let mut request = self.clone();
-        if let ActionModel::Start { id, .. } = &mut request.action {
-            *id = id.or_else(|| AssetUploadId::parse(made?));
-        }
-        request
-    }
+/// The steps in which something that lists are sorted or filtered by became what it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct LastChanges {
+    pub(crate) name: u64,
+    pub(crate) place: u64,
+    pub(crate) trash: u64,
 }
 
 /// What HEAD came to.
@@ -192,18 +157,80 @@ pub(crate) enum Finding {
     Confirmed {
         replayed: bool,
     },
-    Cancelled,
     UploadConfirmed,
     UploadExpired,
     /// HEAD decides.
     UploadPending,
     Asset,
+    AssetUpdated,
+    AssetRestored,
+    Folder,
+    FolderCreated {
+        replayed: bool,
+    },
+    FolderUpdated,
+    FolderRestored,
+    Page(PageModel),
+    /// Nothing more is said.
+    Done,
 }
 
 /// What is to be written.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Write {
+pub(crate) enum Change {
     Session(SessionModel),
-    Asset(AssetModel),
     Cancellation,
+    Asset(AssetModel),
+    Folder(FolderModel),
+}
+
+/// Everything that a request is to write, each with the id of its row; none for a new row, whose id is whatever was
+/// chosen.
+pub(crate) type Changes = Vec<(Option<String>, Change)>;
+
+impl Model {
+    /// A folder that is not in the trash.
+    pub(crate) fn live_folder(&self, id: &str) -> Option<&FolderModel> {
+        self.folders.get(id).filter(|folder| folder.deleted_at.is_none())
+    }
+
+    pub(crate) fn apply(&mut self, id: &str, change: Change) {
+        let step = self.step;
+        let stamp = |old: Option<LastChanges>, same: [bool; 3]| {
+            let of = |n: usize, old: u64| if same[n] { old } else { step };
+            let old = old.unwrap_or_default();
+            LastChanges { name: of(0, old.name), place: of(1, old.place), trash: of(2, old.trash) }
+        };
+        let last = self.changed.get(id).copied();
+        match change {
+            Change::Session(session) => _ = self.sessions.insert(id.to_owned(), session),
+            Change::Cancellation => {
+                if let Some(session) = self.sessions.get_mut(id) {
+                    session.cancelled = true;
+                }
+            }
+            Change::Asset(asset) => {
+                let same = self.assets.get(id).map_or([false; 3], |old| {
+                    [
+                        old.name == asset.name,
+                        old.folder == asset.folder,
+                        old.deleted.is_some() == asset.deleted.is_some(),
+                    ]
+                });
+                self.changed.insert(id.to_owned(), stamp(last, same));
+                self.assets.insert(id.to_owned(), asset);
+            }
+            Change::Folder(folder) => {
+                let same = self.folders.get(id).map_or([false; 3], |old| {
+                    [
+                        old.name == folder.name,
+                        old.parent == folder.parent,
+                        old.deleted_at.is_some() == folder.deleted_at.is_some(),
+                    ]
+                });
+                self.changed.insert(id.to_owned(), stamp(last, same));
+                self.folders.insert(id.to_owned(), folder);
+            }
+        }
+    }
 }

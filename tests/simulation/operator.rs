@@ -1,11 +1,11 @@
-//! What the operator does beside the API: it changes users, keys, folders and assets, and stores objects.
+//! What the operator does beside the API: it changes users and keys, and stores objects.
 
 use asset_uploads::token::TokenHash;
 
 use crate::answers::KnownUpload;
 use crate::model::{MAX_BYTES, Model};
 use crate::run::Run;
-use crate::schedule::{AssetChange, HandMade, Named, UserChange};
+use crate::schedule::{HandMade, Named, UserChange};
 use crate::sqlite::callers::Membership;
 
 impl Run<'_> {
@@ -35,8 +35,9 @@ impl Run<'_> {
         let id = id.unwrap_or_else(|| self.state.unused_id());
         let object_key = id.object_key();
         let (model, mut bucket) = (self.state.model.borrow(), self.state.bucket.borrow_mut());
-        let in_use =
-            model.sessions.contains_key(&id.to_string()) || model.retired.contains_key(&id.to_string());
+        let id = id.to_string();
+        let retired = model.retired.get(&id).is_some_and(|retired| retired.purged_at.is_none());
+        let in_use = model.sessions.contains_key(&id) || retired;
         if !in_use && bucket.head(&object_key).is_none() {
             bucket.put(&object_key, 10, Some("image/png"), self.now());
         }
@@ -49,15 +50,6 @@ impl Run<'_> {
         let at = revoked.then_some(self.now().0);
         let sql = "UPDATE api_keys SET revoked_at = ?1 WHERE token_hash = ?2";
         self.state.world.execute(sql, rusqlite::params![at, hash.as_str()]);
-    }
-
-    pub(crate) fn change_folder(&self, folder: usize, deleted: bool) {
-        let mut model = self.state.model.borrow_mut();
-        let folder = &mut model.folders[folder];
-        folder.deleted = deleted;
-        let at = deleted.then_some(self.now().0);
-        let sql = "UPDATE folders SET deleted_at = ?1 WHERE id = ?2";
-        self.state.world.execute(sql, rusqlite::params![at, folder.id.to_string()]);
     }
 
     pub(crate) fn change_user(&self, user: usize, change: UserChange) {
@@ -97,33 +89,5 @@ impl Run<'_> {
                 set("email_verified_at", user.verified.then_some(1));
             }
         }
-    }
-
-    pub(crate) fn change_asset(&self, upload: u8, change: AssetChange) {
-        let (id, now) = (self.upload(upload).to_string(), self.now());
-        let mut model = self.state.model.borrow_mut();
-        let Model { assets, folders, users, .. } = &mut *model;
-        let Some(asset) = assets.get_mut(&id) else { return };
-        match change {
-            AssetChange::Move { folder } => {
-                let folder = folder.map(|n| folders[usize::from(n)].clone());
-                if folder.as_ref().is_some_and(|folder| folder.deleted || folder.org != asset.org) {
-                    return;
-                }
-                asset.folder = folder.map(|folder| folder.id);
-            }
-            AssetChange::Delete => asset.deleted = Some((now, asset.created_by)),
-            AssetChange::Restore => asset.deleted = None,
-        }
-        asset.updated_at = now;
-        let sql = "UPDATE assets SET folder_id = ?2, deleted_at = ?3, deleted_by = ?4, updated_at = ?5 WHERE id = ?1";
-        let params = rusqlite::params![
-            id,
-            asset.folder.map(|id| id.to_string()),
-            asset.deleted.map(|(at, _)| at.0),
-            asset.deleted.map(|(_, by)| users[by].id.to_string()),
-            now.0
-        ];
-        self.state.world.execute(sql, params);
     }
 }

@@ -1,24 +1,29 @@
-//! The rules of docs/behaviour.md in Rust: what each request must be answered, and what the sweeper may do. They share
-//! nothing with the SQL.
+//! The rules of docs/behaviour.md in Rust: who may do what, and what a request about an upload must be answered. They
+//! share nothing with the SQL.
 
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::ErrorCode;
 
 use crate::model::{
-    ActionModel, AssetModel, Declared, Finding, HeadResult, MAX_BYTES, Model, RequestModel, SessionModel,
-    UserModel, Write,
+    AssetModel, Change, Changes, Declared, Finding, HeadResult, MAX_BYTES, Model, SessionModel, UserModel,
 };
-use crate::schedule::{FolderNamed, Named};
+use crate::request::{ActionModel, RequestModel};
+use crate::schedule::Named;
 use crate::sqlite::callers::{self, CallerState, Impersonator, KeyState, Place};
 
-/// How long after its deadline a session is left alone: eight days.
-const GRACE_MS: i64 = 8 * 86_400_000;
-/// How long an object without session is known before it may be removed: a week.
-const NOTICE_MS: i64 = 7 * 86_400_000;
-/// How long an id stays retired after its object was removed: a day.
-const SETTLE_MS: i64 = 86_400_000;
-type Found = Result<(Finding, Option<Write>), ErrorCode>;
+/// What a request finds, and what it writes.
+pub(crate) type Found = Result<(Finding, Changes), ErrorCode>;
+
+/// Who sends a request, and where and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct By {
+    /// The number of the request.
+    pub(crate) number: u64,
+    pub(crate) org: usize,
+    pub(crate) user: usize,
+    pub(crate) now: Timestamp,
+}
 
 impl Model {
     /// What a request that arrived whole at `now` must be answered, and what it writes, if its transaction comes now.
@@ -28,19 +33,37 @@ impl Model {
         request: &RequestModel,
         now: Timestamp,
         head: Option<&HeadResult>,
-    ) -> (Finding, Option<Write>) {
-        let found = self.authorize(request, now).and_then(|(org, user)| match &request.action {
-            ActionModel::Start { file, id, key, .. } => {
-                self.start(number, file.as_ref().map_err(|code| *code)?, *id, key.is_some(), org, user, now)
+    ) -> (Finding, Changes) {
+        let found = self.authorize(request, now).and_then(|(org, user)| {
+            let by = By { number, org, user, now };
+            match &request.action {
+                ActionModel::Start { file, id, key, .. } => {
+                    self.start(by, file.as_ref().map_err(|code| *code)?, *id, key.is_some())
+                }
+                ActionModel::Confirm { upload, folder, key, .. } => {
+                    self.confirm(by, upload, folder.as_ref().map_err(|code| *code)?.as_deref(), *key, head)
+                }
+                ActionModel::Cancel { upload } => self.cancel(upload, org),
+                ActionModel::ReadUpload { upload } => self.read_upload(upload, org, now),
+                ActionModel::ReadAsset { asset } => self.read_asset(asset, org),
+                ActionModel::UpdateAsset { asset, change, .. } => {
+                    self.update_asset(by, asset, change.as_ref().map_err(|code| *code)?)
+                }
+                ActionModel::DeleteAsset { asset } => self.delete_asset(by, asset),
+                ActionModel::RestoreAsset { asset } => self.restore_asset(asset, org),
+                ActionModel::CreateFolder { folder, id, .. } => {
+                    self.create_folder(by, folder.as_ref().map_err(|code| *code)?, id.as_deref())
+                }
+                ActionModel::ReadFolder { folder } => self.read_folder(folder, org),
+                ActionModel::UpdateFolder { folder, change, .. } => {
+                    self.update_folder(by, folder, change.as_ref().map_err(|code| *code)?)
+                }
+                ActionModel::DeleteFolder { folder, recursive } => self.delete_folder(by, folder, *recursive),
+                ActionModel::RestoreFolder { folder } => self.restore_folder(folder, org),
+                ActionModel::List(list) => self.list(list, org),
             }
-            ActionModel::Confirm { upload, folder, key } => {
-                self.confirm(number, upload, *folder, *key, head, org, user, now)
-            }
-            ActionModel::Cancel { upload } => self.cancel(upload, org),
-            ActionModel::ReadUpload { upload } => self.read_upload(upload, org, now),
-            ActionModel::ReadAsset { upload } => self.read_asset(upload, org),
         });
-        found.unwrap_or_else(|code| (Finding::Error(code), None))
+        found.unwrap_or_else(|code| (Finding::Error(code), Vec::new()))
     }
 
     /// Rules 3 to 10: the organization and the user.
@@ -81,12 +104,7 @@ impl Model {
             _ => {}
         }
         // Rules 9 and 10.
-        let of_body = match &request.action {
-            ActionModel::Start { file: Err(code), .. } => Some(*code),
-            ActionModel::Confirm { folder: FolderNamed::NoJson, .. } => Some(ErrorCode::BadRequest),
-            ActionModel::Confirm { folder: FolderNamed::NoUuid, .. } => Some(ErrorCode::ValidationError),
-            _ => None,
-        };
+        let of_body = request.action.malformed();
         if let Some(code) = of_body.or_else(|| malformed.then_some(ErrorCode::ValidationError)) {
             return Err(code);
         }
@@ -97,17 +115,8 @@ impl Model {
         self.sessions.get(&upload.to_string()).filter(|session| session.org == org)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one for each thing that the answer depends on")]
-    fn start(
-        &self,
-        number: u64,
-        file: &Declared,
-        id: Option<AssetUploadId>,
-        keyed: bool,
-        org: usize,
-        user: usize,
-        now: Timestamp,
-    ) -> Found {
+    fn start(&self, by: By, file: &Declared, id: Option<AssetUploadId>, keyed: bool) -> Found {
+        let By { number, org, user, now } = by;
         let existing = id.map(|id| id.to_string()).and_then(|id| Some((self.sessions.get(&id)?, id)));
         let Some((session, id)) = existing else {
             // The key was used for an upload that was given up for good.
@@ -123,7 +132,8 @@ impl Model {
                 cancelled: false,
                 request: number,
             };
-            return Ok((Finding::Started { replayed: false }, Some(Write::Session(session))));
+            let id = id.map(|id| id.to_string());
+            return Ok((Finding::Started { replayed: false }, vec![(id, Change::Session(session))]));
         };
         if session.org != org || session.cancelled || session.declared != *file {
             return Err(ErrorCode::ValidationError);
@@ -134,54 +144,44 @@ impl Model {
         if session.expires_at <= now {
             return Err(ErrorCode::AssetUploadExpired);
         }
-        Ok((Finding::Started { replayed: keyed && session.request != number }, None))
+        Ok((Finding::Started { replayed: keyed && session.request != number }, Vec::new()))
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one for each thing that the answer depends on")]
     fn confirm(
         &self,
-        number: u64,
+        by: By,
         upload: &AssetUploadId,
-        folder: FolderNamed,
+        folder: Option<&str>,
         key: Option<u8>,
         head: Option<&HeadResult>,
-        org: usize,
-        user: usize,
-        now: Timestamp,
     ) -> Found {
+        let By { number, org, user, now } = by;
         // 11
         let session = self.session(upload, org).filter(|session| !session.cancelled);
         let session = session.ok_or(ErrorCode::AssetUploadNotFound)?;
-        let folder_model = match folder {
-            FolderNamed::Folder(n) => Some(&self.folders[n]),
-            _ => None,
-        };
-        let folder_id = folder_model.map(|folder| folder.id);
         // 12
         if let Some(asset) = self.assets.get(&upload.to_string()) {
             if asset.request == number {
-                return Ok((Finding::Confirmed { replayed: false }, None));
+                return Ok((Finding::Confirmed { replayed: false }, Vec::new()));
             }
             if key.is_none() || key != asset.key || user != asset.created_by {
                 return Err(ErrorCode::AssetUploadAlreadyConfirmed);
             }
-            if folder_id != asset.first_folder || folder == FolderNamed::Unknown {
+            if folder != asset.first_folder.as_deref() {
                 return Err(ErrorCode::ValidationError);
             }
             if asset.deleted.is_some() {
                 return Err(ErrorCode::AssetNotFound);
             }
-            return Ok((Finding::Confirmed { replayed: true }, None));
+            return Ok((Finding::Confirmed { replayed: true }, Vec::new()));
         }
         // 13
         if session.expires_at <= now {
             return Err(ErrorCode::AssetUploadExpired);
         }
         // 14
-        if folder == FolderNamed::Unknown
-            || folder_model.is_some_and(|folder| folder.deleted || folder.org != org)
-        {
-            return Err(ErrorCode::FolderNotFound);
+        if let Some(folder) = folder {
+            self.folder_of(folder, org)?;
         }
         // 15 and 16
         let object = match head {
@@ -203,7 +203,7 @@ impl Model {
         }
         let asset = AssetModel {
             org,
-            folder: folder_id,
+            folder: folder.map(str::to_owned),
             name: session.declared.filename,
             mime_type: mime_type.to_owned(),
             size_bytes: object.size_bytes,
@@ -212,11 +212,13 @@ impl Model {
             created_at: now,
             updated_at: now,
             deleted: None,
+            deleted_with: None,
             key,
-            first_folder: folder_id,
+            first_folder: folder.map(str::to_owned),
             request: number,
         };
-        Ok((Finding::Confirmed { replayed: false }, Some(Write::Asset(asset))))
+        let changes = vec![(Some(upload.to_string()), Change::Asset(asset))];
+        Ok((Finding::Confirmed { replayed: false }, changes))
     }
 
     fn cancel(&self, upload: &AssetUploadId, org: usize) -> Found {
@@ -224,7 +226,8 @@ impl Model {
         if self.assets.contains_key(&upload.to_string()) {
             return Err(ErrorCode::AssetUploadAlreadyConfirmed);
         }
-        Ok((Finding::Cancelled, (!session.cancelled).then_some(Write::Cancellation)))
+        let change = (!session.cancelled).then(|| (Some(upload.to_string()), Change::Cancellation));
+        Ok((Finding::Done, change.into_iter().collect()))
     }
 
     fn read_upload(&self, upload: &AssetUploadId, org: usize, now: Timestamp) -> Found {
@@ -237,54 +240,6 @@ impl Model {
         } else {
             Finding::UploadPending
         };
-        Ok((finding, None))
-    }
-
-    fn read_asset(&self, upload: &AssetUploadId, org: usize) -> Found {
-        let asset = self.assets.get(&upload.to_string());
-        let there = asset.is_some_and(|asset| asset.org == org && asset.deleted.is_none());
-        if there { Ok((Finding::Asset, None)) } else { Err(ErrorCode::AssetNotFound) }
-    }
-
-    /// Whether an object may be removed now: nobody has it, and nobody can get it.
-    pub(crate) fn may_remove(&self, key: &str) -> Result<(), String> {
-        let Some(id) = key.strip_prefix("uploads/") else {
-            return Err(format!("{key}, which is no upload's, is removed"));
-        };
-        if self.assets.contains_key(id) {
-            return Err(format!("{key}, the object of an asset, is removed"));
-        }
-        match self.sessions.get(id) {
-            Some(session) if !session.cancelled => {
-                Err(format!("{key}, the object of an upload that is not cancelled, is removed"))
-            }
-            Some(_) => Ok(()),
-            None if self.retired.contains_key(id) => Ok(()),
-            None => Err(format!("{key}, whose id is not retired, is removed")),
-        }
-    }
-
-    /// Whether the sweeper may delete a session at this time.
-    pub(crate) fn may_delete_session(&self, id: &str, now: Timestamp) -> bool {
-        !self.assets.contains_key(id)
-            && self.sessions.get(id).is_some_and(|session| session.expires_at.0 + GRACE_MS <= now.0)
-    }
-
-    /// Whether the sweeper may retire an id at this time; `uploaded_at`: the age of its object.
-    pub(crate) fn may_retire(&self, id: &str, now: Timestamp, uploaded_at: Option<Timestamp>) -> bool {
-        let orphan = || {
-            self.orphans.get(id).is_some_and(|noted_at| noted_at + NOTICE_MS <= now.0)
-                && uploaded_at.is_none_or(|at| at.0 + GRACE_MS <= now.0)
-        };
-        !self.assets.contains_key(id)
-            && if self.sessions.contains_key(id) { self.may_delete_session(id, now) } else { orphan() }
-    }
-
-    /// Whether the sweeper may forget a retired id at this time.
-    pub(crate) fn may_forget(&self, id: &str, now: Timestamp) -> bool {
-        self.retired
-            .get(id)
-            .and_then(|retired| retired.object_deleted_at)
-            .is_some_and(|deleted_at| deleted_at + SETTLE_MS <= now.0)
+        Ok((finding, Vec::new()))
     }
 }

@@ -8,29 +8,21 @@ use std::task::{Context, Poll, Waker};
 
 use asset_uploads::api::answer::answer;
 use asset_uploads::config::{Config, SweepOrphans, SweepSettings};
-use asset_uploads::domain::idempotency::IdempotencyKey;
-use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::sweeper::{PageSize, sweep};
-use asset_uploads::token::TokenHash;
 
-use crate::answers::KnownUpload;
 use crate::bucket::{Bucket, PutRequest};
-use crate::client::{ArrivingRequest, file_of, http_request};
-use crate::database;
-use crate::model::{ActionModel, Model, RequestModel};
+use crate::client::{ArrivingRequest, http_request};
+use crate::model::Model;
 use crate::platform::client::TestAnswer;
-use crate::schedule::{
-    Action, CONFIRMATIONS, Event, FILES, Fault, LAST_KEY, Named, Orphans, Schedule, Tampering,
-};
+use crate::request::RequestModel;
+use crate::schedule::{Action, Event, Fault, FolderNamed, Named, Orphans, Schedule, Tampering};
 use crate::simulated::{State, TaskPlatform, TaskRecord, pause};
 use crate::statistics::Statistics;
 use crate::world::{BEGINNING, S3, World};
 
 /// A page of the sweeper: so few objects that a handful of uploads fills several.
 const PAGES: PageSize = PageSize { objects: 2, pages: 2 };
-/// When everything has become quiet.
-const LARGE_PAGES: PageSize = PageSize { objects: 1_000, pages: 5 };
 /// A transfer takes no longer: a day.
 const LONGEST_TRANSFER_SECONDS: u64 = 86_400;
 /// A storage call arrives no later than this: an hour.
@@ -47,6 +39,7 @@ struct Task<'a> {
 pub(crate) struct Run<'a> {
     pub(crate) state: &'a State<'a>,
     config: &'a Config,
+    retention_seconds: u64,
     tasks: Vec<Task<'a>>,
     /// Requests that were sent, the newest last.
     requests: Vec<RequestModel>,
@@ -58,7 +51,12 @@ pub(crate) struct Run<'a> {
 pub(crate) fn play(world: &World, schedule: &Schedule) -> Result<Statistics, String> {
     world.undone(|| {
         let [endpoint, name, id, secret] = S3;
-        let model = Model { reject_mismatch: schedule.reject_mismatch, ..world.model.clone() };
+        let retention_seconds = u64::from(schedule.retention_days) * 86_400;
+        let model = Model {
+            reject_mismatch: schedule.reject_mismatch,
+            retention_ms: i64::from(schedule.retention_days) * 86_400_000,
+            ..world.model.clone()
+        };
         let state = State {
             world,
             model: RefCell::new(model),
@@ -68,13 +66,16 @@ pub(crate) fn play(world: &World, schedule: &Schedule) -> Result<Statistics, Str
             isolate_ends: Cell::default(),
             late: RefCell::default(),
             uploads: RefCell::default(),
+            assets: RefCell::default(),
+            folders: RefCell::new(world.known_folders.clone()),
+            cursors: RefCell::default(),
             random: Cell::default(),
             violation: RefCell::default(),
             statistics: RefCell::default(),
         };
         let config = if schedule.reject_mismatch { &world.strict_config } else { &world.config };
         let (tasks, requests) = Default::default();
-        let mut run = Run { state: &state, config, tasks, requests, count: 0 };
+        let mut run = Run { state: &state, config, retention_seconds, tasks, requests, count: 0 };
         for (n, event) in schedule.events.iter().enumerate() {
             run.play(event);
             run.check().map_err(|text| format!("after event {n}, {event:?}: {text}"))?;
@@ -86,7 +87,7 @@ pub(crate) fn play(world: &World, schedule: &Schedule) -> Result<Statistics, Str
 }
 
 /// The `n`-th from the end; counts around.
-fn newest<T>(list: &[T], n: u8) -> Option<usize> {
+pub(crate) fn newest<T>(list: &[T], n: u8) -> Option<usize> {
     list.len().checked_sub(1).map(|last| last - usize::from(n) % list.len())
 }
 
@@ -94,14 +95,14 @@ impl<'a> Run<'a> {
     fn play(&mut self, event: &Event) {
         match *event {
             Event::Request { client, organization, isolate, action } => {
-                let action = self.action(client.into(), organization, action);
-                self.send(RequestModel { client: client.into(), organization, action }, isolate);
+                self.request(client, organization, isolate, action);
             }
             Event::Repeat { request, isolate } => {
                 if let Some(n) = newest(&self.requests, request) {
                     self.send(self.requests[n].clone(), isolate);
                 }
             }
+            Event::Upload { client, file, folder } => self.upload_undisturbed(client, file, folder),
             Event::Send { upload, tampering } => self.transfer(upload, tampering),
             Event::StoreByHand { upload, object } => self.store_by_hand(upload, object),
             Event::StoreOrphan { key } => self.store_orphan(key),
@@ -129,8 +130,6 @@ impl<'a> Run<'a> {
             Event::Wait { wait, late } => self.wait(wait.seconds(), late),
             Event::ChangeUser { user, change } => self.change_user(user.into(), change),
             Event::ChangeKey { key, revoked } => self.change_key(key.into(), revoked),
-            Event::ChangeFolder { folder, deleted } => self.change_folder(folder.into(), deleted),
-            Event::ChangeAsset { upload, change } => self.change_asset(upload, change),
         }
     }
 
@@ -138,7 +137,7 @@ impl<'a> Run<'a> {
         self.state.clock.get()
     }
 
-    fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if let Some(violation) = self.state.violation.borrow_mut().take() {
             return Err(violation);
         }
@@ -153,45 +152,30 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The upload that a number means; one that nobody knows where there is none yet.
-    pub(crate) fn upload(&self, n: u8) -> AssetUploadId {
-        self.known_upload(n).map_or_else(|| self.state.unused_id(), |upload| upload.id)
-    }
-
-    pub(crate) fn known_upload(&self, n: u8) -> Option<KnownUpload> {
-        let uploads = self.state.uploads.borrow();
-        newest(&uploads, n).map(|n| uploads[n].clone())
-    }
-
-    fn action(&self, client: usize, organization: Named, action: Action) -> ActionModel {
-        match action {
-            Action::Start { file, key } => {
-                let id = key.and_then(|key| self.id_for_key(client, organization, key));
-                ActionModel::Start { file: file_of(file), id, key, body: FILES[usize::from(file)] }
-            }
-            Action::Confirm { upload, body, key } => {
-                let folder = CONFIRMATIONS[usize::from(body)];
-                ActionModel::Confirm { upload: self.upload(upload), folder, key }
-            }
-            Action::Cancel { upload } => ActionModel::Cancel { upload: self.upload(upload) },
-            Action::ReadUpload { upload } => ActionModel::ReadUpload { upload: self.upload(upload) },
-            Action::ReadAsset { upload } => ActionModel::ReadAsset { upload: self.upload(upload) },
+    pub(crate) fn request(&mut self, client: u8, organization: Named, isolate: u8, action: Action) {
+        if let Some(action) = self.action(client.into(), organization, action) {
+            self.send(RequestModel { client: client.into(), organization, action }, isolate);
         }
     }
 
-    /// The id of the upload that a client means by an Idempotency-Key.
-    pub(crate) fn id_for_key(&self, client: usize, organization: Named, key: u8) -> Option<AssetUploadId> {
-        let model = self.state.model.borrow();
-        let hash = TokenHash::of(model.keys[client].token.as_deref()?)?;
-        let organization = match organization {
-            Named::Acme => Some(&model.orgs[0]),
-            Named::Other => Some(&model.orgs[1]),
-            Named::Nothing => None,
-            // Denied before the id counts.
-            Named::Unknown | Named::Malformed => return None,
-        };
-        let key = IdempotencyKey::parse(&format!("key-{key}"))?;
-        Some(AssetUploadId::for_idempotency_key(hash.as_str(), organization, &key))
+    fn upload_undisturbed(&mut self, client: u8, file: u8, folder: FolderNamed) {
+        let others = self.tasks.len();
+        let known = self.state.uploads.borrow().len();
+        self.request(client, Named::Nothing, 0, Action::Start { file, key: None });
+        self.finish_newest(others);
+        if self.state.uploads.borrow().len() > known {
+            self.transfer(0, None);
+            self.finish_newest(others);
+            self.request(client, Named::Nothing, 0, Action::Confirm { upload: 0, folder, key: None });
+            self.finish_newest(others);
+        }
+    }
+
+    /// Lets what has begun come to its end, but for so many that began first.
+    pub(crate) fn finish_newest(&mut self, others: usize) {
+        while self.tasks.len() > others {
+            self.poll(self.tasks.len() - 1);
+        }
     }
 
     fn send(&mut self, request: RequestModel, isolate: u8) {
@@ -255,7 +239,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn sweep(&mut self, isolate: u8, orphans: Orphans, pages: PageSize) {
+    pub(crate) fn sweep(&mut self, isolate: u8, orphans: Orphans, pages: PageSize) {
         self.count += 1;
         let (state, now) = (self.state, self.now());
         let record = Rc::new(TaskRecord { number: self.count, ..TaskRecord::default() });
@@ -264,7 +248,8 @@ impl<'a> Run<'a> {
             Orphans::All => SweepOrphans::All,
             Orphans::None => SweepOrphans::None,
         };
-        let settings = SweepSettings { orphans, retention_seconds: 30 * 86_400, max_statements: 50 };
+        let settings =
+            SweepSettings { orphans, retention_seconds: self.retention_seconds, max_statements: 50 };
         self.begin(Some(isolate), async move {
             let platform = TaskPlatform { state, record };
             let report = sweep(&platform, now, settings, pages).await;
@@ -275,7 +260,7 @@ impl<'a> Run<'a> {
         });
     }
 
-    fn step(&mut self, task: u8, awaits: u8, fault: Option<(u8, Fault)>) {
+    pub(crate) fn step(&mut self, task: u8, awaits: u8, fault: Option<(u8, Fault)>) {
         let Some(n) = newest(&self.tasks, task) else { return };
         self.state.fault.set(fault);
         for _ in 0..awaits {
@@ -298,13 +283,13 @@ impl<'a> Run<'a> {
     }
 
     /// Lets everything of the Worker's that is under way come to its end.
-    fn finish_tasks(&mut self) {
+    pub(crate) fn finish_tasks(&mut self) {
         while let Some(n) = self.tasks.iter().position(|task| task.isolate.is_some()) {
             self.poll(n);
         }
     }
 
-    fn wait(&mut self, seconds: u64, late: bool) {
+    pub(crate) fn wait(&mut self, seconds: u64, late: bool) {
         // No request takes minutes.
         if seconds >= 300 {
             self.finish_tasks();
@@ -331,53 +316,6 @@ impl<'a> Run<'a> {
             }
         }
         self.state.clock.set(then);
-    }
-
-    /// Left alone, everything comes to rest: every object has its asset, and nothing else is kept.
-    fn come_to_rest(&mut self, schedule: &Schedule) -> Result<(), String> {
-        self.finish_tasks();
-        self.check()?;
-        if schedule.last_start.is_some() {
-            self.store_orphan(Some(LAST_KEY));
-        }
-        let mut faults = schedule.last_faults.iter();
-        // A grace, an orphan's notice; for what starts then the same again; an object set aside, an id settled. Each
-        // begins on another day.
-        for (n, days) in [32, 9, 11, 9, 2, 2].into_iter().enumerate() {
-            self.wait(days * 86_400, true);
-            self.check()?;
-            if let Some(awaits) = schedule.last_start.filter(|_| n == 1) {
-                self.sweep(0, Orphans::All, LARGE_PAGES);
-                self.step(0, awaits, None);
-                let action = self.action(0, Named::Nothing, Action::Start { file: 0, key: Some(LAST_KEY) });
-                self.send(RequestModel { client: 0, organization: Named::Nothing, action }, 1);
-                self.step(0, u8::MAX, None);
-                self.finish_tasks();
-                self.check()?;
-            }
-            for fault in faults.by_ref().take(1).copied().map(Some).chain([None; 2]) {
-                self.state.fault.set(fault);
-                self.sweep(0, Orphans::All, LARGE_PAGES);
-                self.finish_tasks();
-                self.state.fault.set(None);
-                self.check()?;
-            }
-        }
-        let (model, conn) = (self.state.model.borrow(), &self.state.world.conn);
-        let kept = self.state.bucket.borrow().keys();
-        let kept: Vec<&str> = kept.iter().filter_map(|key| key.strip_prefix("uploads/")).collect();
-        let expected: Vec<&str> = model.assets.keys().map(String::as_str).collect();
-        if kept != expected {
-            return Err(format!("the bucket has {kept:?}, and there are assets {expected:?}"));
-        }
-        let sessions: Vec<&str> = model.sessions.keys().map(String::as_str).collect();
-        let (retired, orphans) = (database::retired(conn), database::orphans(conn));
-        if sessions != expected || !retired.is_empty() || !orphans.is_empty() {
-            return Err(format!(
-                "nothing but assets is to be kept: sessions {sessions:?}, retired {retired:?}, orphans {orphans:?}"
-            ));
-        }
-        Ok(())
     }
 }
 

@@ -1,7 +1,5 @@
-//! What happens in a simulation, one event after the other: drawn from a seed, or read from a file.
+//! What happens in a simulation, one event after the other: drawn from a seed (generate.rs), or read from a file.
 
-use proptest::prelude::*;
-use proptest::sample::select;
 use serde::{Deserialize, Serialize};
 
 /// A whole simulation. The same schedule always comes to the same.
@@ -9,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Schedule {
     /// `DECLARED_MISMATCH=reject`
     pub(crate) reject_mismatch: bool,
+    /// `DELETED_RETENTION_DAYS`
+    pub(crate) retention_days: u8,
     /// In this order.
     pub(crate) events: Vec<Event>,
     /// At the end, when there is most to remove, the sweeper runs once with each of these faults, before it is left
@@ -21,7 +21,7 @@ pub(crate) struct Schedule {
 /// The Idempotency-Key of that upload, which no event uses.
 pub(crate) const LAST_KEY: u8 = 2;
 
-/// One event. Numbers of uploads, tasks, requests and late calls count back from the newest, and wrap around, so that
+/// One event. Numbers of uploads, assets, folders, cursors, tasks, requests and late calls count back from the newest, and wrap around, so that
 /// every schedule is a possible one, also with events left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Event {
@@ -29,12 +29,14 @@ pub(crate) enum Event {
     Request { client: u8, organization: Named, isolate: u8, action: Action },
     /// A client sends a request again, as it was.
     Repeat { request: u8, isolate: u8 },
+    /// A client starts an upload, sends its file and confirms it into a folder, and nobody disturbs it.
+    Upload { client: u8, file: u8, folder: FolderNamed },
     /// A client begins to send a file to its signed URL.
     Send { upload: u8, tampering: Option<Tampering> },
     /// The operator stores an object under the key of an upload that has none.
     StoreByHand { upload: u8, object: HandMade },
     /// An object appears that belongs to nothing: under the id of an upload that a client's Idempotency-Key leads to and
-    /// that does not exist, or under one that nobody knows.
+    /// that does not exist, or was purged, or under one that nobody knows.
     StoreOrphan { key: Option<u8> },
     /// The cron starts the sweeper.
     Sweep { isolate: u8, orphans: Orphans },
@@ -52,10 +54,6 @@ pub(crate) enum Event {
     ChangeUser { user: u8, change: UserChange },
     /// The operator revokes a key, or takes that back.
     ChangeKey { key: u8, revoked: bool },
-    /// A folder is deleted or restored.
-    ChangeFolder { folder: u8, deleted: bool },
-    /// An asset is moved, deleted or restored.
-    ChangeAsset { upload: u8, change: AssetChange },
 }
 
 /// What a request asks for.
@@ -66,10 +64,9 @@ pub(crate) enum Action {
         file: u8,
         key: Option<u8>,
     },
-    /// `body` is a place in `CONFIRMATIONS`.
     Confirm {
         upload: u8,
-        body: u8,
+        folder: FolderNamed,
         key: Option<u8>,
     },
     Cancel {
@@ -79,8 +76,64 @@ pub(crate) enum Action {
         upload: u8,
     },
     ReadAsset {
-        upload: u8,
+        asset: u8,
     },
+    /// `name` is a place in `ASSET_NAMES`.
+    UpdateAsset {
+        asset: u8,
+        name: Option<u8>,
+        folder: Option<FolderNamed>,
+    },
+    DeleteAsset {
+        asset: u8,
+    },
+    RestoreAsset {
+        asset: u8,
+    },
+    /// `name` is a place in `FOLDER_NAMES`.
+    CreateFolder {
+        name: u8,
+        parent: FolderNamed,
+        key: Option<u8>,
+    },
+    ReadFolder {
+        folder: u8,
+    },
+    UpdateFolder {
+        folder: u8,
+        name: Option<u8>,
+        parent: Option<FolderNamed>,
+    },
+    DeleteFolder {
+        folder: u8,
+        recursive: bool,
+    },
+    RestoreFolder {
+        folder: u8,
+    },
+    /// The first page of a list, or its last. `list` is a place in `LISTS`.
+    List {
+        list: u8,
+        folder: u8,
+        limit: u8,
+        backward: bool,
+    },
+    /// The page that a cursor leads to; in the other direction, where `turned`; asked of another order, where `mistaken`.
+    Page {
+        cursor: u8,
+        turned: bool,
+        mistaken: bool,
+    },
+}
+
+/// What a body names as a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum FolderNamed {
+    Nothing,
+    Folder(u8),
+    Unknown,
+    NoUuid,
+    NoJson,
 }
 
 /// What `X-Organization-Id` names.
@@ -182,14 +235,6 @@ pub(crate) enum UserChange {
     Editor,
 }
 
-/// What changes of an asset.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) enum AssetChange {
-    Move { folder: Option<u8> },
-    Delete,
-    Restore,
-}
-
 /// The file that a start declares: its body, and what is right about it.
 pub(crate) const FILES: [&str; 6] = [
     r#"{"filename":"beach.png","mime_type":"image/png","size_bytes":640}"#,
@@ -200,156 +245,43 @@ pub(crate) const FILES: [&str; 6] = [
     "nonsense",
 ];
 
-/// The folder that the body of a confirmation names.
+/// New names of assets; the last is none.
+pub(crate) const ASSET_NAMES: [&str; 5] = ["beach.png", "Beach.PNG", "clip.mp4", "zoo.png", "a/b.png"];
+
+/// Names of folders; the last is none.
+pub(crate) const FOLDER_NAMES: [&str; 5] = ["Photos", "Films", "photos", "Zoo", ".."];
+
+/// How a list is filtered; its folder is the event's.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum FolderNamed {
-    None,
-    Folder(usize),
-    Unknown,
-    NoUuid,
-    NoJson,
+pub(crate) enum Filtered {
+    Live,
+    InFolder,
+    InNone,
+    Trash,
+    TrashOfFolder,
+    Images,
+    Videos,
+    Names,
 }
 
-/// The bodies of confirmations. Folders 0 and 1 are Acme's, 2 is the other organization's.
-pub(crate) const CONFIRMATIONS: [FolderNamed; 7] = [
-    FolderNamed::None,
-    FolderNamed::Folder(0),
-    FolderNamed::Folder(1),
-    FolderNamed::Folder(2),
-    FolderNamed::Unknown,
-    FolderNamed::NoUuid,
-    FolderNamed::NoJson,
+/// Lists: of assets or of folders, their filter, whether by name, whether descending.
+pub(crate) const LISTS: [(bool, Filtered, bool, bool); 18] = [
+    (true, Filtered::Live, false, true),
+    (true, Filtered::Live, true, false),
+    (true, Filtered::InNone, false, false),
+    (true, Filtered::InFolder, false, true),
+    (true, Filtered::InFolder, true, true),
+    (true, Filtered::Trash, false, true),
+    (true, Filtered::Trash, true, false),
+    (true, Filtered::TrashOfFolder, false, false),
+    (true, Filtered::Images, false, true),
+    (true, Filtered::Videos, true, true),
+    (true, Filtered::Names, true, false),
+    (true, Filtered::Names, false, false),
+    (false, Filtered::Live, true, false),
+    (false, Filtered::Live, false, true),
+    (false, Filtered::InNone, true, true),
+    (false, Filtered::InFolder, true, false),
+    (false, Filtered::Trash, false, false),
+    (false, Filtered::TrashOfFolder, true, false),
 ];
-
-/// Mostly one of the newest.
-fn upload() -> impl Strategy<Value = u8> {
-    prop_oneof![5 => Just(0_u8), 3 => Just(1_u8), 1 => 2..6_u8]
-}
-
-fn key() -> impl Strategy<Value = Option<u8>> {
-    prop_oneof![2 => Just(None), 4 => Just(Some(0_u8)), 1 => Just(Some(1_u8))]
-}
-
-fn isolate() -> impl Strategy<Value = u8> {
-    0..2_u8
-}
-
-fn action() -> impl Strategy<Value = Action> {
-    let file = prop_oneof![6 => Just(0_u8), 3 => Just(1_u8), 2 => Just(2_u8), 1 => 3..6_u8];
-    let body = prop_oneof![6 => Just(0_u8), 4 => Just(1_u8), 1 => 2..7_u8];
-    prop_oneof![
-        6 => (file, key()).prop_map(|(file, key)| Action::Start { file, key }),
-        8 => (upload(), body, key()).prop_map(|(upload, body, key)| Action::Confirm { upload, body, key }),
-        2 => upload().prop_map(|upload| Action::Cancel { upload }),
-        1 => upload().prop_map(|upload| Action::ReadUpload { upload }),
-        1 => upload().prop_map(|upload| Action::ReadAsset { upload }),
-    ]
-}
-
-fn named() -> impl Strategy<Value = Named> {
-    prop_oneof![
-        8 => Just(Named::Nothing),
-        3 => Just(Named::Acme),
-        1 => select(vec![Named::Other, Named::Unknown, Named::Malformed]),
-    ]
-}
-
-/// Mostly Edith, sometimes with her second key, or Emil; sometimes anybody.
-fn client() -> impl Strategy<Value = u8> {
-    prop_oneof![10 => Just(0_u8), 2 => Just(1_u8), 4 => Just(2_u8), 3 => 3..12_u8]
-}
-
-fn fault() -> impl Strategy<Value = Fault> {
-    select(vec![
-        Fault::LostBefore,
-        Fault::LostAfter,
-        Fault::Overloaded,
-        Fault::HangsBefore,
-        Fault::HangsAfter,
-        Fault::HangsLate,
-    ])
-}
-
-/// Mostly of the first call that is carried out; the sweeper makes a dozen.
-fn fault_of_step() -> impl Strategy<Value = Option<(u8, Fault)>> {
-    let calls = prop_oneof![2 => Just(0_u8), 1 => 1..12_u8];
-    prop_oneof![5 => Just(None), 1 => (calls, fault()).prop_map(Some)]
-}
-
-fn wait() -> impl Strategy<Value = Wait> {
-    prop_oneof![
-        6 => Just(Wait::Second),
-        4 => Just(Wait::FiveMinutes),
-        2 => select(vec![Wait::SixteenMinutes, Wait::AnHour, Wait::AlmostADay]),
-        2 => select(vec![Wait::ADay, Wait::EightDays, Wait::AMonth]),
-    ]
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let object = select(vec![
-        HandMade::AsDeclared,
-        HandMade::Empty,
-        HandMade::TooLarge,
-        HandMade::OtherSize,
-        HandMade::OtherType,
-        HandMade::Forbidden,
-        HandMade::Untyped,
-        HandMade::CustomerKey,
-    ]);
-    let tampering = select(vec![Tampering::Length, Tampering::Type, Tampering::Name, Tampering::Overwrite]);
-    let tampering = prop_oneof![5 => Just(None), 1 => tampering.prop_map(Some)];
-    let orphans = prop_oneof![6 => Just(Orphans::Few), 1 => select(vec![Orphans::All, Orphans::None])];
-    let user_change = select(vec![
-        UserChange::Disable,
-        UserChange::Enable,
-        UserChange::Unverify,
-        UserChange::Verify,
-        UserChange::Leave,
-        UserChange::WithoutRole,
-        UserChange::Viewer,
-        UserChange::Editor,
-        UserChange::Editor,
-        UserChange::Editor,
-    ]);
-    let asset_change = prop_oneof![
-        prop::option::of(0..2_u8).prop_map(|folder| AssetChange::Move { folder }),
-        Just(AssetChange::Delete),
-        Just(AssetChange::Restore),
-    ];
-    prop_oneof![
-        24 => (client(), named(), isolate(), action()).prop_map(|(client, organization, isolate, action)| {
-            Event::Request { client, organization, isolate, action }
-        }),
-        5 => (0..4_u8, isolate()).prop_map(|(request, isolate)| Event::Repeat { request, isolate }),
-        10 => (upload(), tampering).prop_map(|(upload, tampering)| Event::Send { upload, tampering }),
-        2 => (upload(), object).prop_map(|(upload, object)| Event::StoreByHand { upload, object }),
-        2 => key().prop_map(|key| Event::StoreOrphan { key }),
-        5 => (isolate(), orphans).prop_map(|(isolate, orphans)| Event::Sweep { isolate, orphans }),
-        60 => (0..4_u8, prop_oneof![2 => 1..4_u8, 3 => Just(30_u8)], fault_of_step())
-            .prop_map(|(task, awaits, fault)| Event::Step { task, awaits, fault }),
-        1 => (0..4_u8).prop_map(|task| Event::CutOff { task }),
-        1 => (isolate(), any::<bool>()).prop_map(|(isolate, late)| Event::EndIsolate { isolate, late }),
-        4 => (0..3_u8).prop_map(|call| Event::LateCall { call }),
-        6 => (wait(), any::<bool>()).prop_map(|(wait, late)| Event::Wait { wait, late }),
-        1 => (0..5_u8, user_change).prop_map(|(user, change)| Event::ChangeUser { user, change }),
-        1 => (0..5_u8, prop::bool::weighted(0.3)).prop_map(|(key, revoked)| Event::ChangeKey { key, revoked }),
-        2 => (0..3_u8, any::<bool>()).prop_map(|(folder, deleted)| Event::ChangeFolder { folder, deleted }),
-        2 => (upload(), asset_change).prop_map(|(upload, change)| Event::ChangeAsset { upload, change }),
-    ]
-}
-
-/// Events of one simulation at most.
-const MAX_EVENTS: usize = 150;
-
-/// All schedules.
-pub(crate) fn schedules() -> impl Strategy<Value = Schedule> {
-    let last_faults = prop::collection::vec((0..16_u8, fault()), 0..3);
-    let last_start = prop::option::weighted(0.2, 0..30_u8);
-    (prop::bool::weighted(0.2), prop::collection::vec(event(), 1..MAX_EVENTS), last_faults, last_start)
-        .prop_map(|(reject_mismatch, events, last_faults, last_start)| Schedule {
-            reject_mismatch,
-            events,
-            last_faults,
-            last_start,
-        })
-}

@@ -16,7 +16,10 @@ use asset_uploads::store::{Rows, Statement};
 
 use crate::answers::KnownUpload;
 use crate::bucket::Bucket;
-use crate::model::{AssetModel, Finding, HeadResult, Model, RequestModel, SessionModel};
+use crate::library_answers::RowModel;
+use crate::lists::Cursor;
+use crate::model::{AssetModel, Finding, FolderModel, HeadResult, Model, SessionModel};
+use crate::request::RequestModel;
 use crate::schedule::Fault;
 use crate::statistics::Statistics;
 use crate::world::World;
@@ -35,6 +38,12 @@ pub(crate) struct State<'a> {
     pub(crate) late: RefCell<Vec<LateCall>>,
     /// What clients know of, the newest last.
     pub(crate) uploads: RefCell<Vec<KnownUpload>>,
+    /// Assets, likewise.
+    pub(crate) assets: RefCell<Vec<String>>,
+    /// Folders, likewise.
+    pub(crate) folders: RefCell<Vec<String>>,
+    /// Cursors, likewise.
+    pub(crate) cursors: RefCell<Vec<Cursor>>,
     pub(crate) random: Cell<u64>,
     /// The first thing that was not as it must be.
     pub(crate) violation: RefCell<Option<String>>,
@@ -78,12 +87,18 @@ pub(crate) struct TaskRecord {
     pub(crate) head: RefCell<Option<HeadResult>>,
     /// What the last transaction found.
     pub(crate) finding: RefCell<Option<Finding>>,
-    /// The upload that it names, or that a start made.
-    pub(crate) upload: RefCell<Option<String>>,
-    /// Its session, as the last transaction read it.
+    /// The id of what it names, or made.
+    pub(crate) id: RefCell<Option<String>>,
+    /// The session with this id, as the last transaction read it.
     pub(crate) session: RefCell<Option<SessionModel>>,
-    /// Its asset, likewise.
+    /// The asset, likewise.
     pub(crate) asset: RefCell<Option<AssetModel>>,
+    /// The folder, likewise.
+    pub(crate) folder: RefCell<Option<FolderModel>>,
+    /// The folders that it lies in, outermost first: their ids and names.
+    pub(crate) path: RefCell<Vec<(String, &'static str)>>,
+    /// The rows of a page.
+    pub(crate) rows: RefCell<Vec<RowModel>>,
     /// Whether its last transaction came to nothing, as far as it knows.
     pub(crate) database_failed: Cell<bool>,
     pub(crate) calls: Cell<u32>,

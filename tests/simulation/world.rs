@@ -42,12 +42,17 @@ const KEYS: [KeyOf; 9] = [
     (0, Some(0), None, Some(7_200)),
 ];
 
+/// The organization and the name of each folder that is there from the beginning.
+const FOLDERS: [(usize, &str); 3] = [(1, "Photos"), (0, "Films"), (0, "Photos")];
+
 pub(crate) struct World {
     pub(crate) conn: Connection,
     pub(crate) config: Config,
     /// The same with `DECLARED_MISMATCH=reject`.
     pub(crate) strict_config: Config,
     pub(crate) model: Model,
+    /// The folders that are there from the beginning.
+    pub(crate) known_folders: Vec<String>,
 }
 
 impl World {
@@ -97,13 +102,25 @@ impl World {
         keys.push(KeyModel { token: Some("au_mistyped".to_owned()), ..nobodys.clone() });
         keys.push(KeyModel { token: None, ..nobodys });
         let person = Person { user: users[0].clone(), key: sqlite::unused_key() };
-        let folders = [0, 0, 1]
-            .map(|org| FolderModel {
-                id: sqlite::folder(&conn, orgs[org], &person, None),
+        let folders = FOLDERS.map(|(org, name)| {
+            let id = sqlite::folder(&conn, orgs[org], &person, None).to_string();
+            let sql = "UPDATE folders SET name = ?1 WHERE id = ?2 RETURNING created_at";
+            let created_at = conn.query_row(sql, [name, &id], |row| row.get(0)).map(Timestamp).unwrap();
+            let folder = FolderModel {
                 org,
-                deleted: false,
-            })
-            .to_vec();
+                parent: None,
+                name,
+                created_by: 0,
+                created_at,
+                updated_at: created_at,
+                deleted_at: None,
+                deleted_with: None,
+                first: None,
+                request: 0,
+            };
+            (id, folder)
+        });
+        let known_folders = folders.iter().map(|(id, _)| id.clone()).collect();
         let users = users
             .iter()
             .zip(USERS)
@@ -117,12 +134,13 @@ impl World {
         let max_bytes = MAX_BYTES.to_string();
         let variables = [("MAX_UPLOAD_BYTES", &*max_bytes), ("ALLOWED_MIME_TYPES", "image/*, video/*")];
         let strict = [variables[0], variables[1], ("DECLARED_MISMATCH", "reject")];
-        let model = Model { orgs, users, keys, folders, ..Model::default() };
+        let model = Model { orgs, users, keys, folders: folders.into(), ..Model::default() };
         Self {
             conn,
             config: crate::requests::config(&variables),
             strict_config: crate::requests::config(&strict),
             model,
+            known_folders,
         }
     }
 
