@@ -58,7 +58,7 @@ pub struct Listed {
 // ?16 asset type, ?17 media type, ?18 the beginning of one, ?19 user, ?20 from, ?21 before, ?22 the least name, ?23 the
 // first that is too great (NULL: none is), ?24 folder or ''. Each is NULL where it does not matter, or the index has it.
 macro_rules! assets_sql {
-    ($index:literal, $key:literal, $scan:literal, $back:literal) => {
+    ($index:literal, $key:literal, $ascending:expr) => {
         page_sql!(
             "assets_json",
             $index,
@@ -71,8 +71,7 @@ macro_rules! assets_sql {
                AND (?22 IS NULL OR t.name >= ?22 AND t.name < ifnull(?23, x''))
                AND (?24 IS NULL OR ifnull(t.folder_id, '') = ?24)",
             $key,
-            $scan,
-            $back
+            $ascending
         )
     };
 }
@@ -98,71 +97,36 @@ impl Filter {
 }
 
 fn sql(index: Index, by: SortBy, ascending: bool) -> &'static str {
-    match (index, by, ascending) {
-        (Index::All, SortBy::CreatedAt, true) => {
-            assets_sql!("t.deleted_at IS NULL", "created_at", "ASC", "DESC")
+    match (index, by) {
+        (Index::All, SortBy::CreatedAt) => {
+            assets_sql!("t.deleted_at IS NULL", "created_at", ascending)
         }
-        (Index::All, SortBy::CreatedAt, false) => {
-            assets_sql!("t.deleted_at IS NULL", "created_at", "DESC", "ASC")
+        (Index::All, SortBy::Name) => {
+            assets_sql!("t.deleted_at IS NULL", "name", ascending)
         }
-        (Index::All, SortBy::Name, true) => assets_sql!("t.deleted_at IS NULL", "name", "ASC", "DESC"),
-        (Index::All, SortBy::Name, false) => assets_sql!("t.deleted_at IS NULL", "name", "DESC", "ASC"),
-        (Index::Folder, SortBy::CreatedAt, true) => {
+        (Index::Folder, SortBy::CreatedAt) => {
             assets_sql!(
                 "likelihood(t.folder_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
                 "created_at",
-                "ASC",
-                "DESC"
+                ascending
             )
         }
-        (Index::Folder, SortBy::CreatedAt, false) => {
-            assets_sql!(
-                "likelihood(t.folder_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
-                "created_at",
-                "DESC",
-                "ASC"
-            )
+        (Index::Folder, SortBy::Name) => {
+            assets_sql!("likelihood(t.folder_id IS ?2, 0.0001) AND t.deleted_at IS NULL", "name", ascending)
         }
-        (Index::Folder, SortBy::Name, true) => {
-            assets_sql!(
-                "likelihood(t.folder_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
-                "name",
-                "ASC",
-                "DESC"
-            )
-        }
-        (Index::Folder, SortBy::Name, false) => {
-            assets_sql!(
-                "likelihood(t.folder_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
-                "name",
-                "DESC",
-                "ASC"
-            )
-        }
-        (Index::Type, _, true) => {
+        (Index::Type, _) => {
             assets_sql!(
                 "likelihood(t.asset_type = ?2, 0.0001) AND t.deleted_at IS NULL",
                 "created_at",
-                "ASC",
-                "DESC"
+                ascending
             )
         }
-        (Index::Type, _, false) => {
-            assets_sql!(
-                "likelihood(t.asset_type = ?2, 0.0001) AND t.deleted_at IS NULL",
-                "created_at",
-                "DESC",
-                "ASC"
-            )
+        (Index::Trash, SortBy::CreatedAt) => {
+            assets_sql!("t.deleted_at IS NOT NULL", "created_at", ascending)
         }
-        (Index::Trash, SortBy::CreatedAt, true) => {
-            assets_sql!("t.deleted_at IS NOT NULL", "created_at", "ASC", "DESC")
+        (Index::Trash, SortBy::Name) => {
+            assets_sql!("t.deleted_at IS NOT NULL", "name", ascending)
         }
-        (Index::Trash, SortBy::CreatedAt, false) => {
-            assets_sql!("t.deleted_at IS NOT NULL", "created_at", "DESC", "ASC")
-        }
-        (Index::Trash, SortBy::Name, true) => assets_sql!("t.deleted_at IS NOT NULL", "name", "ASC", "DESC"),
-        (Index::Trash, SortBy::Name, false) => assets_sql!("t.deleted_at IS NOT NULL", "name", "DESC", "ASC"),
     }
 }
 

@@ -30,15 +30,8 @@ pub struct List<'a> {
 
 // ?16 parent or '', NULL where it does not matter or the index has it.
 macro_rules! folders_sql {
-    ($index:literal, $key:literal, $scan:literal, $back:literal) => {
-        page_sql!(
-            "folders_json",
-            $index,
-            "(?16 IS NULL OR ifnull(t.parent_id, '') = ?16)",
-            $key,
-            $scan,
-            $back
-        )
+    ($index:literal, $key:literal, $ascending:expr) => {
+        page_sql!("folders_json", $index, "(?16 IS NULL OR ifnull(t.parent_id, '') = ?16)", $key, $ascending)
     };
 }
 
@@ -51,56 +44,28 @@ enum Index {
 }
 
 fn sql(index: Index, by: SortBy, ascending: bool) -> &'static str {
-    match (index, by, ascending) {
-        (Index::All, SortBy::CreatedAt, true) => {
-            folders_sql!("t.deleted_at IS NULL", "created_at", "ASC", "DESC")
+    match (index, by) {
+        (Index::All, SortBy::CreatedAt) => {
+            folders_sql!("t.deleted_at IS NULL", "created_at", ascending)
         }
-        (Index::All, SortBy::CreatedAt, false) => {
-            folders_sql!("t.deleted_at IS NULL", "created_at", "DESC", "ASC")
+        (Index::All, SortBy::Name) => {
+            folders_sql!("t.deleted_at IS NULL", "name", ascending)
         }
-        (Index::All, SortBy::Name, true) => folders_sql!("t.deleted_at IS NULL", "name", "ASC", "DESC"),
-        (Index::All, SortBy::Name, false) => folders_sql!("t.deleted_at IS NULL", "name", "DESC", "ASC"),
-        (Index::Parent, SortBy::CreatedAt, true) => {
+        (Index::Parent, SortBy::CreatedAt) => {
             folders_sql!(
                 "likelihood(t.parent_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
                 "created_at",
-                "ASC",
-                "DESC"
+                ascending
             )
         }
-        (Index::Parent, SortBy::CreatedAt, false) => {
-            folders_sql!(
-                "likelihood(t.parent_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
-                "created_at",
-                "DESC",
-                "ASC"
-            )
+        (Index::Parent, SortBy::Name) => {
+            folders_sql!("likelihood(t.parent_id IS ?2, 0.0001) AND t.deleted_at IS NULL", "name", ascending)
         }
-        (Index::Parent, SortBy::Name, true) => {
-            folders_sql!(
-                "likelihood(t.parent_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
-                "name",
-                "ASC",
-                "DESC"
-            )
+        (Index::Trash, SortBy::CreatedAt) => {
+            folders_sql!("t.deleted_at IS NOT NULL", "created_at", ascending)
         }
-        (Index::Parent, SortBy::Name, false) => {
-            folders_sql!(
-                "likelihood(t.parent_id IS ?2, 0.0001) AND t.deleted_at IS NULL",
-                "name",
-                "DESC",
-                "ASC"
-            )
-        }
-        (Index::Trash, SortBy::CreatedAt, true) => {
-            folders_sql!("t.deleted_at IS NOT NULL", "created_at", "ASC", "DESC")
-        }
-        (Index::Trash, SortBy::CreatedAt, false) => {
-            folders_sql!("t.deleted_at IS NOT NULL", "created_at", "DESC", "ASC")
-        }
-        (Index::Trash, SortBy::Name, true) => folders_sql!("t.deleted_at IS NOT NULL", "name", "ASC", "DESC"),
-        (Index::Trash, SortBy::Name, false) => {
-            folders_sql!("t.deleted_at IS NOT NULL", "name", "DESC", "ASC")
+        (Index::Trash, SortBy::Name) => {
+            folders_sql!("t.deleted_at IS NOT NULL", "name", ascending)
         }
     }
 }

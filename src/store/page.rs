@@ -19,124 +19,67 @@ const WINDOW_BEHIND: u32 = 500;
 /// The statement of a page: one complete text for each index and direction, because SQLite chooses its index by the
 /// text. `$view` has the rows and their `json`; `$index` selects what is in the index, where `?2` is the value that the
 /// index is filtered by: in `likelihood(.., 0.0001)`, or SQLite may take a narrower index and check all of its rows, which
-/// it thinks as cheap. `$filter` is checked row by row, with parameters from `?16` on; `$key` is the index's order;
-/// `$scan` and `$back` are ASC and DESC, or the other way round.
+/// it thinks as cheap. `$filter` is checked row by row, with parameters from `?16` on; `$key` is the index's order.
 ///
 /// ?3 and ?4 are the least value and id of the page, ?5 and ?6 the first that are too great, ?7 its rows and one more, ?8
 /// the rows to look at, ?9 1 where the filter matters; ?10 to ?13 are as ?3 to ?6 for what lies behind the page, and ?14
 /// the rows to look at there; ?15 is 1 where users are to be read: one row for each of the page's, because a list of their
 /// ids would be billed as rows, too. A value of NULL is above all others, as x'' is.
+#[rustfmt::skip]
 macro_rules! page_sql {
-    ($view:literal, $index:literal, $filter:literal, $key:literal, $scan:literal, $back:literal) => {
-        concat!(
-            "SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
-               'found', json(CASE WHEN c.auth_error IS NULL THEN (
-                 SELECT json_object(
-                   'rows', json(p.rows),
-                   'scanned_to', json(CASE WHEN ?9 AND p.found < ?7 THEN (
-                     SELECT json_array(t.",
-            $key,
-            ", t.id)
-                     FROM ",
-            $view,
-            " t
-                     WHERE t.org_id = c.org_id AND ",
-            $index,
-            "
-                       AND (t.",
-            $key,
-            ", t.id) >= (?3, ?4) AND (t.",
-            $key,
-            ", t.id) < (ifnull(?5, x''), ?6)
-                     ORDER BY t.",
-            $key,
-            " ",
-            $scan,
-            ", t.id ",
-            $scan,
-            " LIMIT 1 OFFSET ?8 - 1) END),
-                   'behind', CASE
-                     WHEN ?14 = 0 THEN 0
-                     WHEN EXISTS (
-                       SELECT 1
-                       FROM (
-                         SELECT t.*
-                         FROM ",
-            $view,
-            " t
-                         WHERE t.org_id = c.org_id AND ",
-            $index,
-            "
-                           AND (t.",
-            $key,
-            ", t.id) >= (?10, ?11) AND (t.",
-            $key,
-            ", t.id) < (ifnull(?12, x''), ?13)
-                         ORDER BY t.",
-            $key,
-            " ",
-            $back,
-            ", t.id ",
-            $back,
-            " LIMIT ?14) t
-                       WHERE ",
-            $filter,
-            ") THEN 1
-                     WHEN ?9 THEN EXISTS (
-                       SELECT 1
-                       FROM ",
-            $view,
-            " t
-                       WHERE t.org_id = c.org_id AND ",
-            $index,
-            "
-                         AND (t.",
-            $key,
-            ", t.id) >= (?10, ?11) AND (t.",
-            $key,
-            ", t.id) < (ifnull(?12, x''), ?13)
-                       ORDER BY t.",
-            $key,
-            " ",
-            $back,
-            ", t.id ",
-            $back,
-            " LIMIT 1 OFFSET ?14 - 1)
-                     ELSE 0 END,
-                   'users', json(p.users))
-                 FROM (
-                   SELECT json_group_array(json(t.json)) AS rows, count(*) AS found,
-                     '[' || group_concat(DISTINCT t.user) || ']' AS users
-                   FROM (
-                     SELECT t.json,
-                       CASE WHEN ?15 THEN (SELECT w.json FROM users_json w WHERE w.id = t.created_by) END AS user
-                     FROM (
-                       SELECT t.*
-                       FROM ",
-            $view,
-            " t
-                       WHERE t.org_id = c.org_id AND ",
-            $index,
-            "
-                         AND (t.",
-            $key,
-            ", t.id) >= (?3, ?4) AND (t.",
-            $key,
-            ", t.id) < (ifnull(?5, x''), ?6)
-                       ORDER BY t.",
-            $key,
-            " ",
-            $scan,
-            ", t.id ",
-            $scan,
-            " LIMIT ?8) t
-                     WHERE ",
-            $filter,
-            " LIMIT ?7) t) p) END)) AS json
-             FROM caller_rights c
-             WHERE c.request = ?1"
-        )
+    ($view:literal, $index:literal, $filter:literal, $key:literal, $ascending:expr) => {
+        if $ascending {
+            page_sql!(@ $view, $index, $filter, $key, "ASC", "DESC")
+        } else {
+            page_sql!(@ $view, $index, $filter, $key, "DESC", "ASC")
+        }
     };
+    (@ $view:literal, $index:literal, $filter:literal, $key:literal, $scan:literal, $back:literal) => { concat!(
+"SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
+  'found', json(CASE WHEN c.auth_error IS NULL THEN (
+    SELECT json_object(
+      'rows', json(p.rows),
+      'users', json(p.users),
+      'scanned_to', json(CASE WHEN ?9 AND p.found < ?7 THEN (
+        SELECT json_array(t.", $key, ", t.id)
+        FROM ", $view, " t
+        WHERE t.org_id = c.org_id AND ", $index, "
+          AND (t.", $key, ", t.id) >= (?3, ?4) AND (t.", $key, ", t.id) < (ifnull(?5, x''), ?6)
+        ORDER BY t.", $key, " ", $scan, ", t.id ", $scan, " LIMIT 1 OFFSET ?8 - 1) END),
+      'behind', CASE
+        WHEN ?14 = 0 THEN 0
+        WHEN EXISTS (
+          SELECT 1
+          FROM (
+            SELECT t.*
+            FROM ", $view, " t
+            WHERE t.org_id = c.org_id AND ", $index, "
+              AND (t.", $key, ", t.id) >= (?10, ?11) AND (t.", $key, ", t.id) < (ifnull(?12, x''), ?13)
+            ORDER BY t.", $key, " ", $back, ", t.id ", $back, " LIMIT ?14) t
+          WHERE ", $filter, ") THEN 1
+        WHEN ?9 THEN EXISTS (
+          SELECT 1
+          FROM ", $view, " t
+          WHERE t.org_id = c.org_id AND ", $index, "
+            AND (t.", $key, ", t.id) >= (?10, ?11) AND (t.", $key, ", t.id) < (ifnull(?12, x''), ?13)
+          ORDER BY t.", $key, " ", $back, ", t.id ", $back, " LIMIT 1 OFFSET ?14 - 1)
+        ELSE 0 END)
+    FROM (
+      SELECT json_group_array(json(t.json)) AS rows, count(*) AS found,
+        '[' || group_concat(DISTINCT t.user) || ']' AS users
+      FROM (
+        SELECT t.json,
+          CASE WHEN ?15 THEN (SELECT w.json FROM users_json w WHERE w.id = t.created_by) END AS user
+        FROM (
+          SELECT t.*
+          FROM ", $view, " t
+          WHERE t.org_id = c.org_id AND ", $index, "
+            AND (t.", $key, ", t.id) >= (?3, ?4) AND (t.", $key, ", t.id) < (ifnull(?5, x''), ?6)
+          ORDER BY t.", $key, " ", $scan, ", t.id ", $scan, " LIMIT ?8) t
+        WHERE ", $filter, " LIMIT ?7) t) p) END)) AS json
+FROM caller_rights c
+WHERE c.request = ?1"
+    ) };
 }
 pub(super) use page_sql;
 
