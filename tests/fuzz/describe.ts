@@ -6,7 +6,7 @@ export interface TestData {
   organizations: string[];
   uploads: string[];
   folders: string[];
-  /** By `operationId`: an upload that this operation can succeed with. */
+  /** By `operationId`: an upload, an asset or a folder that this operation can succeed with. */
   examples: Record<string, string>;
 }
 
@@ -15,12 +15,21 @@ export interface TestData {
 const MIME_TYPE = "^((image|video|audio)/[a-z0-9]{0,99}[a-km-z0-9]|application/(pdf|json|zip|octet-stream)|text/(plain|csv))$";
 const MAX_UPLOAD_BYTES = 52_428_800;
 
+/** What parameters of lists may hold, closer than openapi.json says. */
+const QUERY: Record<string, object> = {
+  fields: { pattern: "^(id|name|created_at|updated_at|deleted_at)(,(id|org_id|created_by))?$" },
+  mime_type: { pattern: `${MIME_TYPE}|^(image|text)/\\*$` },
+  name_prefix: { minLength: 1, maxLength: 500 },
+};
+
 /** Schemathesis begins with the examples, and changes one thing of them after the other. */
 export async function describe(url: URL, data: TestData): Promise<unknown> {
   const openapi: any = await (await fetch(new URL("/openapi.json", url))).json();
   for (const operation of Object.values<any>(openapi.paths).flatMap((path) => Object.values<any>(path))) {
     for (const parameter of operation.parameters ?? []) {
       if (parameter.in === "path") parameter.example = data.examples[operation.operationId];
+      if (parameter.in === "query") Object.assign(parameter.schema, QUERY[parameter.name]);
+      if (parameter.name === "folder_id" && parameter.in === "query") parameter.example = data.folders[0];
       if (parameter.name !== "X-Organization-Id") continue;
       parameter.example = data.organizations[0];
       // The contract lets it be null, which no header can say: a client leaves it out, which is tried as well.
@@ -32,6 +41,8 @@ export async function describe(url: URL, data: TestData): Promise<unknown> {
   CreateAssetUploadRequest.properties.size_bytes.maximum = MAX_UPLOAD_BYTES;
   const confirm = openapi.paths["/v1/asset-uploads/{asset_upload_id}/confirmations"].post;
   confirm.requestBody.content["application/json"].examples.folder.value.folder_id = data.folders[0];
+  const makeFolder = openapi.paths["/v1/asset-folders"].post;
+  makeFolder.requestBody.content["application/json"].examples.inside.value.parent_id = data.folders[0];
   return openapi;
 }
 

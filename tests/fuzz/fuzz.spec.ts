@@ -10,8 +10,9 @@ import { confirm } from "../worker/requests.ts";
 import { type Person, startServer } from "../worker/server.ts";
 
 const server = startServer(S3);
-/** For each organization; cancellations and confirmations use them up. */
+/** For each organization; cancellations, confirmations and deletions use them up. */
 const UPLOADS = 60;
+const FOLDERS = 30;
 
 /** What succeeds where it is permitted: every endpoint that needs a key, with its status. */
 const SUCCESSES = operations()
@@ -34,6 +35,15 @@ async function uploads(org: string, by: Person): Promise<string[]> {
   return ids;
 }
 
+/** Folders of an organization: at the top, in one another, and in the trash. */
+async function folders(org: string, by: Person): Promise<string[]> {
+  const ids: string[] = [];
+  for (let n = 0; n < FOLDERS; n++) {
+    ids.push(await createFolder(server, org, by, { parent_id: n % 3 === 1 ? ids[n - 1]! : null, deleted_at: n % 10 === 9 ? 1 : null }));
+  }
+  return ids;
+}
+
 /** Every row that is not of this organization, and every object; of its sessions those that were cancelled. */
 async function state(notOf?: string): Promise<{ rows: unknown; objects: [key: string, etag: string, size: number][]; cancelled: Set<string>; assets: string[] }> {
   const { rows, objects = [] } = await snapshot(server);
@@ -42,7 +52,8 @@ async function state(notOf?: string): Promise<{ rows: unknown; objects: [key: st
     rows: rows.map((table) => table.filter((row) => notOf === undefined || row.org_id !== notOf)),
     objects,
     cancelled: new Set(await keys("SELECT id FROM asset_uploads WHERE expires_at < 0")),
-    assets: await keys("SELECT id FROM assets WHERE deleted_at IS NULL"),
+    // In the trash, too: nothing is purged.
+    assets: await keys("SELECT id FROM assets"),
   };
 }
 
@@ -64,11 +75,16 @@ test.each([
   const own = who === "outsider" ? theirs : ours;
   const foreign = who === "outsider" ? ours : theirs;
   const mine = await uploads(own.org, own.editor);
+  const myFolders = await folders(own.org, own.editor);
   const data: TestData = {
     organizations: [own.org, foreign.org],
     uploads: [...mine, ...(await uploads(foreign.org, foreign.editor))],
-    folders: [await createFolder(server, own.org, own.editor), await createFolder(server, own.org, own.editor, { deleted_at: 1 }), await createFolder(server, foreign.org, foreign.editor)],
-    examples: { getAssetUpload: mine[0]!, getAsset: mine[0]!, createAssetUploadConfirmation: mine[1]!, cancelAssetUpload: mine[2]! },
+    folders: [...myFolders, ...(await folders(foreign.org, foreign.editor))],
+    examples: {
+      ...{ getAssetUpload: mine[0]!, createAssetUploadConfirmation: mine[1]!, cancelAssetUpload: mine[2]! },
+      ...{ getAsset: mine[0]!, updateAsset: mine[5]!, deleteAsset: mine[10]!, createAssetRestoration: mine[15]! },
+      ...{ getAssetFolder: myFolders[0]!, updateAssetFolder: myFolders[2]!, deleteAssetFolder: myFolders[5]!, createAssetFolderRestoration: myFolders[9]! },
+    },
   };
   const writesIn = may.length > READS.length ? own.org : undefined;
   const before = await state(writesIn);
