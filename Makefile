@@ -113,8 +113,8 @@ bench-check: $(NODE_STAMP) ## compare the last make bench with the goals
 	node bench/goals.ts
 
 .PHONY: profile
-profile: build/bundle/index.js ## where our CPU time goes, after make bench; make profile PEER=floor for another
-	node bench/profile.ts $(or $(PEER),ours)
+profile: build/bundle/index.js ## where our CPU time goes, after make bench; make profile PEER=floor for another, REQUEST=page for a page
+	node bench/profile.ts $(or $(PEER),ours) $(REQUEST)
 
 # The database of make dev, also where that has another folder.
 LOCAL = --local $(if $(PERSIST_TO),--persist-to '$(PERSIST_TO)')

@@ -1,5 +1,5 @@
-// `make profile`: where the CPU time of a Worker's own code goes, over confirmations with canned storage, by V8's
-// sampling profiler. It takes what storage answers from the last `make bench`.
+// `make profile`: where the CPU time of a Worker's own code goes, over confirmations with canned storage, or with
+// REQUEST=page over pages of 50, by V8's sampling profiler. It takes what storage answers from the last `make bench`.
 import { existsSync, readFileSync } from "node:fs";
 import { makeToken } from "../tests/worker/key.ts";
 import { Clients, request } from "./client.ts";
@@ -9,6 +9,7 @@ import { Program } from "./process.ts";
 const [WARM, COUNT, SHOWN] = [3_000, 20_000, 50];
 
 const peer = (process.argv[2] ?? "ours") as Peer;
+const kind = process.argv[3] ?? "confirm";
 const builtFile = (name: string) => new URL(`../build/bench/${name}`, import.meta.url);
 const file = builtFile(`canned-${peer}/recording.js`);
 if (!PEERS.includes(peer) || !existsSync(file)) {
@@ -22,7 +23,8 @@ const sql: Sql = valueOf(builtFile("canned-floor/our-statements.js"));
 // What is confirmed must be what was recorded with our Worker.
 const { found: { asset } } = JSON.parse(valueOf(builtFile("canned-ours/recording.js")).statements.batch[sql.confirm[1]!].results[0].json);
 const headers = { authorization: `Bearer ${makeToken()}`, "content-type": "application/json", "idempotency-key": "bench" };
-const bytes = request("POST", `/v1/asset-uploads/${asset.id}/confirmations`, headers, JSON.stringify({ folder_id: asset.folder_id }));
+const confirmation = request("POST", `/v1/asset-uploads/${asset.id}/confirmations`, headers, JSON.stringify({ folder_id: asset.folder_id }));
+const [bytes, status] = kind === "page" ? [request("GET", "/v1/assets", headers), 200] : [confirmation, 201];
 
 const worker = await new Program(`profile-${peer}`, wrapped(modulesOf(peer, sql), "canned", recording)).start(true);
 const [target] = (await (await fetch(`http://127.0.0.1:${worker.inspector}/json`)).json()) as [{ webSocketDebuggerUrl: string }];
@@ -41,12 +43,12 @@ const ask = (method: string, params = {}) =>
   });
 
 const clients = new Clients(worker.port, 1);
-const confirm = (count: number) => clients.send(Array.from({ length: count }, () => bytes), 201);
-await confirm(WARM);
+const send = (count: number) => clients.send(Array.from({ length: count }, () => bytes), status);
+await send(WARM);
 await ask("Profiler.enable");
 await ask("Profiler.setSamplingInterval", { interval: 100 });
 await ask("Profiler.start");
-await confirm(COUNT);
+await send(COUNT);
 const { profile } = await ask("Profiler.stop");
 
 const spent = new Map<string, number>();
@@ -58,5 +60,5 @@ profile.samples.forEach((id: number, i: number) => {
 });
 const sorted = [...spent].toSorted((a, b) => b[1] - a[1]);
 for (const [frame, micros] of sorted.slice(0, SHOWN)) console.log(`${micros.toFixed(2).padStart(8)} µs  ${frame}`);
-console.log(`${sorted.reduce((sum, [, micros]) => sum + micros, 0).toFixed(1)} µs in all, a confirmation; the profiler's own cost is in it`);
+console.log(`${sorted.reduce((sum, [, micros]) => sum + micros, 0).toFixed(1)} µs in all, a request; the profiler's own cost is in it`);
 process.exit(0);

@@ -221,6 +221,17 @@ const sum = (...uses: Use[]): Use =>
 /** The bytes go to R2 directly: no request of the Worker, one PutObject. */
 const PUT: Use = { ...NOTHING, classA: 1 };
 const confirmUse = () => useOf("confirm");
+
+/** Items of a page, unless the request says otherwise. */
+const PAGE_ITEMS = 50;
+
+/** A page of a list that an index has in order: that of the budget finds one asset, and each more is read from the index and the table. */
+function pageUse(): Use {
+  const one = useOf("list assets");
+  // One behind the page is read, too: it tells that more follow.
+  return { ...one, rowsRead: one.rowsRead + 2 * PAGE_ITEMS };
+}
+
 const uploadUse = () => sum(useOf("create"), PUT, useOf("confirm"), useOf("read asset"));
 
 /** Every billed item of `n` such units: name, units, price. */
@@ -250,23 +261,20 @@ const rateOf = (price: Price): string => `$${price.usd < 0.01 ? price.usd : pric
 const units = (n: number): string => (n > 0 && n < 100 ? n.toFixed(2) : count(n));
 
 function cost(): string {
-  const [confirms, uploads] = [items(confirmUse(), 1e6), items(uploadUse(), 1e6)];
-  const rows = confirms.map(([name, n, price], i) => {
-    const [, m] = uploads[i]!;
-    const prices = [n, m].map((used) => usd(listPrice(used, price)));
-    return [name, rateOf(price), units(n), prices[0]!, units(m), prices[1]!];
+  const uses = [confirmUse(), uploadUse(), pageUse()];
+  const all = uses.map((use) => items(use, 1e6));
+  const rows = all[0]!.map(([name, , price], i) => {
+    const used = all.map((of) => of[i]![1]);
+    return [name, rateOf(price), ...used.flatMap((n) => [units(n), usd(listPrice(n, price))])];
   });
-  const total = (of: typeof confirms) => usd(of.reduce((all, [, n, price]) => all + listPrice(n, price), 0));
+  const total = (of: (typeof all)[number]) => usd(of.reduce((sum, [, n, price]) => sum + listPrice(n, price), 0));
   const events = (use: Use) => listPrice(1e6 * use.requests * LOG_EVENTS_A_REQUEST, LOG_EVENTS);
   return table(
-    ["item", "price", "1M confirms", "cost", "1M whole uploads", "cost"],
+    ["item", "price", "1M confirms", "cost", "1M whole uploads", "cost", `1M pages of ${PAGE_ITEMS}`, "cost"],
     [
       ...rows,
-      ["**all**", "", "", `**${total(confirms)}**`, "", `**${total(uploads)}**`],
-      [
-        "logs until 30 November 2026, instead", `${rateOf(LOG_EVENTS)} events`,
-        "", usd(events(confirmUse())), "", usd(events(uploadUse())),
-      ],
+      ["**all**", "", ...all.flatMap((of) => ["", `**${total(of)}**`])],
+      ["logs until 30 November 2026, instead", `${rateOf(LOG_EVENTS)} events`, ...uses.flatMap((use) => ["", usd(events(use))])],
     ],
   );
 }
@@ -298,10 +306,37 @@ function bill(): string {
   );
 }
 
+/** What a confirmation writes, and why: the table and its indexes. */
+const WRITTEN: Record<string, string> = {
+  assets: "the asset, by its id",
+  assets_by_creation: "the list by `created_at`, its ranges too",
+  assets_by_type: "the same of one `asset_type`",
+  assets_by_name: "the list by `name`, with `name_prefix` too",
+  assets_by_folder_and_name: "a folder's list by `name`",
+  assets_by_folder_and_creation: "a folder's list by `created_at`; what a folder's deletion takes along",
+};
+
+function indexes(): string {
+  const [v8, v7] = ([8, 7] as const).map((version) => measureBytes(version, false).parts);
+  const found = Object.keys(v8!);
+  const { rows_written } = budgetOf("confirm");
+  if (found.length !== rows_written || found.some((name) => WRITTEN[name] === undefined)) {
+    throw new Error(`a confirmation writes ${rows_written} rows by bench/budget.json, and here ${found.join(", ")}`);
+  }
+  const row = (name: string, what: string, rows: number, random: number, ordered: number) => [
+    name, what, count(rows), usd(listPrice(rows * 1e6, ROWS_WRITTEN)), count(random), count(ordered), usd(listPrice((random * 1e6) / GB, D1_GB_MONTH)),
+  ];
+  const sumOf = (parts: Record<string, number>) => Object.values(parts).reduce((all, bytes) => all + bytes, 0);
+  const rows = Object.keys(WRITTEN).map((name) => row(`\`${name}\``, WRITTEN[name]!, 1, v8![name]!, v7![name]!));
+  const head = ["written", "what it is for", "rows", "1M confirms", "bytes, random ids", "bytes, ids in order", "1M of them, a month"];
+  const total = row("all", "", found.length, sumOf(v8!), sumOf(v7!)).map((cell) => (cell === "" ? "" : `**${cell}**`));
+  return table(head, [...rows, total]).replace("|---|---:|", "|---|---|");
+}
+
 // ---- (b) Ceilings ----------------------------------------------------------------------------------------------
 
 interface Bytes {
-  /** Asset row and the unique index of its key. */
+  /** Asset row and its indexes. */
   asset: number;
   /** With the session that it came from, and that one's deadline index. */
   both: number;
@@ -336,8 +371,8 @@ function filename(next: Random, at: number): [name: string, mime: string, type: 
   return [`${word()}-${word()}.bin`, "application/octet-stream", "file"];
 }
 
-/** Bytes that the database grows by an asset, with the real schema and these ids. */
-function measureBytes(version: 7 | 8, withSessions: boolean): number {
+/** Bytes that the database grows by an asset, with the real schema and these ids; and those of each table and index. */
+function measureBytes(version: 7 | 8, withSessions: boolean): { all: number; parts: Record<string, number> } {
   const next = random(20_261_122);
   const db = new DatabaseSync(":memory:");
   const folder = new URL("../migrations/", import.meta.url);
@@ -347,14 +382,16 @@ function measureBytes(version: 7 | 8, withSessions: boolean): number {
     const [org, user, dir] = [uuid(next, 7, EPOCH_MS), uuid(next, 7, EPOCH_MS), uuid(next, 7, EPOCH_MS)];
     db.prepare("INSERT INTO organizations VALUES (?, ?, ?)").run(org, `Organization ${i}`, EPOCH_MS);
     db.prepare("INSERT INTO users (id, email, created_at) VALUES (?, ?, ?)").run(user, `person${i}@example.com`, EPOCH_MS);
-    db.prepare("INSERT INTO folders VALUES (?, ?, NULL, 'Folder', ?, ?, ?, NULL)").run(dir, org, user, EPOCH_MS, EPOCH_MS);
+    db.prepare("INSERT INTO folders (id, org_id, name, created_by, created_at, updated_at) VALUES (?, ?, 'Folder', ?, ?, ?)").run(dir, org, user, EPOCH_MS, EPOCH_MS);
     return { org, user, dir };
   });
   const size = (): number =>
     Number(db.prepare("SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size").get()!["bytes"]);
-  const before = size();
+  const sizes = () => new Map(db.prepare("SELECT name, sum(pgsize) AS bytes FROM dbstat GROUP BY name").all().map(({ name, bytes }) => [String(name), Number(bytes)]));
+  const [before, partsBefore] = [size(), sizes()];
   const session = db.prepare("INSERT INTO asset_uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  const asset = db.prepare("INSERT INTO assets VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'upload', ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?)");
+  const asset = db.prepare(`INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type, source_id, etag,
+    confirmation_key, created_by, created_at, updated_at, request_id, confirmed_folder_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'upload', ?, ?, ?, ?, ?, ?, ?, ?)`);
   for (let i = 0; i < ROWS; i++) {
     const at = EPOCH_MS + i * 700;
     const { org, user, dir } = people[Math.floor(next() * people.length)]!;
@@ -367,16 +404,17 @@ function measureBytes(version: 7 | 8, withSessions: boolean): number {
     asset.run(id, org, inside, name, `uploads/${id}`, mime, bytes, type, id, etag, key, user, at + 5_000, at + 5_000, uuid(next, 7, at), inside);
   }
   db.exec("COMMIT");
-  const grown = (size() - before) / ROWS;
+  const all = (size() - before) / ROWS;
+  const grown = [...sizes()].map(([name, bytes]) => [name, (bytes - (partsBefore.get(name) ?? 0)) / ROWS] as const);
   db.close();
-  return grown;
+  return { all, parts: Object.fromEntries(grown.filter(([, bytes]) => bytes > 0)) };
 }
 
 let measured: { v7: Bytes; v8: Bytes } | undefined;
 
 /** Measured once: four databases of 50,000 assets. */
 function bytesAnAsset(): { v7: Bytes; v8: Bytes } {
-  const bytes = (version: 7 | 8): Bytes => ({ asset: measureBytes(version, false), both: measureBytes(version, true) });
+  const bytes = (version: 7 | 8): Bytes => ({ asset: measureBytes(version, false).all, both: measureBytes(version, true).all });
   measured ??= { v7: bytes(7), v8: bytes(8) };
   return measured;
 }
@@ -629,12 +667,12 @@ function summary(): string {
   const every = (365 * 86_400) / fit;
   const used = (1_000 / ASSUMED.transactionMs) * ASSUMED.utilization;
   return [
-    `- A million confirmations cost ${usd(confirm)} at list prices, a million whole uploads ${usd(upload)}. Rows written are ${percent(written)} of a confirmation.`,
+    `- A million confirmations cost ${usd(confirm)} at list prices, a million whole uploads ${usd(upload)}, a million pages of a list ${usd(price(pageUse()))}. Rows written are ${percent(written)} of a confirmation: ${usd(listPrice(1e6, ROWS_WRITTEN))} for the asset and as much for each index.`,
     `- **Storage ends a database before speed does.** 10 GB hold about ${(fit / 1e6).toFixed(1)} million assets of ${count(both)} bytes, which is one upload every ${every.toFixed(1)} seconds for a year. The rate, ${count(used)} confirmations a second at 70% of the ceiling if a transaction takes ${ASSUMED.transactionMs} ms, matters for bursts.`,
   ].join("\n");
 }
 
-const SECTIONS: Record<string, () => string> = { summary, cost, bill, rate, assets, hops, queue, hottest, skew };
+const SECTIONS: Record<string, () => string> = { summary, cost, indexes, bill, rate, assets, hops, queue, hottest, skew };
 const PAGE = new URL("../docs/scale.md", import.meta.url);
 
 /** The page with each section's table between its markers, and the names of those that were different. */
