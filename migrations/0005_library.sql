@@ -187,11 +187,7 @@ SELECT
   END AS error
 FROM json_each r;
 
--- The upload ids whose objects assets have: their own id's, or the one that another key names.
-CREATE VIEW asset_objects AS
-SELECT a.id AS upload_id FROM assets a
-UNION ALL
-SELECT substr(a.r2_key, 9) FROM assets a WHERE a.r2_key <> 'uploads/' || a.id;
+-- The upload ids that those name.
 CREATE INDEX assets_by_other_object ON assets (substr(r2_key, 9)) WHERE r2_key <> 'uploads/' || id;
 
 -- A purged upload stays retired for good: what is sent to its signed URL later is removed again, and no Idempotency-Key

@@ -105,16 +105,21 @@ impl Operation for Retire {
     type Output = Retired;
 
     fn statements(&self) -> Vec<Statement> {
-        // ?1 deadline, ?2 limit. An asset may have the session's id, or the key of its object.
+        // ?1 deadline, ?2 limit. An asset may have the session's id, or the key of its object; the index of such keys has no
+        // affinity, and so neither has the id that is looked up in it: hence the unary plus.
         const COUNT: &str = "
             SELECT json_object('checked', count(*), 'deadline', max(d.deadline), 'retired', COALESCE(sum(
-              NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = d.id)), 0)) AS json
+              NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = d.id)
+              AND NOT EXISTS (
+                SELECT 1 FROM assets a WHERE a.r2_key <> 'uploads/' || a.id AND substr(a.r2_key, 9) = +d.id)), 0)) AS json
             FROM (SELECT id, deadline FROM sessions_to_sweep WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2) d";
         const RETIRE: &str = "
             INSERT INTO retired_uploads (id)
             SELECT d.id
             FROM (SELECT id, deadline FROM sessions_to_sweep WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2) d
-            WHERE NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = d.id)
+            WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = d.id)
+              AND NOT EXISTS (
+                SELECT 1 FROM assets a WHERE a.r2_key <> 'uploads/' || a.id AND substr(a.r2_key, 9) = +d.id)
             ON CONFLICT (id) DO NOTHING";
         // The sweeper's position moves before the sessions are deleted: it is found among them.
         const ADVANCE: &str = "
@@ -130,7 +135,9 @@ impl Operation for Retire {
               FROM asset_uploads u
               JOIN retired_uploads r ON r.id = u.id AND r.object_deleted_at IS NULL
               WHERE abs(u.expires_at) BETWEEN ?1 AND (SELECT +deadline FROM sweeper)
-                AND NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = u.id))";
+                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = u.id)
+                AND NOT EXISTS (
+                  SELECT 1 FROM assets a WHERE a.r2_key <> 'uploads/' || a.id AND substr(a.r2_key, 9) = +u.id))";
         let params = vec![Param::Int(self.due.0), Param::Int(self.limit.into())];
         let due = |sql| Statement { sql, params: params.clone() };
         let delete = Statement { sql: DELETE, params: vec![Param::Int(self.from.0)] };
@@ -182,7 +189,9 @@ impl Operation for NoteOrphans {
             JOIN sweeper s ON s.pass = ?3
             WHERE NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = j.value)
               AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = j.value)
-              AND NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = j.value)
+              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = j.value)
+              AND NOT EXISTS (
+                SELECT 1 FROM assets a WHERE a.r2_key <> 'uploads/' || a.id AND substr(a.r2_key, 9) = j.value)
             ON CONFLICT (id) DO UPDATE SET pass = excluded.pass
             RETURNING json_object('id', id, 'noted_at', noted_at) AS json";
         // ?1 ids.
@@ -265,7 +274,9 @@ impl Operation for RetireOrphans {
               AND o.noted_at <= ?1
               AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = o.id)
               AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = o.id)
-              AND NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = o.id)
+              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = o.id)
+              AND NOT EXISTS (
+                SELECT 1 FROM assets a WHERE a.r2_key <> 'uploads/' || a.id AND substr(a.r2_key, 9) = +o.id)
             LIMIT ?2
             RETURNING 'true' AS json";
         const READ: &str = "
@@ -312,7 +323,9 @@ impl Operation for NextRemovals {
               WHERE r.object_deleted_at IS NULL
                 AND r.retry_at <= ?1
                 AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = r.id)
-                AND NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = r.id)
+                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.id)
+                AND NOT EXISTS (
+                  SELECT 1 FROM assets a WHERE a.r2_key <> 'uploads/' || a.id AND substr(a.r2_key, 9) = +r.id)
               ORDER BY r.retry_at LIMIT ?2)";
         vec![Statement { sql: NEXT, params: vec![Param::Int(self.now.0), Param::Int(self.limit.into())] }]
     }
