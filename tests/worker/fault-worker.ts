@@ -91,8 +91,9 @@ export default class extends WorkerEntrypoint<Env> {
   override async scheduled(controller: ScheduledController): Promise<void> {
     const faults = controller.cron.startsWith("[") ? JSON.parse(controller.cron) : [];
     const calls: string[] = [];
-    await this.inner(faults, calls, { rows_read: 0, rows_written: 0 }).scheduled(controller);
-    console.log(JSON.stringify({ level: "info", event: "trace", calls }));
+    const billed: RowsBilled = { rows_read: 0, rows_written: 0 };
+    await this.inner(faults, calls, billed).scheduled(controller);
+    console.log(JSON.stringify({ level: "info", event: "trace", calls, ...billed }));
   }
 
   override async fetch(request: Request): Promise<Response> {

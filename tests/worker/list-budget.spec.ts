@@ -1,8 +1,9 @@
-// What a page of a list costs in an organization of 1,000,000 assets and 100,000 folders: the rows that D1 bills, at any
-// depth. And what a confirmation writes there.
+// What requests cost in an organization of 1,000,000 assets and 100,000 folders: the rows that D1 bills for a page of a
+// list, at any depth, and for what changes assets and folders.
 import { crc32 } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createUpload, organizationWithEditor } from "./fixtures.ts";
+import { deleteAsset, deleteFolder, makeAsset, makeFolder, readFolder, requestFolder, restoreAsset, restoreFolder, updateAsset, updateFolder } from "./library-requests.ts";
 import { confirm } from "./requests.ts";
 import { type Answer, type Person, startServer, WITH_FAULTS } from "./server.ts";
 import type { Statement } from "./storage-worker.ts";
@@ -234,6 +235,53 @@ describe("with other filters a page reads at most 5,000 rows", { timeout: 60_000
   });
 });
 
+test("a confirmation writes six rows", async () => {
+  for (const body of ["{}", JSON.stringify({ folder_id: BIG })]) {
+    const confirmed = await confirm(server, await createUpload(server, org, editor), { as: editor, body });
+    expect([confirmed.status, confirmed.rowsBilled.rows_written]).toEqual([201, 6]);
+  }
+});
+
+test("changes read the rows that they concern", async () => {
+  const folder = await makeFolder(server, editor, SMALL);
+  const inner = await makeFolder(server, editor, folder);
+  const asset = await makeAsset(server, org, editor, inner);
+  // The folders of SMALL are few; 50,000 are in BIG.
+  const answers: [number, () => Promise<Answer>][] = [
+    [201, () => requestFolder(server, editor, { name: "new", parent_id: BIG })],
+    [200, () => updateFolder(server, folder, editor, { parent_id: BIG })],
+    [200, () => updateFolder(server, folder, editor, { name: "renamed" })],
+    [200, () => readFolder(server, inner, editor)],
+    [200, () => updateAsset(server, asset, editor, { folder_id: BIG })],
+    [200, () => updateAsset(server, asset, editor, { folder_id: inner, name: "renamed" })],
+    [204, () => deleteAsset(server, asset, editor)],
+    [201, () => restoreAsset(server, asset, editor)],
+    [204, () => deleteFolder(server, folder, editor)],
+    [201, () => restoreFolder(server, folder, editor)],
+    [409, () => server.request("DELETE", `/v1/asset-folders/${BIG}`, { as: editor })],
+    [409, () => deleteFolder(server, SMALL, editor)],
+  ];
+  const rows: number[] = [];
+  for (const [status, send] of answers) {
+    const answer = await send();
+    expect([answer.path, answer.status]).toEqual([answer.path, status]);
+    rows.push(answer.rowsBilled.rows_read);
+  }
+  // Until it is sure that there are too many in SMALL.
+  expect(rows.pop()).toBeLessThanOrEqual(5_100);
+  for (const n of rows) expect(n, String(rows)).toBeLessThanOrEqual(100);
+});
+
+test("a run of the sweeper that has one asset to purge reads few rows", async () => {
+  // Nothing is to be purged yet.
+  await server.sql("UPDATE assets SET deleted_at = ?1 WHERE deleted_at = 1", Date.now());
+  await server.sql("UPDATE folders SET deleted_at = ?1 WHERE deleted_at = 1", Date.now());
+  const asset = await makeAsset(server, org, editor);
+  await server.sql("UPDATE assets SET deleted_at = 1 WHERE id = ?", asset);
+  expect(await server.sweep(Date.now())).toMatchObject({ level: "info", assets_purged: 1, objects_removed: 1 });
+  expect((await server.sweepTrace()).rows_read).toBeLessThanOrEqual(100);
+}, 60_000);
+
 test("a page is read from the same index when D1 has statistics", async () => {
   await server.sql("ANALYZE");
   for (const [list, sort, filters] of PROMISED) {
@@ -242,12 +290,5 @@ test("a page is read from the same index when D1 has statistics", async () => {
       expect([list, filters, status]).toEqual([list, filters, 200]);
       expect(rowsBilled.rows_read, JSON.stringify(filters)).toBeLessThanOrEqual(160);
     }
-  }
-});
-
-test("a confirmation writes six rows", async () => {
-  for (const body of ["{}", JSON.stringify({ folder_id: BIG })]) {
-    const confirmed = await confirm(server, await createUpload(server, org, editor), { as: editor, body });
-    expect([confirmed.status, confirmed.rowsBilled.rows_written]).toEqual([201, 6]);
   }
 });

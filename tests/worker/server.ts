@@ -158,10 +158,15 @@ export class Server {
 
   /** The storage calls of the sweeper's last run, in their order; a deletion with its number of keys. */
   async sweepCalls(): Promise<string[]> {
+    const { calls } = await this.sweepTrace();
+    return calls.map((call: string) => call.replace(/^(BUCKET.delete)\((.*)\)$/, (_, name, keys) => `${name}(${keys.split(",").length})`));
+  }
+
+  /** The storage calls of the sweeper's last run as they are, and the rows that D1 billed. */
+  async sweepTrace(): Promise<RowsBilled & { calls: string[] }> {
     const runs = this.logs().filter((line) => line.event === "sweep").length;
     const lines = () => this.logs().filter((line) => line.event === "trace");
-    const { calls } = (await waitUntil(lines, (lines) => lines.length >= runs)).at(-1);
-    return calls.map((call: string) => call.replace(/^(BUCKET.delete)\((.*)\)$/, (_, name, keys) => `${name}(${keys.split(",").length})`));
+    return (await waitUntil(lines, (lines) => lines.length >= runs)).at(-1);
   }
 
   /** The Worker's log lines, parsed. */
