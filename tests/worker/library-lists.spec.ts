@@ -43,7 +43,7 @@ const ids = (page: Page) => page.items.map(({ id }) => id as string);
 
 async function pageOf(list: List, as: Person, params: Record<string, string | number | null | undefined>): Promise<Page> {
   const answer = await list(server, as, query(params));
-  expect([answer.status, answer.text.slice(0, 300)]).toEqual([200, expect.any(String)]);
+  expect([answer.status, answer.json.errors]).toEqual([200, undefined]);
   expect(headersOf(answer)).toEqual(COMMON_HEADERS);
   expect(Object.keys(answer.json)).toEqual(["items", "next_pq", "prev_pq"]);
   expect(answer.json.items.length).toBeLessThanOrEqual(Number(params["limit"] ?? 50));
@@ -182,9 +182,12 @@ describe("a walk shows exactly once what existed throughout", () => {
         expect((await deleteAsset(server, editor, id)).status).toBe(204);
       }
       await createAssets(server, org, editor, rows.filter((_, i) => i % 5 === n % 5).map(({ name, created_at }) => ({ name, created_at })));
+      // What comes back was not there throughout.
+      const back = [...gone].at(-3);
+      if (back !== undefined) expect((await restoreAsset(server, editor, back)).status).toBe(201);
       // What is not sorted by may change.
-      const other = rows.find(({ id }) => !gone.has(id))!;
-      if (sort_by.startsWith("created_at")) expect((await updateAsset(server, editor, other.id, { name: `renamed ${n}` })).status).toBe(200);
+      const other = rows.find(({ id }) => !gone.has(id));
+      if (other && sort_by.startsWith("created_at")) expect((await updateAsset(server, editor, other.id, { name: `renamed ${n}` })).status).toBe(200);
       expect(n).toBeLessThan(60);
     }
     const throughout = rows.filter(({ id }) => !gone.has(id)).map(({ id }) => id);
