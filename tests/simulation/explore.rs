@@ -7,10 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-
-use crate::generate::schedules;
+use crate::generate::schedule;
 use crate::run::play;
 use crate::schedule::Schedule;
 use crate::shorter::Shorter;
@@ -44,7 +41,7 @@ pub(crate) fn explore(from: u64, seeds: u64, time: Option<Duration>) -> (u64, St
                         break;
                     }
                     let seed = from + n;
-                    match outcome(&mut world, &schedule_of(seed)) {
+                    match outcome(&mut world, &schedule(seed)) {
                         Ok(found) => statistics.add(found),
                         Err(_) => {
                             failed.lock().unwrap().get_or_insert(seed);
@@ -72,14 +69,6 @@ pub(crate) fn replay(path: &str) {
         Ok(statistics) => println!("{path} passes: {statistics}"),
         Err(text) => panic!("{path}: {text}"),
     }
-}
-
-fn schedule_of(seed: u64) -> Schedule {
-    let mut bytes = [0; 32];
-    bytes.iter_mut().zip(seed.to_le_bytes()).for_each(|(to, from)| *to = from);
-    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(Config::default(), random);
-    schedules().new_tree(&mut runner).unwrap().current()
 }
 
 /// Plays a schedule; a panic is a failure, too.
@@ -116,7 +105,7 @@ fn report(seed: u64) -> ! {
 fn shortest(seed: u64) -> (Schedule, String) {
     set_hook(Box::new(|_| {}));
     let mut world = World::new();
-    let schedule = schedule_of(seed);
+    let schedule = schedule(seed);
     let Err(failure) = outcome(&mut world, &schedule) else {
         panic!("seed {seed} fails, but not when it is played again");
     };

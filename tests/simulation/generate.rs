@@ -1,115 +1,173 @@
 //! Schedules, drawn at random.
 
-use proptest::prelude::*;
-use proptest::sample::select;
-
+use crate::draw::Draw;
 use crate::schedule::{
-    Action, Event, Fault, FolderNamed, HandMade, Named, Orphans, Schedule, Tampering, UserChange, Wait,
+    Action, Event, Fault, FolderNamed, HandMade, LISTS, Named, Orphans, Schedule, Tampering, UserChange, Wait,
 };
 
+/// Events of one simulation at most.
+const MAX_EVENTS: u64 = 150;
+
+/// The schedule of a seed.
+pub(crate) fn schedule(seed: u64) -> Schedule {
+    let mut draw = Draw::new(seed);
+    let reject_mismatch = draw.chance(20);
+    let retention_days = draw.one(&[30, 30, 1, 0]);
+    let events = 1 + draw.below(MAX_EVENTS - 1);
+    let events = (0..events).map(|_| event(&mut draw)).collect();
+    let last_faults = draw.below(3);
+    let last_faults = (0..last_faults).map(|_| (draw.within(0..16), fault(&mut draw))).collect();
+    let last_start = draw.maybe(20, |draw| draw.within(0..30));
+    Schedule { reject_mismatch, retention_days, events, last_faults, last_start }
+}
+
+fn event(draw: &mut Draw) -> Event {
+    let isolate = draw.within(0..2);
+    match draw.below(140) {
+        0..34 => {
+            Event::Request { client: client(draw), organization: named(draw), isolate, action: action(draw) }
+        }
+        34..38 => Event::Upload { client: client(draw), file: file(draw), folder: folder_named(draw) },
+        38..45 => {
+            // Also after much else has happened to what it made.
+            let request = if draw.chance(70) { draw.within(0..4) } else { draw.within(4..20) };
+            Event::Repeat { request, isolate }
+        }
+        45..53 => Event::Send { upload: upload(draw), tampering: draw.maybe(17, tampering) },
+        53..55 => Event::StoreByHand { upload: upload(draw), object: hand_made(draw) },
+        55..57 => Event::StoreOrphan { key: key(draw) },
+        57..62 => Event::Sweep { isolate, orphans: orphans(draw) },
+        62..122 => {
+            let awaits = if draw.chance(40) { draw.within(1..4) } else { 30 };
+            Event::Step { task: draw.within(0..4), awaits, fault: fault_of_step(draw) }
+        }
+        122 => Event::CutOff { task: draw.within(0..4) },
+        123 => Event::EndIsolate { isolate, late: draw.chance(50) },
+        124..128 => Event::LateCall { call: draw.within(0..3) },
+        128..136 => Event::Wait { wait: wait(draw), late: draw.chance(50) },
+        136..138 => Event::ChangeUser { user: draw.within(0..5), change: user_change(draw) },
+        _ => Event::ChangeKey { key: draw.within(0..5), revoked: draw.chance(30) },
+    }
+}
+
+fn action(draw: &mut Draw) -> Action {
+    match draw.below(44) {
+        0..17 => upload_action(draw),
+        17..25 => asset_action(draw),
+        25..34 => folder_action(draw),
+        _ => list_action(draw),
+    }
+}
+
+fn upload_action(draw: &mut Draw) -> Action {
+    match draw.below(17) {
+        0..6 => Action::Start { file: file(draw), key: key(draw) },
+        6..14 => Action::Confirm { upload: upload(draw), folder: folder_named(draw), key: key(draw) },
+        14..16 => Action::Cancel { upload: upload(draw) },
+        _ => Action::ReadUpload { upload: upload(draw) },
+    }
+}
+
+fn asset_action(draw: &mut Draw) -> Action {
+    let asset = upload(draw);
+    match draw.below(8) {
+        0 => Action::ReadAsset { asset },
+        1..4 => {
+            Action::UpdateAsset { asset, name: draw.maybe(50, name), folder: draw.maybe(50, folder_named) }
+        }
+        4..6 => Action::DeleteAsset { asset },
+        _ => Action::RestoreAsset { asset },
+    }
+}
+
+fn folder_action(draw: &mut Draw) -> Action {
+    let folder = folder(draw);
+    match draw.below(16) {
+        0..5 => Action::CreateFolder { name: name(draw), parent: folder_named(draw), key: key(draw) },
+        5 => Action::ReadFolder { folder },
+        6..10 => {
+            Action::UpdateFolder { folder, name: draw.maybe(50, name), parent: draw.maybe(50, folder_named) }
+        }
+        10..13 => Action::DeleteFolder { folder, recursive: draw.chance(70) },
+        _ => Action::RestoreFolder { folder },
+    }
+}
+
+fn list_action(draw: &mut Draw) -> Action {
+    if draw.below(7) < 2 {
+        let list = draw.within(0..u8::try_from(LISTS.len()).unwrap_or(u8::MAX));
+        let limit = if draw.chance(85) { draw.within(1..3) } else { 50 };
+        Action::List { list, folder: folder(draw), limit, backward: draw.chance(30) }
+    } else {
+        let cursor = if draw.chance(75) { 0 } else { draw.within(1..4) };
+        Action::Page { cursor, turned: draw.chance(15), mistaken: draw.chance(5) }
+    }
+}
+
 /// Mostly one of the newest.
-fn upload() -> impl Strategy<Value = u8> {
-    prop_oneof![5 => Just(0_u8), 3 => Just(1_u8), 1 => 2..6_u8]
-}
-
-fn key() -> impl Strategy<Value = Option<u8>> {
-    prop_oneof![2 => Just(None), 4 => Just(Some(0_u8)), 1 => Just(Some(1_u8))]
-}
-
-fn isolate() -> impl Strategy<Value = u8> {
-    0..2_u8
+fn upload(draw: &mut Draw) -> u8 {
+    match draw.below(9) {
+        0..5 => 0,
+        5..8 => 1,
+        _ => draw.within(2..6),
+    }
 }
 
 /// Mostly one of the newest.
-fn folder() -> impl Strategy<Value = u8> {
-    prop_oneof![4 => Just(0_u8), 3 => Just(1_u8), 3 => 2..7_u8]
+fn folder(draw: &mut Draw) -> u8 {
+    match draw.below(10) {
+        0..4 => 0,
+        4..7 => 1,
+        _ => draw.within(2..7),
+    }
 }
 
-fn folder_named() -> impl Strategy<Value = FolderNamed> {
-    prop_oneof![
-        6 => Just(FolderNamed::Nothing),
-        12 => folder().prop_map(FolderNamed::Folder),
-        1 => select(vec![FolderNamed::Unknown, FolderNamed::NoUuid, FolderNamed::NoJson]),
-    ]
+fn folder_named(draw: &mut Draw) -> FolderNamed {
+    match draw.below(19) {
+        0..6 => FolderNamed::Nothing,
+        6..18 => FolderNamed::Folder(folder(draw)),
+        _ => draw.one(&[FolderNamed::Unknown, FolderNamed::NoUuid, FolderNamed::NoJson]),
+    }
 }
 
 /// Mostly a valid one.
-fn name() -> impl Strategy<Value = u8> {
-    prop_oneof![12 => 0..4_u8, 1 => Just(4_u8)]
+fn name(draw: &mut Draw) -> u8 {
+    if draw.below(13) < 12 { draw.within(0..4) } else { 4 }
 }
 
-fn file() -> impl Strategy<Value = u8> {
-    prop_oneof![6 => Just(0_u8), 3 => Just(1_u8), 2 => Just(2_u8), 1 => 3..6_u8]
+fn file(draw: &mut Draw) -> u8 {
+    match draw.below(12) {
+        0..6 => 0,
+        6..9 => 1,
+        9..11 => 2,
+        _ => draw.within(3..6),
+    }
 }
 
-fn upload_action() -> impl Strategy<Value = Action> {
-    prop_oneof![
-        6 => (file(), key()).prop_map(|(file, key)| Action::Start { file, key }),
-        8 => (upload(), folder_named(), key())
-            .prop_map(|(upload, folder, key)| Action::Confirm { upload, folder, key }),
-        2 => upload().prop_map(|upload| Action::Cancel { upload }),
-        1 => upload().prop_map(|upload| Action::ReadUpload { upload }),
-    ]
+fn key(draw: &mut Draw) -> Option<u8> {
+    draw.one(&[None, None, Some(0), Some(0), Some(0), Some(0), Some(1)])
 }
 
-fn asset_action() -> impl Strategy<Value = Action> {
-    let change = (upload(), prop::option::of(name()), prop::option::of(folder_named()));
-    prop_oneof![
-        1 => upload().prop_map(|asset| Action::ReadAsset { asset }),
-        3 => change.prop_map(|(asset, name, folder)| Action::UpdateAsset { asset, name, folder }),
-        2 => upload().prop_map(|asset| Action::DeleteAsset { asset }),
-        2 => upload().prop_map(|asset| Action::RestoreAsset { asset }),
-    ]
-}
-
-fn folder_action() -> impl Strategy<Value = Action> {
-    let change = (folder(), prop::option::of(name()), prop::option::of(folder_named()));
-    prop_oneof![
-        5 => (name(), folder_named(), key())
-            .prop_map(|(name, parent, key)| Action::CreateFolder { name, parent, key }),
-        1 => folder().prop_map(|folder| Action::ReadFolder { folder }),
-        4 => change.prop_map(|(folder, name, parent)| Action::UpdateFolder { folder, name, parent }),
-        3 => (folder(), prop::bool::weighted(0.7))
-            .prop_map(|(folder, recursive)| Action::DeleteFolder { folder, recursive }),
-        3 => folder().prop_map(|folder| Action::RestoreFolder { folder }),
-    ]
-}
-
-fn list_action() -> impl Strategy<Value = Action> {
-    let limit = prop_oneof![6 => 1..3_u8, 1 => Just(50_u8)];
-    let first = (0..18_u8, folder(), limit, prop::bool::weighted(0.3));
-    let cursor = prop_oneof![6 => Just(0_u8), 2 => 1..4_u8];
-    let page = (cursor, prop::bool::weighted(0.15), prop::bool::weighted(0.05));
-    prop_oneof![
-        2 => first.prop_map(|(list, folder, limit, backward)| Action::List { list, folder, limit, backward }),
-        5 => page.prop_map(|(cursor, turned, mistaken)| Action::Page { cursor, turned, mistaken }),
-    ]
-}
-
-fn action() -> impl Strategy<Value = Action> {
-    prop_oneof![
-        17 => upload_action(),
-        8 => asset_action(),
-        9 => folder_action(),
-        8 => list_action(),
-    ]
-}
-
-fn named() -> impl Strategy<Value = Named> {
-    prop_oneof![
-        8 => Just(Named::Nothing),
-        3 => Just(Named::Acme),
-        1 => select(vec![Named::Other, Named::Unknown, Named::Malformed]),
-    ]
+fn named(draw: &mut Draw) -> Named {
+    match draw.below(12) {
+        0..8 => Named::Nothing,
+        8..11 => Named::Acme,
+        _ => draw.one(&[Named::Other, Named::Unknown, Named::Malformed]),
+    }
 }
 
 /// Mostly Edith, sometimes with her second key, or Emil; sometimes anybody.
-fn client() -> impl Strategy<Value = u8> {
-    prop_oneof![10 => Just(0_u8), 2 => Just(1_u8), 4 => Just(2_u8), 3 => 3..12_u8]
+fn client(draw: &mut Draw) -> u8 {
+    match draw.below(19) {
+        0..10 => 0,
+        10..12 => 1,
+        12..16 => 2,
+        _ => draw.within(3..12),
+    }
 }
 
-fn fault() -> impl Strategy<Value = Fault> {
-    select(vec![
+fn fault(draw: &mut Draw) -> Fault {
+    draw.one(&[
         Fault::LostBefore,
         Fault::LostAfter,
         Fault::Overloaded,
@@ -120,22 +178,25 @@ fn fault() -> impl Strategy<Value = Fault> {
 }
 
 /// Mostly of the first call that is carried out; the sweeper makes a dozen.
-fn fault_of_step() -> impl Strategy<Value = Option<(u8, Fault)>> {
-    let calls = prop_oneof![2 => Just(0_u8), 1 => 1..12_u8];
-    prop_oneof![5 => Just(None), 1 => (calls, fault()).prop_map(Some)]
+fn fault_of_step(draw: &mut Draw) -> Option<(u8, Fault)> {
+    draw.maybe(17, |draw| (if draw.chance(67) { 0 } else { draw.within(1..12) }, fault(draw)))
 }
 
-fn wait() -> impl Strategy<Value = Wait> {
-    prop_oneof![
-        6 => Just(Wait::Second),
-        4 => Just(Wait::FiveMinutes),
-        2 => select(vec![Wait::SixteenMinutes, Wait::AnHour, Wait::AlmostADay]),
-        2 => select(vec![Wait::ADay, Wait::EightDays, Wait::AMonth]),
-    ]
+fn wait(draw: &mut Draw) -> Wait {
+    match draw.below(14) {
+        0..6 => Wait::Second,
+        6..10 => Wait::FiveMinutes,
+        10..12 => draw.one(&[Wait::SixteenMinutes, Wait::AnHour, Wait::AlmostADay]),
+        _ => draw.one(&[Wait::ADay, Wait::EightDays, Wait::AMonth]),
+    }
 }
 
-fn event() -> impl Strategy<Value = Event> {
-    let object = select(vec![
+fn orphans(draw: &mut Draw) -> Orphans {
+    if draw.below(7) < 6 { Orphans::Few } else { draw.one(&[Orphans::All, Orphans::None]) }
+}
+
+fn hand_made(draw: &mut Draw) -> HandMade {
+    draw.one(&[
         HandMade::AsDeclared,
         HandMade::Empty,
         HandMade::TooLarge,
@@ -144,11 +205,16 @@ fn event() -> impl Strategy<Value = Event> {
         HandMade::Forbidden,
         HandMade::Untyped,
         HandMade::CustomerKey,
-    ]);
-    let tampering = select(vec![Tampering::Length, Tampering::Type, Tampering::Name, Tampering::Overwrite]);
-    let tampering = prop_oneof![5 => Just(None), 1 => tampering.prop_map(Some)];
-    let orphans = prop_oneof![6 => Just(Orphans::Few), 1 => select(vec![Orphans::All, Orphans::None])];
-    let user_change = select(vec![
+    ])
+}
+
+fn tampering(draw: &mut Draw) -> Tampering {
+    draw.one(&[Tampering::Length, Tampering::Type, Tampering::Name, Tampering::Overwrite])
+}
+
+/// Mostly back to what lets a user act.
+fn user_change(draw: &mut Draw) -> UserChange {
+    draw.one(&[
         UserChange::Disable,
         UserChange::Enable,
         UserChange::Unverify,
@@ -159,49 +225,5 @@ fn event() -> impl Strategy<Value = Event> {
         UserChange::Editor,
         UserChange::Editor,
         UserChange::Editor,
-    ]);
-    prop_oneof![
-        34 => (client(), named(), isolate(), action()).prop_map(|(client, organization, isolate, action)| {
-            Event::Request { client, organization, isolate, action }
-        }),
-        4 => (client(), file(), folder_named())
-            .prop_map(|(client, file, folder)| Event::Upload { client, file, folder }),
-        5 => (0..4_u8, isolate()).prop_map(|(request, isolate)| Event::Repeat { request, isolate }),
-        10 => (upload(), tampering).prop_map(|(upload, tampering)| Event::Send { upload, tampering }),
-        2 => (upload(), object).prop_map(|(upload, object)| Event::StoreByHand { upload, object }),
-        2 => key().prop_map(|key| Event::StoreOrphan { key }),
-        5 => (isolate(), orphans).prop_map(|(isolate, orphans)| Event::Sweep { isolate, orphans }),
-        60 => (0..4_u8, prop_oneof![2 => 1..4_u8, 3 => Just(30_u8)], fault_of_step())
-            .prop_map(|(task, awaits, fault)| Event::Step { task, awaits, fault }),
-        1 => (0..4_u8).prop_map(|task| Event::CutOff { task }),
-        1 => (isolate(), any::<bool>()).prop_map(|(isolate, late)| Event::EndIsolate { isolate, late }),
-        4 => (0..3_u8).prop_map(|call| Event::LateCall { call }),
-        6 => (wait(), any::<bool>()).prop_map(|(wait, late)| Event::Wait { wait, late }),
-        1 => (0..5_u8, user_change).prop_map(|(user, change)| Event::ChangeUser { user, change }),
-        1 => (0..5_u8, prop::bool::weighted(0.3)).prop_map(|(key, revoked)| Event::ChangeKey { key, revoked }),
-    ]
-}
-
-/// Events of one simulation at most.
-const MAX_EVENTS: usize = 150;
-
-/// All schedules.
-pub(crate) fn schedules() -> impl Strategy<Value = Schedule> {
-    let last_faults = prop::collection::vec((0..16_u8, fault()), 0..3);
-    let last_start = prop::option::weighted(0.2, 0..30_u8);
-    let retention_days = select(vec![30_u8, 30, 1, 0]);
-    (
-        prop::bool::weighted(0.2),
-        retention_days,
-        prop::collection::vec(event(), 1..MAX_EVENTS),
-        last_faults,
-        last_start,
-    )
-        .prop_map(|(reject_mismatch, retention_days, events, last_faults, last_start)| Schedule {
-            reject_mismatch,
-            retention_days,
-            events,
-            last_faults,
-            last_start,
-        })
+    ])
 }

@@ -13,6 +13,7 @@ mod bucket;
 mod client;
 mod comparison;
 mod database;
+mod draw;
 mod explore;
 mod generate;
 mod invariants;

@@ -16,6 +16,12 @@ const CONFIRM = "src/store/confirm.rs";
 const UPLOADS = "src/store/uploads.rs";
 const SWEEP = "src/store/sweep.rs";
 const VIEWS = "migrations/0004_views.sql";
+const LIBRARY = "migrations/0005_library.sql";
+const ASSETS = "src/store/assets.rs";
+const FOLDERS = "src/store/folders.rs";
+const TRASH = "src/store/folder_trash.rs";
+const PURGE = "src/store/purge.rs";
+const PAGE = "src/domain/page.rs";
 const ROUTE = "src/api/confirmations.rs";
 const START = "src/api/asset_uploads.rs";
 
@@ -45,18 +51,52 @@ const MUTANTS: Mutant[] = [
   { bug: "a revoked key still works", file: VIEWS, find: "k.revoked_at IS NOT NULL OR ", replace: "" },
   { bug: "a key acts outside the organization that it is bound to", file: VIEWS, find: "  AND (k.bound_org_id IS NULL OR k.bound_org_id = m.org_id)\n", replace: "" },
   { bug: "an impersonation key writes", file: VIEWS, find: "    WHEN k.impersonator_id IS NOT NULL AND r.value ->> 'writes' THEN 'IMPERSONATION_READ_ONLY'\n", replace: "" },
-  { bug: "an asset is read by another organization", file: "src/store/assets.rs", find: "ON a.id = ?2 AND a.org_id = c.org_id AND a.deleted_at IS NULL", replace: "ON a.id = ?2 AND a.deleted_at IS NULL" },
-  { bug: "a deleted asset is read", file: "src/store/assets.rs", find: " AND a.deleted_at IS NULL AND", replace: " AND" },
+  { bug: "an asset is read by another organization", file: ASSETS, find: "LEFT JOIN assets_json a ON a.id = ?2 AND a.org_id = c.org_id AND c.auth_error IS NULL", replace: "LEFT JOIN assets_json a ON a.id = ?2 AND c.auth_error IS NULL" },
+  { bug: "a deleted asset is read", file: ASSETS, find: "found.filter(|found| found.asset.deleted_at.is_none()).ok_or(", replace: "found.ok_or(" },
   { bug: "an upload is shown with another size", file: START, find: "            size_bytes: session.size_bytes,\n            expires_at: session.expires_at,", replace: "            size_bytes: 1,\n            expires_at: session.expires_at," },
   { bug: "the error of a second confirmation names the user, not the asset", file: CONFIRM, find: "ApiError::AssetUploadAlreadyConfirmed(asset.id.to_string())", replace: "ApiError::AssetUploadAlreadyConfirmed(asset.created_by.to_string())" },
   { bug: "the sweeper retires an orphan whose upload has started meanwhile", file: SWEEP, find: "              AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = o.id)\n", replace: "" },
   { bug: "the time of a request is that of its beginning", file: "src/api/context.rs", find: "        self.now.set(self.platform.now());\n", replace: "" },
-  { bug: "the sweeper retires what is confirmed", file: SWEEP, find: "ORDER BY deadline, id LIMIT ?2) d\n            WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = d.id)\n              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || d.id)\n            ON CONFLICT", replace: "ORDER BY deadline, id LIMIT ?2) d\n            WHERE true\n            ON CONFLICT" },
+  { bug: "the sweeper retires what is confirmed", file: SWEEP, find: "ORDER BY deadline, id LIMIT ?2) d\n            WHERE NOT EXISTS (SELECT 1 FROM asset_objects a WHERE a.upload_id = d.id)\n            ON CONFLICT", replace: "ORDER BY deadline, id LIMIT ?2) d\n            WHERE true\n            ON CONFLICT" },
   { bug: "the sweeper takes uploads right after their deadline", file: "src/sweeper.rs", find: "pub const GRACE_SECONDS: u64 = LONGEST_SIGNATURE_SECONDS + 86_400;", replace: "pub const GRACE_SECONDS: u64 = LONGEST_SIGNATURE_SECONDS - 604_800;" },
   { bug: "the sweeper forgets a retired id at once", file: "src/sweeper.rs", find: "pub const SETTLE_SECONDS: u64 = 86_400;", replace: "pub const SETTLE_SECONDS: u64 = 0;" },
   { bug: "the sweeper removes orphans without notice", file: "src/sweeper.rs", find: "pub const ORPHAN_NOTICE_SECONDS: u64 = 7 * 86_400;", replace: "pub const ORPHAN_NOTICE_SECONDS: u64 = 0;" },
   { bug: "the sweeper notes a removal that failed", file: "src/sweeper.rs", find: "Err(error) => failed.note(batch, log_text(&error.into())),", replace: "Err(_) => removed.extend(batch)," },
   { bug: "the sweeper overlooks sessions of one deadline", file: VIEWS, find: "  AND (abs(u.expires_at) > s.deadline OR u.id > s.upload_id);", replace: "  AND abs(u.expires_at) > s.deadline;" },
+  { bug: "an asset is changed without rights", file: ASSETS, find: "              AND c.auth_error IS NULL\n              AND assets.id = ?2 AND assets.org_id = c.org_id AND assets.deleted_at IS NULL\n              AND (assets.name", replace: "              AND assets.id = ?2 AND assets.org_id = c.org_id AND assets.deleted_at IS NULL\n              AND (assets.name" },
+  { bug: "an asset moves into a deleted folder", file: ASSETS, find: "WHERE f.id = ?3 AND f.org_id = c.org_id AND f.deleted_at IS NULL", replace: "WHERE f.id = ?3 AND f.org_id = c.org_id" },
+  { bug: "an asset is written although nothing changes", file: ASSETS, find: "              AND (assets.name <> ?5 COLLATE BINARY OR (?4 AND assets.folder_id IS NOT ?3))\n", replace: "" },
+  { bug: "an asset cannot be renamed to other cases", file: ASSETS, find: "assets.name <> ?5 COLLATE BINARY", replace: "assets.name <> ?5" },
+  { bug: "an asset that is deleted again was deleted by another", file: ASSETS, find: "AND assets.deleted_at IS NULL\";\n        let params = vec![self.caller.param(), Param::from(&self.asset_id)];", replace: "\";\n        let params = vec![self.caller.param(), Param::from(&self.asset_id)];" },
+  { bug: "an asset returns to a folder that is gone", file: ASSETS, find: "folder_id = (SELECT f.id FROM folders f WHERE f.id = assets.folder_id AND f.deleted_at IS NULL)", replace: "folder_id = (SELECT f.id FROM folders f WHERE f.id = assets.folder_id)" },
+  { bug: "a replay compares where the asset is now", file: CONFIRM, find: "'folder_id', a.confirmed_folder_id,", replace: "'folder_id', a.folder_id," },
+  { bug: "a folder moves into itself", file: LIBRARY, find: "    WHEN r.value ->> 'moves' AND EXISTS (\n", replace: "    WHEN 0 AND EXISTS (\n" },
+  { bug: "a folder is placed in a deleted one", file: LIBRARY, find: "AND p.org_id = r.value ->> 'org_id' AND p.deleted_at IS NULL)", replace: "AND p.org_id = r.value ->> 'org_id')" },
+  { bug: "nothing asks whether a sibling has the name", file: LIBRARY, find: "AND s.name = r.value ->> 'name' AND s.deleted_at IS NULL AND s.id <> r.value ->> 'id')", replace: "AND 0)" },
+  { bug: "a name in the trash is taken", file: LIBRARY, find: "AND s.name = r.value ->> 'name' AND s.deleted_at IS NULL AND", replace: "AND s.name = r.value ->> 'name' AND" },
+  { bug: "another organization's folder is renamed", file: FOLDERS, find: "            CROSS JOIN folders f ON f.id = ?2 AND f.org_id = c.org_id AND f.deleted_at IS NULL\n            CROSS JOIN folder_placements", replace: "            CROSS JOIN folders f ON f.id = ?2 AND f.deleted_at IS NULL\n            CROSS JOIN folder_placements" },
+  { bug: "a folder's replay compares its name of now", file: FOLDERS, find: "found.first_name.as_deref() != Some(self.name.as_str())", replace: "folder.name != self.name.as_str()" },
+  { bug: "a folder's replay shows what is in the trash", file: FOLDERS, find: "        if folder.deleted_at.is_some() {\n            return Err(ApiError::FolderNotFound);\n        }\n", replace: "" },
+  { bug: "a folder's answer that was lost is a replay", file: FOLDERS, find: "if found.request_id == Some(self.request_id) {", replace: "if found.request_id.is_none() {" },
+  { bug: "a folder is deleted with what is in it, though that was not asked", file: TRASH, find: "if self.recursive { MAX_DELETED.into() } else { 0 }", replace: "MAX_DELETED.into()" },
+  { bug: "a deletion forgets the assets of folders beneath", file: TRASH, find: "assets.deleted_at IS NULL AND assets.folder_id IN (", replace: "assets.deleted_at IS NULL AND assets.folder_id = ?2 AND assets.folder_id IN (" },
+  { bug: "a deletion takes again what was deleted before", file: TRASH, find: "            WHERE c.request = ?1\n              AND c.auth_error IS NULL\n              AND assets.org_id = c.org_id AND assets.deleted_at IS NULL AND", replace: "            WHERE c.request = ?1\n              AND c.auth_error IS NULL\n              AND assets.org_id = c.org_id AND" },
+  { bug: "a restoration brings back what was deleted before", file: TRASH, find: "AND assets.deleted_with = d.id\";", replace: "AND (assets.deleted_with = d.id OR assets.folder_id = d.id AND assets.deleted_at IS NOT NULL)\";" },
+  { bug: "a restoration forgets folders beneath", file: TRASH, find: "AND folders.deleted_with = d.id\";", replace: "AND folders.deleted_with = d.id AND folders.id = x.id\";" },
+  { bug: "a folder returns to a parent that is gone", file: TRASH, find: "WHERE u.id = folders.parent_id AND u.deleted_at IS NULL)", replace: "WHERE u.id = folders.parent_id)" },
+  { bug: "the purge comes at once", file: "src/sweeper.rs", find: "minus_seconds(self.settings.retention_seconds)", replace: "minus_seconds(self.settings.retention_seconds.min(0))" },
+  { bug: "the purge does not retire", file: PURGE, find: "            WHERE a.deleted_at <= ?1 AND a.deleted_with IS NULL\n            ORDER BY a.deleted_at, a.id LIMIT ?2\n            ON CONFLICT", replace: "            WHERE a.deleted_at <= ?1 AND a.deleted_with IS NULL AND 0\n            ORDER BY a.deleted_at, a.id LIMIT ?2\n            ON CONFLICT" },
+  { bug: "the purge of a folder keeps its uploads", file: PURGE, find: "              CROSS JOIN assets a ON a.deleted_with = j.value)\";", replace: "              CROSS JOIN assets a ON a.deleted_with = j.value AND 0)\";" },
+  { bug: "the purge takes a folder in which something else lies", file: PURGE, find: "AND a.deleted_with IS NOT d.id)", replace: "AND 0)" },
+  { bug: "the sweeper forgets purged ids", file: SWEEP, find: "object_deleted_at <= ?1 AND purged_at IS NULL", replace: "object_deleted_at <= ?1" },
+  { bug: "an object that was sent after the purge stays", file: SWEEP, find: "AND purged_at IS NOT NULL AND object_deleted_at IS NOT NULL\";", replace: "AND purged_at IS NOT NULL AND 0\";" },
+  { bug: "a page repeats the last row of the one before", file: PAGE, find: "above: ascending });", replace: "above: !ascending });" },
+  { bug: "a page backward repeats the first row of the one behind", file: PAGE, find: "above: !ascending });\n        let near", replace: "above: ascending });\n        let near" },
+  { bug: "a page leaves out rows of the same value", file: "src/store/page.rs", find: "format!(\"{}~\", from.id)", replace: "\"~\".to_owned()" },
+  { bug: "a list in a folder shows what is deleted", file: "src/store/asset_list.rs", find: "(Index::Folder, SortBy::CreatedAt, false) => {\n            assets_sql!(\"t.folder_id IS ?2 AND t.deleted_at IS NULL\"", replace: "(Index::Folder, SortBy::CreatedAt, false) => {\n            assets_sql!(\"t.folder_id IS ?2\"" },
+  { bug: "a list shows another organization's rows", file: "src/store/page.rs", find: "                       WHERE t.org_id = c.org_id AND \",\n            $index,\n            \"\n                         AND (t.\",\n            $key,\n            \", t.id) >= (?3, ?4)", replace: "                       WHERE \",\n            $index,\n            \"\n                         AND (t.\",\n            $key,\n            \", t.id) >= (?3, ?4)" },
+  { bug: "a list takes another organization's cursor", file: "src/http/page.rs", find: "is_some_and(|organization| organization != org)", replace: "is_some_and(|organization| organization != org && false)" },
+  { bug: "a list takes another list's cursor", file: "src/http/page.rs", find: "digest.update(binding.as_bytes());", replace: "digest.update(&binding.as_bytes()[..1]);" },
 ];
 
 const ROOT = new URL("../../", import.meta.url).pathname;

@@ -69,7 +69,7 @@ pub(crate) fn play(world: &World, schedule: &Schedule) -> Result<Statistics, Str
             assets: RefCell::default(),
             folders: RefCell::new(world.known_folders.clone()),
             cursors: RefCell::default(),
-            random: Cell::default(),
+            random: RefCell::default(),
             violation: RefCell::default(),
             statistics: RefCell::default(),
         };

@@ -16,6 +16,7 @@ use asset_uploads::store::{Rows, Statement};
 
 use crate::answers::KnownUpload;
 use crate::bucket::Bucket;
+use crate::draw::Draw;
 use crate::library_answers::RowModel;
 use crate::lists::Cursor;
 use crate::model::{AssetModel, Finding, FolderModel, HeadResult, Model, SessionModel};
@@ -44,7 +45,7 @@ pub(crate) struct State<'a> {
     pub(crate) folders: RefCell<Vec<String>>,
     /// Cursors, likewise.
     pub(crate) cursors: RefCell<Vec<Cursor>>,
-    pub(crate) random: Cell<u64>,
+    pub(crate) random: RefCell<Draw>,
     /// The first thing that was not as it must be.
     pub(crate) violation: RefCell<Option<String>>,
     pub(crate) statistics: RefCell<Statistics>,
@@ -127,12 +128,7 @@ impl State<'_> {
     }
 
     fn random(&self) -> u64 {
-        // SplitMix64: every number once.
-        self.random.set(self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
-        let mut z = self.random.get();
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.random.borrow_mut().next()
     }
 
     /// An id that nothing has.
