@@ -69,6 +69,7 @@ fn costly(plan: &[Step]) -> Vec<&str> {
             "INDEX ",
             "SETUP",
             "RECURSIVE STEP",
+            "REUSE SUBQUERY ",
             "SCAN CONSTANT ROW",
             // Of the users of one page.
             "USE TEMP B-TREE FOR group_concat(DISTINCT)",

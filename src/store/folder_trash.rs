@@ -36,6 +36,19 @@ impl CallerOperation for Delete {
     type Output = ();
 
     fn statements(&self) -> Vec<Statement> {
+        // ?1 caller, ?2 folder.
+        const EMPTY: &str = "
+            UPDATE folders SET deleted_at = c.now
+            FROM caller_rights c
+            WHERE c.request = ?1
+              AND c.auth_error IS NULL
+              AND folders.id = ?2 AND folders.org_id = c.org_id AND folders.deleted_at IS NULL
+              AND NOT EXISTS (
+                SELECT 1 FROM folders f INDEXED BY folders_by_parent_and_creation
+                WHERE f.org_id = c.org_id AND f.parent_id = ?2 AND f.deleted_at IS NULL)
+              AND NOT EXISTS (
+                SELECT 1 FROM assets a INDEXED BY assets_by_folder_and_creation
+                WHERE a.org_id = c.org_id AND a.folder_id = ?2 AND a.deleted_at IS NULL)";
         // ?1 caller, ?2 folder, ?3 how many folders and assets may be beneath it. The tree is read no further than tells
         // that there are more.
         const FOLDER: &str = "
@@ -50,46 +63,48 @@ impl CallerOperation for Delete {
                   UNION ALL
                   SELECT f.id
                   FROM tree t
-                  CROSS JOIN folders f ON f.org_id = c.org_id AND f.parent_id = t.id AND f.deleted_at IS NULL
+                  CROSS JOIN folders f INDEXED BY folders_by_parent_and_creation
+                    ON f.org_id = c.org_id AND f.parent_id = t.id AND f.deleted_at IS NULL
                   LIMIT ?3 + 2)
                 SELECT (SELECT count(*) - 1 FROM tree) + (SELECT count(*) FROM (
                   SELECT 1
                   FROM tree
-                  CROSS JOIN assets a ON a.org_id = c.org_id AND a.folder_id = tree.id AND a.deleted_at IS NULL
+                  CROSS JOIN assets a INDEXED BY assets_by_folder_and_creation
+                    ON a.org_id = c.org_id AND a.folder_id = tree.id AND a.deleted_at IS NULL
                   LIMIT ?3 + 1))) <= ?3";
-        // ?1 caller, ?2 folder: that has been deleted by now, or the tree is empty and nothing happens.
+        // ?1 caller, ?2 folder: that has been deleted by now, or the tree is empty. Its rows are found by their ids, and not
+        // by comparing all rows with it.
         const ASSETS: &str = "
-            UPDATE assets
-            SET deleted_at = (SELECT c.now FROM caller_rights c WHERE c.request = ?1),
-              deleted_by = (SELECT c.user_id FROM caller_rights c WHERE c.request = ?1),
-              deleted_with = ?2
-            WHERE id IN (
-              WITH RECURSIVE tree (id, org_id) AS (
-                SELECT d.id, d.org_id
-                FROM caller_rights c
-                CROSS JOIN folders d ON d.id = ?2 AND d.org_id = c.org_id AND d.deleted_at IS NOT NULL
-                WHERE c.request = ?1 AND c.auth_error IS NULL
-                UNION ALL
-                SELECT f.id, f.org_id
-                FROM tree t
-                CROSS JOIN folders f ON f.org_id = t.org_id AND f.parent_id = t.id AND f.deleted_at IS NULL)
-              SELECT a.id
-              FROM tree
-              CROSS JOIN assets a ON a.org_id = tree.org_id AND a.folder_id = tree.id AND a.deleted_at IS NULL)";
+            UPDATE assets SET deleted_at = c.now, deleted_by = c.user_id, deleted_with = ?2
+            FROM caller_rights c
+            WHERE c.request = ?1
+              AND c.auth_error IS NULL
+              AND assets.org_id = c.org_id AND assets.id IN (
+                WITH RECURSIVE tree (id, org_id) AS (
+                  SELECT d.id, d.org_id FROM folders d WHERE d.id = ?2 AND d.deleted_at IS NOT NULL
+                  UNION ALL
+                  SELECT f.id, f.org_id
+                  FROM tree t
+                  CROSS JOIN folders f INDEXED BY folders_by_parent_and_creation
+                    ON f.org_id = t.org_id AND f.parent_id = t.id AND f.deleted_at IS NULL)
+                SELECT a.id
+                FROM tree
+                CROSS JOIN assets a INDEXED BY assets_by_folder_and_creation
+                  ON a.org_id = tree.org_id AND a.folder_id = tree.id AND a.deleted_at IS NULL)";
         const FOLDERS: &str = "
-            UPDATE folders
-            SET deleted_at = (SELECT c.now FROM caller_rights c WHERE c.request = ?1), deleted_with = ?2
-            WHERE deleted_at IS NULL AND id IN (
-              WITH RECURSIVE tree (id, org_id) AS (
-                SELECT d.id, d.org_id
-                FROM caller_rights c
-                CROSS JOIN folders d ON d.id = ?2 AND d.org_id = c.org_id AND d.deleted_at IS NOT NULL
-                WHERE c.request = ?1 AND c.auth_error IS NULL
-                UNION ALL
-                SELECT f.id, f.org_id
-                FROM tree t
-                CROSS JOIN folders f ON f.org_id = t.org_id AND f.parent_id = t.id AND f.deleted_at IS NULL)
-              SELECT id FROM tree)";
+            UPDATE folders SET deleted_at = c.now, deleted_with = ?2
+            FROM caller_rights c
+            WHERE c.request = ?1
+              AND c.auth_error IS NULL
+              AND folders.org_id = c.org_id AND folders.deleted_at IS NULL AND folders.id IN (
+                WITH RECURSIVE tree (id, org_id) AS (
+                  SELECT d.id, d.org_id FROM folders d WHERE d.id = ?2 AND d.deleted_at IS NOT NULL
+                  UNION ALL
+                  SELECT f.id, f.org_id
+                  FROM tree t
+                  CROSS JOIN folders f INDEXED BY folders_by_parent_and_creation
+                    ON f.org_id = t.org_id AND f.parent_id = t.id AND f.deleted_at IS NULL)
+                SELECT tree.id FROM tree)";
         const FIND: &str = "
             SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
               'found', json(CASE WHEN f.id IS NOT NULL THEN json_object('folder', json(f.json)) END)) AS json
@@ -98,12 +113,12 @@ impl CallerOperation for Delete {
             WHERE c.request = ?1";
         let params = vec![self.caller.param(), Param::from(&self.folder_id)];
         let statement = |sql| Statement { sql, params: params.clone() };
-        let mut folder = statement(FOLDER);
-        folder.params.push(Param::Int(if self.recursive { MAX_DELETED.into() } else { 0 }));
         if self.recursive {
+            let mut folder = statement(FOLDER);
+            folder.params.push(Param::Int(MAX_DELETED.into()));
             vec![folder, statement(ASSETS), statement(FOLDERS), statement(FIND)]
         } else {
-            vec![folder, statement(FIND)]
+            vec![statement(EMPTY), statement(FIND)]
         }
     }
 
@@ -138,32 +153,40 @@ impl CallerOperation for Restore {
             UPDATE folders
             SET deleted_at = NULL,
               parent_id = (SELECT u.id FROM folders u WHERE u.id = folders.parent_id AND u.deleted_at IS NULL)
-            WHERE deleted_at IS NOT NULL AND id = (
-              SELECT d.id
-              FROM caller_rights c
-              CROSS JOIN folders x ON x.id = ?2 AND x.org_id = c.org_id AND x.deleted_at IS NOT NULL
-              CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id)
-              LEFT JOIN folders u ON u.id = d.parent_id AND u.deleted_at IS NULL
-              CROSS JOIN folder_placements p ON p.request = json_array(json_object(
-                'org_id', c.org_id, 'id', d.id, 'parent_id', u.id, 'name', d.name, 'moves', 1))
-              WHERE c.request = ?1 AND c.auth_error IS NULL AND p.error IS NULL)";
+            FROM caller_rights c
+            CROSS JOIN folders x ON x.id = ?2 AND x.org_id = c.org_id AND x.deleted_at IS NOT NULL
+            CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id)
+            LEFT JOIN folders u ON u.id = d.parent_id AND u.deleted_at IS NULL
+            CROSS JOIN folder_placements p ON p.request = json_array(json_object(
+              'org_id', c.org_id, 'id', d.id, 'parent_id', u.id, 'name', d.name, 'moves', 1))
+            WHERE c.request = ?1
+              AND c.auth_error IS NULL
+              AND p.error IS NULL
+              AND folders.id = (SELECT ifnull(x.deleted_with, x.id) FROM folders x WHERE x.id = ?2)
+              AND folders.id = d.id AND folders.deleted_at IS NOT NULL";
         // What came with it, if it is back by now.
         const ASSETS: &str = "
             UPDATE assets SET deleted_at = NULL, deleted_by = NULL, deleted_with = NULL
-            WHERE deleted_with = (
-              SELECT d.id
-              FROM caller_rights c
-              CROSS JOIN folders x ON x.id = ?2 AND x.org_id = c.org_id
-              CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id) AND d.deleted_at IS NULL
-              WHERE c.request = ?1 AND c.auth_error IS NULL)";
+            FROM caller_rights c
+            WHERE c.request = ?1
+              AND c.auth_error IS NULL
+              AND assets.org_id = c.org_id AND assets.id IN (
+                SELECT a.id
+                FROM folders x
+                CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id) AND d.deleted_at IS NULL
+                CROSS JOIN assets a INDEXED BY assets_by_deletion ON a.deleted_with = d.id
+                WHERE x.id = ?2)";
         const FOLDERS: &str = "
             UPDATE folders SET deleted_at = NULL, deleted_with = NULL
-            WHERE deleted_with = (
-              SELECT d.id
-              FROM caller_rights c
-              CROSS JOIN folders x ON x.id = ?2 AND x.org_id = c.org_id
-              CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id) AND d.deleted_at IS NULL
-              WHERE c.request = ?1 AND c.auth_error IS NULL)";
+            FROM caller_rights c
+            WHERE c.request = ?1
+              AND c.auth_error IS NULL
+              AND folders.org_id = c.org_id AND folders.id IN (
+                SELECT f.id
+                FROM folders x
+                CROSS JOIN folders d ON d.id = ifnull(x.deleted_with, x.id) AND d.deleted_at IS NULL
+                CROSS JOIN folders f INDEXED BY folders_by_deletion ON f.deleted_with = d.id
+                WHERE x.id = ?2)";
         const FIND: &str = "
             SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
               'found', json(CASE WHEN x.id IS NOT NULL THEN json_object(
