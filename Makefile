@@ -92,7 +92,7 @@ simulate: rust ## the API under random schedules and faults: make simulate SEEDS
 	  cargo test --quiet --profile simulation --test simulation -- --nocapture
 
 .PHONY: simulate-mutants
-simulate-mutants: rust $(NODE_STAMP) ## plant bugs one by one, each of which the simulation must find: half an hour, or ONLY=word for some of them
+simulate-mutants: rust $(NODE_STAMP) ## plant bugs one by one, each of which the simulation must find: an hour, or ONLY=word for some of them
 	node tests/simulation/mutants.ts
 
 .PHONY: fuzz
