@@ -146,8 +146,7 @@ impl Endpoint for List {
         let Self { filter, list, embed_user } = &self;
         let operation = asset_list::List { caller, filter, page: &list.page, with_users: *embed_user };
         let listed = cx.run(&operation).await?;
-        // Signing takes longer than all else here.
-        let with_urls = list.fields.has("url") || list.fields.has("thumbnail_url");
+        let with_urls = AssetResponse::needs_url(&list.fields);
         let urls = with_urls.then(|| cx.config.asset_urls(cx.origin, cx.now())).transpose()?;
         let user_of = |asset: &Asset| listed.users.iter().find(|user: &&User| user.id == asset.created_by);
         let items = listed.page.items.iter().map(|asset| {

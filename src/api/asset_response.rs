@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::domain::asset::{Asset, Links, User};
 use crate::domain::ids::{AssetId, FolderId, OrganizationId, UserId};
 use crate::domain::timestamp::Timestamp;
-use crate::http::projection::Item;
+use crate::http::projection::{Fields, Item};
 
 /// An asset. Every field is present, null where there is no value. Times are UTC, with milliseconds and `Z`; ids
 /// are lower-case.
@@ -83,6 +83,11 @@ pub struct AssetResponse<'a> {
 }
 
 impl<'a> AssetResponse<'a> {
+    /// Whether the object's URL is needed for these fields: signing it takes longer than all else of a list.
+    pub fn needs_url(fields: &Fields) -> bool {
+        fields.has("url") || fields.has("thumbnail_url")
+    }
+
     /// Puts the object's URL, the thumbnail's and the embedded user to a stored asset.
     pub fn new(
         asset: &'a Asset,

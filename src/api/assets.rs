@@ -113,7 +113,8 @@ impl Endpoint for Read {
         caller: Caller,
     ) -> Result<Reply, ApiError> {
         let (asset, user) = cx.run(&assets::Read { caller, asset_id: self.asset_id }).await?;
-        let url = cx.config.asset_url(&asset.r2_key, cx.origin, cx.now())?;
+        let with_url = AssetResponse::needs_url(&self.fields);
+        let url = if with_url { cx.config.asset_url(&asset.r2_key, cx.origin, cx.now())? } else { None };
         let user = self.embed_user.then_some(&user);
         let response = AssetResponse::new(&asset, user, url, &cx.config.links);
         Reply::json(200, &self.fields.of(response))

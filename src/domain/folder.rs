@@ -5,8 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::ids::{FolderId, OrganizationId, UserId};
 use super::timestamp::Timestamp;
 
-/// Levels of the tree; a folder without parent is on the first.
-pub const MAX_DEPTH: u32 = 32;
 /// Folders and assets that one deletion puts into the trash, beside the folder itself.
 pub const MAX_DELETED: u32 = 5_000;
 

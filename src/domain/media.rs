@@ -219,11 +219,11 @@ impl AllowedTypes {
         };
         let named: Vec<_> = named.into_iter().filter(permitted).collect();
         let whole: Vec<_> = whole.into_iter().filter(permitted).collect();
-        let narrows = |forbidden: &&MimePattern| {
-            whole.iter().any(|pattern| match (&forbidden.0, &pattern.0) {
-                (Pattern::Exact(mime), _) => pattern.matches(mime) && forbidden.may_be(asset_type),
-                (Pattern::Whole(_), _) => false,
-            })
+        let narrows = |forbidden: &&MimePattern| match &forbidden.0 {
+            Pattern::Exact(mime) => {
+                forbidden.may_be(asset_type) && whole.iter().any(|pattern| pattern.matches(mime))
+            }
+            Pattern::Whole(_) => false,
         };
         let forbid = self.forbid.iter().filter(narrows).map(|pattern| format!("!{pattern}"));
         let permit = whole.iter().chain(&named).map(|pattern| pattern.to_string());

@@ -8,6 +8,8 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Visitor};
 
+use super::timestamp::Timestamp;
+
 /// What a list is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortBy {
@@ -23,6 +25,14 @@ impl SortBy {
         match self {
             Self::CreatedAt => "created_at",
             Self::Name => "name",
+        }
+    }
+
+    /// What a row with these values is sorted by.
+    pub fn key(self, created_at: Timestamp, name: &str) -> SortKey {
+        match self {
+            Self::CreatedAt => SortKey::Time(created_at.0),
+            Self::Name => SortKey::Text(name.to_owned()),
         }
     }
 }

@@ -185,13 +185,7 @@ impl CallerOperation for List<'_> {
     fn decode(&self, caller: AuthorizedCaller, found: Option<Self::Found>) -> Result<Listed, ApiError> {
         let found = found.ok_or_else(|| ApiError::Internal("a list without a page".to_owned()))?;
         let by = self.page.sort.by;
-        let place = |asset: &Asset| {
-            let key = match by {
-                SortBy::CreatedAt => SortKey::Time(asset.created_at.0),
-                SortBy::Name => SortKey::Text(asset.name.clone()),
-            };
-            (key, asset.id.to_string())
-        };
+        let place = |asset: &Asset| (by.key(asset.created_at, &asset.name), asset.id.to_string());
         let (page, users) = found.page(self.page, place);
         Ok(Listed { org_id: caller.org_id, page, users })
     }

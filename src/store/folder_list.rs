@@ -5,7 +5,7 @@ use super::rights::{AuthorizedCaller, Caller, CallerOperation};
 use super::{Param, Statement};
 use crate::domain::folder::Folder;
 use crate::domain::ids::{FolderId, OrganizationId};
-use crate::domain::page::{Page, PageRequest, SortBy, SortKey};
+use crate::domain::page::{Page, PageRequest, SortBy};
 use crate::error::ApiError;
 
 /// Which folders a list has: those to which all of it applies.
@@ -96,13 +96,7 @@ impl CallerOperation for List<'_> {
     fn decode(&self, caller: AuthorizedCaller, found: Option<Self::Found>) -> Result<Self::Output, ApiError> {
         let found = found.ok_or_else(|| ApiError::Internal("a list without a page".to_owned()))?;
         let by = self.page.sort.by;
-        let place = |folder: &Folder| {
-            let key = match by {
-                SortBy::CreatedAt => SortKey::Time(folder.created_at.0),
-                SortBy::Name => SortKey::Text(folder.name.clone()),
-            };
-            (key, folder.id.to_string())
-        };
+        let place = |folder: &Folder| (by.key(folder.created_at, &folder.name), folder.id.to_string());
         let (page, _) = found.page(self.page, place);
         Ok((caller.org_id, page))
     }

@@ -95,6 +95,14 @@ impl Rows {
         self.statement(n)?.iter().map(|json| parse(n, json)).collect()
     }
 
+    /// How many rows statement `n` returned.
+    ///
+    /// # Errors
+    /// `Internal` when the statement is missing.
+    pub fn count(&self, n: usize) -> Result<u32, ApiError> {
+        Ok(u32::try_from(self.statement(n)?.len()).unwrap_or(u32::MAX))
+    }
+
     fn statement(&self, n: usize) -> Result<&[String], ApiError> {
         let rows = self.texts.get(n).map(Vec::as_slice);
         rows.ok_or_else(|| ApiError::Internal(format!("D1 answered no statement {n}")))

@@ -18,10 +18,6 @@ pub struct PurgeAssets {
     pub limit: u32,
 }
 
-fn count(rows: &Rows, n: usize) -> Result<u32, ApiError> {
-    Ok(u32::try_from(rows.all::<bool>(n)?.len()).unwrap_or(u32::MAX))
-}
-
 impl Operation for PurgeAssets {
     /// How many were purged.
     type Output = u32;
@@ -52,7 +48,7 @@ impl Operation for PurgeAssets {
     }
 
     fn decode(&self, rows: &Rows) -> Result<u32, ApiError> {
-        count(rows, 0)
+        rows.count(0)
     }
 }
 
@@ -146,6 +142,6 @@ impl Operation for PurgeFolders {
     }
 
     fn decode(&self, rows: &Rows) -> Result<PurgedFolders, ApiError> {
-        Ok(PurgedFolders { folders: count(rows, 4)?, assets: count(rows, 1)? })
+        Ok(PurgedFolders { folders: rows.count(4)?, assets: rows.count(1)? })
     }
 }

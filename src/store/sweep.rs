@@ -299,7 +299,7 @@ impl Operation for RetireOrphans {
     }
 
     fn decode(&self, rows: &Rows) -> Result<RetiredOrphans, ApiError> {
-        let retired = u32::try_from(rows.all::<bool>(0)?.len()).unwrap_or(self.limit);
+        let retired = rows.count(0)?;
         let Pass { objects, orphans, too_many } = row(rows, 1)?;
         let too_many = !self.any_share && too_many != 0;
         Ok(RetiredOrphans { retired, objects, orphans, too_many })
