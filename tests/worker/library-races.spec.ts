@@ -1,10 +1,10 @@
 // Two requests of the library at the same time, 100 rounds each: one comes first, and D1 and R2 agree on which.
 import { beforeAll, describe, expect, test } from "vitest";
 import { createUpload, organizationWithEditor, S3 } from "./fixtures.ts";
+import { deleteTree, newAsset, newFolder, outcomeOf } from "./library-requests.ts";
 import {
-  deleteAsset, deleteFolder, makeAsset, makeFolder, outcomeOf, readFolder, requestFolder, restoreAsset, restoreFolder, updateAsset, updateFolder,
-} from "./library-requests.ts";
-import { confirm, EVERYTHING, NOTHING, partsOf, readAsset } from "./requests.ts";
+  confirm, deleteAsset, EVERYTHING, makeFolder, NOTHING, partsOf, readAsset, readFolder, restoreAsset, restoreFolder, updateAsset, updateFolder,
+} from "./requests.ts";
 import { type Answer, type Fault, type Person, startServer, wait, WITH_FAULTS } from "./server.ts";
 
 // Longer than a busy machine takes: after a timeout the outcome would be unknown. What is in the trash is purged by the
@@ -61,17 +61,17 @@ describe("at the same time", { timeout: 120_000 }, () => {
   test("two moves that together would make a circle leave a tree", async () => {
     await rounds(["200, 409 FOLDER_CYCLE", "409 FOLDER_CYCLE, 200"], async (round) => {
       // Each is moved below the other, which in some rounds means into a folder within it.
-      const [a, b] = [await makeFolder(server, editor), await makeFolder(server, editor)];
+      const [a, b] = [await newFolder(server, editor), await newFolder(server, editor)];
       const deep = round % 2 === 1;
-      const [inA, inB] = deep ? [await makeFolder(server, editor, a), await makeFolder(server, editor, b)] : [a, b];
+      const [inA, inB] = deep ? [await newFolder(server, editor, a), await newFolder(server, editor, b)] : [a, b];
       const answers = await both(
         round,
-        () => updateFolder(server, a, editor, { parent_id: inB }, one(round)),
-        () => updateFolder(server, b, editor, { parent_id: inA }, other(round)),
+        () => updateFolder(server, editor, a, { parent_id: inB }, one(round)),
+        () => updateFolder(server, editor, b, { parent_id: inA }, other(round)),
       );
       const [moved, stayed, into] = answers[0].status === 200 ? [a, b, inB] : [b, a, inA];
       expect([(await rowOf("folders", moved)).parent_id, (await rowOf("folders", stayed)).parent_id], `round ${round}`).toEqual([into, null]);
-      const { json } = await readFolder(server, moved, editor);
+      const { json } = await readFolder(server, editor, moved);
       expect(json.path.map(({ id }: { id: string }) => id)).toEqual(deep ? [stayed, into] : [stayed]);
       return answers.map(outcomeOf).join(", ");
     });
@@ -79,11 +79,11 @@ describe("at the same time", { timeout: 120_000 }, () => {
 
   test("two creations of one name leave one folder", async () => {
     await rounds(["201, 409 FOLDER_NAME_TAKEN", "409 FOLDER_NAME_TAKEN, 201"], async (round) => {
-      const parent_id = round % 2 ? await makeFolder(server, editor) : null;
+      const parent_id = round % 2 ? await newFolder(server, editor) : null;
       const answers = await both(
         round,
-        () => requestFolder(server, editor, { name: `Race ${round}`, parent_id }, one(round)),
-        () => requestFolder(server, editor, { name: `RACE ${round}`, parent_id }, other(round)),
+        () => makeFolder(server, editor, { name: `Race ${round}`, parent_id }, one(round)),
+        () => makeFolder(server, editor, { name: `RACE ${round}`, parent_id }, other(round)),
       );
       const [created] = answers.filter(({ status }) => status === 201);
       const rows = await server.sql("SELECT id FROM folders WHERE parent_id IS ? AND name = ?", parent_id, `race ${round}`);
@@ -102,10 +102,10 @@ describe("at the same time", { timeout: 120_000 }, () => {
   ): Promise<void> {
     const column = table === "assets" ? "folder_id" : "parent_id";
     await rounds(outcomes, async (round) => {
-      const outer = await makeFolder(server, editor);
-      const folder = round % 2 ? await makeFolder(server, editor, outer) : outer;
+      const outer = await newFolder(server, editor);
+      const folder = round % 2 ? await newFolder(server, editor, outer) : outer;
       const { id, put, check } = await prepare(folder, round);
-      const [answer, deleted] = await both(round, put, () => deleteFolder(server, outer, editor, other(round)));
+      const [answer, deleted] = await both(round, put, () => deleteTree(server, editor, outer, other(round)));
       expect(deleted.status, `round ${round}`).toBe(204);
       const row = await rowOf(table, id);
       if (answer.json[column] === folder) {
@@ -115,9 +115,9 @@ describe("at the same time", { timeout: 120_000 }, () => {
         expect([row?.[column] ?? null, row?.deleted_with ?? null], `round ${round}`).not.toContain(folder);
         await check?.(answer);
       }
-      const read = () => (table === "assets" ? readAsset(server, id, editor) : readFolder(server, id, editor));
+      const read = () => (table === "assets" ? readAsset(server, id, editor) : readFolder(server, editor, id));
       if (answer.json[column] === folder) expect((await read()).status).toBe(404);
-      expect((await restoreFolder(server, outer, editor)).status).toBe(201);
+      expect((await restoreFolder(server, editor, outer)).status).toBe(201);
       if (answer.json[column] === folder) expect((await read()).json).toMatchObject({ id, [column]: folder, deleted_at: null });
       return outcomeOf(answer) + (answer.status < 300 && answer.json[column] === null ? " in none" : "");
     });
@@ -140,39 +140,39 @@ describe("at the same time", { timeout: 120_000 }, () => {
 
   test("a folder's deletion and the move of an asset into it", async () => {
     await deleteDuring(["200", "404 FOLDER_NOT_FOUND"], "assets", async (folder, round) => {
-      const id = await makeAsset(server, org, editor);
+      const id = await newAsset(server, org, editor);
       const check = async () => expect((await readAsset(server, id, editor)).json).toMatchObject({ folder_id: null, deleted_at: null });
-      return { id, put: () => updateAsset(server, id, editor, { folder_id: folder }, one(round)), check };
+      return { id, put: () => updateAsset(server, editor, id, { folder_id: folder }, one(round)), check };
     });
   });
 
   test("a folder's deletion and the restoration of an asset in it", async () => {
     await deleteDuring(["201", "201 in none"], "assets", async (folder, round) => {
-      const id = await makeAsset(server, org, editor, folder);
-      expect((await deleteAsset(server, id, editor)).status).toBe(204);
+      const id = await newAsset(server, org, editor, folder);
+      expect((await deleteAsset(server, editor, id)).status).toBe(204);
       const check = async () => expect((await readAsset(server, id, editor)).json).toMatchObject({ folder_id: null, deleted_at: null });
-      return { id, put: () => restoreAsset(server, id, editor, one(round)), check };
+      return { id, put: () => restoreAsset(server, editor, id, undefined, one(round)), check };
     });
   });
 
   test("a folder's deletion and the move of a folder into it", async () => {
     await deleteDuring(["200", "404 FOLDER_NOT_FOUND"], "folders", async (folder, round) => {
-      const id = await makeFolder(server, editor);
-      const check = async () => expect((await readFolder(server, id, editor)).json).toMatchObject({ parent_id: null, path: [] });
-      return { id, put: () => updateFolder(server, id, editor, { parent_id: folder }, one(round)), check };
+      const id = await newFolder(server, editor);
+      const check = async () => expect((await readFolder(server, editor, id)).json).toMatchObject({ parent_id: null, path: [] });
+      return { id, put: () => updateFolder(server, editor, id, { parent_id: folder }, one(round)), check };
     });
   });
 
   test("a folder's deletion and the restoration of a folder in it", async () => {
     await deleteDuring(["201", "201 in none"], "folders", async (folder, round) => {
-      const id = await makeFolder(server, editor, folder);
-      const asset = await makeAsset(server, org, editor, id);
-      expect((await deleteFolder(server, id, editor)).status).toBe(204);
+      const id = await newFolder(server, editor, folder);
+      const asset = await newAsset(server, org, editor, id);
+      expect((await deleteTree(server, editor, id)).status).toBe(204);
       const check = async () => {
-        expect((await readFolder(server, id, editor)).json).toMatchObject({ parent_id: null, path: [] });
+        expect((await readFolder(server, editor, id)).json).toMatchObject({ parent_id: null, path: [] });
         expect((await readAsset(server, asset, editor)).json).toMatchObject({ folder_id: id });
       };
-      return { id, put: () => restoreFolder(server, id, editor, one(round)), check };
+      return { id, put: () => restoreFolder(server, editor, id, undefined, one(round)), check };
     });
   });
 
@@ -214,11 +214,11 @@ describe("at the same time", { timeout: 120_000 }, () => {
 
   test("the restoration of an asset and its purge: all of it is kept, or nothing", async () => {
     const prepare = async () => {
-      const id = await makeAsset(server, org, editor);
-      expect((await deleteAsset(server, id, editor)).status).toBe(204);
+      const id = await newAsset(server, org, editor);
+      expect((await deleteAsset(server, editor, id)).status).toBe(204);
       return id;
     };
-    await restoreDuringPurge(prepare, (id, _, faults) => restoreAsset(server, id, editor, faults), "404 ASSET_NOT_FOUND", async (id, kept, round) => {
+    await restoreDuringPurge(prepare, (id, _, faults) => restoreAsset(server, editor, id, undefined, faults), "404 ASSET_NOT_FOUND", async (id, kept, round) => {
       expect(await partsOf(server, id), `round ${round}`).toEqual(kept ? EVERYTHING : NOTHING);
       expect(await server.sql("SELECT 1 FROM retired_uploads WHERE id = ?", id)).toHaveLength(kept ? 0 : 1);
       expect((await readAsset(server, id, editor)).status).toBe(kept ? 200 : 404);
@@ -227,15 +227,15 @@ describe("at the same time", { timeout: 120_000 }, () => {
 
   test("the restoration of a folder and its purge: all of it is kept, or nothing", async () => {
     const prepare = async () => {
-      const outer = await makeFolder(server, editor);
-      const inner = await makeFolder(server, editor, outer);
-      const assets = [await makeAsset(server, org, editor, outer), await makeAsset(server, org, editor, inner)];
-      expect((await deleteFolder(server, outer, editor)).status).toBe(204);
+      const outer = await newFolder(server, editor);
+      const inner = await newFolder(server, editor, outer);
+      const assets = [await newAsset(server, org, editor, outer), await newAsset(server, org, editor, inner)];
+      expect((await deleteTree(server, editor, outer)).status).toBe(204);
       return { outer, inner, assets };
     };
     // Either folder may be named.
     const restore = ({ outer, inner }: { outer: string; inner: string }, round: number, faults: { faults: Fault[] }) =>
-      restoreFolder(server, round % 3 ? outer : inner, editor, faults);
+      restoreFolder(server, editor, round % 3 ? outer : inner, undefined, faults);
     await restoreDuringPurge(prepare, restore, "404 FOLDER_NOT_FOUND", async ({ outer, inner, assets }, kept, round) => {
       for (const id of assets) expect(await partsOf(server, id), `round ${round}`).toEqual(kept ? EVERYTHING : NOTHING);
       const rows = await server.sql("SELECT parent_id, deleted_at, deleted_with FROM folders WHERE id IN (?, ?) ORDER BY parent_id", outer, inner);

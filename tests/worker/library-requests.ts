@@ -1,40 +1,23 @@
-// The requests of a client of the library: it makes, moves, deletes and restores folders and assets.
+// What tests of the library need in it: folders, assets, and the deletion of a folder with all that is in it.
 import { expect } from "vitest";
 import { createUpload } from "./fixtures.ts";
-import { confirm } from "./requests.ts";
+import { confirm, deleteFolder, makeFolder } from "./requests.ts";
 import type { Answer, Person, RequestOptions, Server } from "./server.ts";
 
-type Changes = { name?: string; folder_id?: string | null };
-type FolderChanges = { name?: string; parent_id?: string | null };
-
-export const updateAsset = (server: Server, id: string, as: Person, changes: Changes, options: RequestOptions = {}): Promise<Answer> =>
-  server.request("PATCH", `/v1/assets/${id}`, { as, body: JSON.stringify(changes), ...options });
-export const deleteAsset = (server: Server, id: string, as: Person, options: RequestOptions = {}): Promise<Answer> =>
-  server.request("DELETE", `/v1/assets/${id}`, { as, ...options });
-export const restoreAsset = (server: Server, id: string, as: Person, options: RequestOptions = {}): Promise<Answer> =>
-  server.request("POST", `/v1/assets/${id}/restorations`, { as, ...options });
-
-export const requestFolder = (server: Server, as: Person, folder: FolderChanges, options: RequestOptions = {}): Promise<Answer> =>
-  server.request("POST", "/v1/asset-folders", { as, body: JSON.stringify(folder), ...options });
-export const readFolder = (server: Server, id: string, as: Person): Promise<Answer> => server.request("GET", `/v1/asset-folders/${id}`, { as });
-export const updateFolder = (server: Server, id: string, as: Person, changes: FolderChanges, options: RequestOptions = {}): Promise<Answer> =>
-  server.request("PATCH", `/v1/asset-folders/${id}`, { as, body: JSON.stringify(changes), ...options });
-export const deleteFolder = (server: Server, id: string, as: Person, options: RequestOptions = {}): Promise<Answer> =>
-  server.request("DELETE", `/v1/asset-folders/${id}?recursive=true`, { as, ...options });
-export const restoreFolder = (server: Server, id: string, as: Person, options: RequestOptions = {}): Promise<Answer> =>
-  server.request("POST", `/v1/asset-folders/${id}/restorations`, { as, ...options });
+export const deleteTree = (server: Server, as: Person, id: string, options: RequestOptions = {}): Promise<Answer> =>
+  deleteFolder(server, as, `${id}?recursive=true`, undefined, options);
 
 let folders = 0;
 
 /** Makes a folder, which must succeed: its id. */
-export async function makeFolder(server: Server, as: Person, parent_id: string | null = null): Promise<string> {
-  const { status, json } = await requestFolder(server, as, { name: `Folder ${folders++}`, parent_id });
+export async function newFolder(server: Server, as: Person, parent_id: string | null = null): Promise<string> {
+  const { status, json } = await makeFolder(server, as, { name: `Folder ${folders++}`, parent_id });
   expect([status, json.code]).toEqual([201, undefined]);
   return json.id;
 }
 
 /** An asset with its session and its object: its id. */
-export async function makeAsset(server: Server, org: string, as: Person, folder_id: string | null = null): Promise<string> {
+export async function newAsset(server: Server, org: string, as: Person, folder_id: string | null = null): Promise<string> {
   const id = await createUpload(server, org, as);
   const { status, json } = await confirm(server, id, { as, body: JSON.stringify({ folder_id }) });
   expect([status, json.code]).toEqual([201, undefined]);

@@ -3,8 +3,8 @@
 import { crc32 } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createUpload, organizationWithEditor } from "./fixtures.ts";
-import { deleteAsset, deleteFolder, makeAsset, makeFolder, readFolder, requestFolder, restoreAsset, restoreFolder, updateAsset, updateFolder } from "./library-requests.ts";
-import { confirm } from "./requests.ts";
+import { deleteTree, newAsset, newFolder } from "./library-requests.ts";
+import { confirm, deleteAsset, makeFolder, readFolder, restoreAsset, restoreFolder, updateAsset, updateFolder } from "./requests.ts";
 import { type Answer, type Person, startServer, WITH_FAULTS } from "./server.ts";
 import type { Statement } from "./storage-worker.ts";
 
@@ -243,23 +243,23 @@ test("a confirmation writes six rows", async () => {
 });
 
 test("changes read the rows that they concern", async () => {
-  const folder = await makeFolder(server, editor, SMALL);
-  const inner = await makeFolder(server, editor, folder);
-  const asset = await makeAsset(server, org, editor, inner);
+  const folder = await newFolder(server, editor, SMALL);
+  const inner = await newFolder(server, editor, folder);
+  const asset = await newAsset(server, org, editor, inner);
   // The folders of SMALL are few; 50,000 are in BIG.
   const answers: [number, () => Promise<Answer>][] = [
-    [201, () => requestFolder(server, editor, { name: "new", parent_id: BIG })],
-    [200, () => updateFolder(server, folder, editor, { parent_id: BIG })],
-    [200, () => updateFolder(server, folder, editor, { name: "renamed" })],
-    [200, () => readFolder(server, inner, editor)],
-    [200, () => updateAsset(server, asset, editor, { folder_id: BIG })],
-    [200, () => updateAsset(server, asset, editor, { folder_id: inner, name: "renamed" })],
-    [204, () => deleteAsset(server, asset, editor)],
-    [201, () => restoreAsset(server, asset, editor)],
-    [204, () => deleteFolder(server, folder, editor)],
-    [201, () => restoreFolder(server, folder, editor)],
+    [201, () => makeFolder(server, editor, { name: "new", parent_id: BIG })],
+    [200, () => updateFolder(server, editor, folder, { parent_id: BIG })],
+    [200, () => updateFolder(server, editor, folder, { name: "renamed" })],
+    [200, () => readFolder(server, editor, inner)],
+    [200, () => updateAsset(server, editor, asset, { folder_id: BIG })],
+    [200, () => updateAsset(server, editor, asset, { folder_id: inner, name: "renamed" })],
+    [204, () => deleteAsset(server, editor, asset)],
+    [201, () => restoreAsset(server, editor, asset)],
+    [204, () => deleteTree(server, editor, folder)],
+    [201, () => restoreFolder(server, editor, folder)],
     [409, () => server.request("DELETE", `/v1/asset-folders/${BIG}`, { as: editor })],
-    [409, () => deleteFolder(server, SMALL, editor)],
+    [409, () => deleteTree(server, editor, SMALL)],
   ];
   const rows: number[] = [];
   for (const [status, send] of answers) {
@@ -276,7 +276,7 @@ test("a run of the sweeper that has one asset to purge reads few rows", async ()
   // Nothing is to be purged yet.
   await server.sql("UPDATE assets SET deleted_at = ?1 WHERE deleted_at = 1", Date.now());
   await server.sql("UPDATE folders SET deleted_at = ?1 WHERE deleted_at = 1", Date.now());
-  const asset = await makeAsset(server, org, editor);
+  const asset = await newAsset(server, org, editor);
   await server.sql("UPDATE assets SET deleted_at = 1 WHERE id = ?", asset);
   expect(await server.sweep(Date.now())).toMatchObject({ level: "info", assets_purged: 1, objects_removed: 1 });
   expect((await server.sweepTrace()).rows_read).toBeLessThanOrEqual(100);

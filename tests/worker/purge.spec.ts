@@ -4,8 +4,11 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { expectError, snapshot } from "./assertions.ts";
 import { organizationWithEditor, S3 } from "./fixtures.ts";
-import { deleteAsset, deleteFolder, makeAsset, makeFolder, outcomeOf, readFolder, restoreAsset, restoreFolder } from "./library-requests.ts";
-import { confirm, EVERYTHING, NOTHING, once, partsOf, PHOTO, putFile, readAsset, readUpload, requestUpload, startUpload, type Upload } from "./requests.ts";
+import { deleteTree, newAsset, newFolder, outcomeOf } from "./library-requests.ts";
+import {
+  confirm, deleteAsset, EVERYTHING, NOTHING, once, partsOf, PHOTO, putFile, readAsset, readFolder, readUpload, requestUpload, restoreAsset,
+  restoreFolder, startUpload, type Upload,
+} from "./requests.ts";
 import { type Fault, type Person, type Server, startServer, WITH_FAULTS } from "./server.ts";
 
 const DAY = 86_400_000;
@@ -42,7 +45,8 @@ async function expectGoneForGood(server: Server, { id }: Pick<Upload, "id">, edi
   expect(outcomeOf(await readUpload(server, id, editor))).toBe("404 ASSET_UPLOAD_NOT_FOUND");
   const started = await requestUpload(server, PHOTO, { as: editor, headers: { "idempotency-key": `start-${key}` } });
   expect([outcomeOf(started), started.json.errors]).toMatchObject(["422 VALIDATION_ERROR", [{ loc: ["header", "Idempotency-Key"], type: "idempotency_key_reused" }]]);
-  for (const request of [readAsset, deleteAsset, restoreAsset]) expect(outcomeOf(await request(server, id, editor))).toBe("404 ASSET_NOT_FOUND");
+  expect(outcomeOf(await readAsset(server, id, editor))).toBe("404 ASSET_NOT_FOUND");
+  for (const request of [deleteAsset, restoreAsset]) expect(outcomeOf(await request(server, editor, id))).toBe("404 ASSET_NOT_FOUND");
 }
 
 describe(`DELETED_RETENTION_DAYS=${DAYS}`, () => {
@@ -52,7 +56,7 @@ describe(`DELETED_RETENTION_DAYS=${DAYS}`, () => {
     const { editor } = await organizationWithEditor(server);
     const upload = await uploaded(server, editor, "one");
     const { id } = upload;
-    expect((await deleteAsset(server, id, editor)).status).toBe(204);
+    expect((await deleteAsset(server, editor, id)).status).toBe(204);
     const due = (await deletedAt(server, id)) + DAYS * DAY;
     expect(await server.sweep(due - 1)).toMatchObject(NOTHING_PURGED);
     expect(await partsOf(server, id)).toEqual(EVERYTHING);
@@ -76,7 +80,7 @@ describe(`DELETED_RETENTION_DAYS=${DAYS}`, () => {
   test("a file that is sent to the signed URL after the purge is removed by the next run, however often", async () => {
     const { editor } = await organizationWithEditor(server);
     const upload = await uploaded(server, editor, "again");
-    await deleteAsset(server, upload.id, editor);
+    await deleteAsset(server, editor, upload.id);
     const due = (await deletedAt(server, upload.id)) + DAYS * DAY;
     // While it is in the trash nothing can be sent there.
     expect(await putFile(upload)).toBe("412 PreconditionFailed");
@@ -94,35 +98,35 @@ describe(`DELETED_RETENTION_DAYS=${DAYS}`, () => {
 
   test("what was restored is kept, in its folder and out of it", async () => {
     const { org, editor } = await organizationWithEditor(server);
-    const folder = await makeFolder(server, editor);
-    const [alone, inFolder] = [await makeAsset(server, org, editor), await makeAsset(server, org, editor, folder)];
-    await deleteAsset(server, alone, editor);
-    await deleteFolder(server, folder, editor);
+    const folder = await newFolder(server, editor);
+    const [alone, inFolder] = [await newAsset(server, org, editor), await newAsset(server, org, editor, folder)];
+    await deleteAsset(server, editor, alone);
+    await deleteTree(server, editor, folder);
     const due = (await deletedAt(server, alone)) + DAYS * DAY;
     expect(await server.sweep(due - 1)).toMatchObject(NOTHING_PURGED);
-    expect((await restoreAsset(server, alone, editor)).status).toBe(201);
-    expect((await restoreFolder(server, folder, editor)).status).toBe(201);
+    expect((await restoreAsset(server, editor, alone)).status).toBe(201);
+    expect((await restoreFolder(server, editor, folder)).status).toBe(201);
     for (const days of [0, 30, 300]) expect(await server.sweep(due + days * DAY)).toMatchObject(NOTHING_PURGED);
     for (const id of [alone, inFolder]) {
       expect(await partsOf(server, id)).toEqual(EVERYTHING);
       expect(outcomeOf(await readAsset(server, id, editor))).toBe("200");
     }
-    expect(outcomeOf(await readFolder(server, folder, editor))).toBe("200");
+    expect(outcomeOf(await readFolder(server, editor, folder))).toBe("200");
   });
 
   test("a folder is purged when everything in it is gone", async () => {
     const { org, editor } = await organizationWithEditor(server);
-    const outer = await makeFolder(server, editor);
-    const inner = await makeFolder(server, editor, outer);
-    const first = await makeFolder(server, editor, inner);
-    const assets = [await makeAsset(server, org, editor, outer), await makeAsset(server, org, editor, inner)];
-    const firstAssets = [await makeAsset(server, org, editor, first), await makeAsset(server, org, editor, inner)];
+    const outer = await newFolder(server, editor);
+    const inner = await newFolder(server, editor, outer);
+    const first = await newFolder(server, editor, inner);
+    const assets = [await newAsset(server, org, editor, outer), await newAsset(server, org, editor, inner)];
+    const firstAssets = [await newAsset(server, org, editor, first), await newAsset(server, org, editor, inner)];
     // The innermost folder goes first, and an asset beside it; then all the rest.
-    await deleteFolder(server, first, editor);
-    await deleteAsset(server, firstAssets[1]!, editor);
+    await deleteTree(server, editor, first);
+    await deleteAsset(server, editor, firstAssets[1]!);
     const early = await deletedAt(server, firstAssets[1]!);
     while (Date.now() <= early) continue;
-    await deleteFolder(server, outer, editor);
+    await deleteTree(server, editor, outer);
     const due = (await deletedAt(server, outer)) + DAYS * DAY;
 
     expect(await server.sweep(early + DAYS * DAY)).toMatchObject({ ...NOTHING_PURGED, assets_purged: 2, folders_purged: 1, objects_removed: 2 });
@@ -133,7 +137,7 @@ describe(`DELETED_RETENTION_DAYS=${DAYS}`, () => {
     for (const id of assets) expect(await partsOf(server, id)).toEqual(NOTHING);
     for (const id of [outer, inner, first]) {
       expect(await folderExists(server, id)).toBe(false);
-      for (const request of [readFolder, deleteFolder, restoreFolder]) expect(outcomeOf(await request(server, id, editor))).toBe("404 FOLDER_NOT_FOUND");
+      for (const request of [readFolder, deleteTree, restoreFolder]) expect(outcomeOf(await request(server, editor, id))).toBe("404 FOLDER_NOT_FOUND");
     }
   });
 
@@ -141,11 +145,11 @@ describe(`DELETED_RETENTION_DAYS=${DAYS}`, () => {
     const { org, editor } = await organizationWithEditor(server);
     // Each in the one before it. Each was deleted itself, so that each is a purge of its own.
     const folders: string[] = [];
-    for (let i = 0; i < 5; i++) folders.push(await makeFolder(server, editor, folders.at(-1)));
+    for (let i = 0; i < 5; i++) folders.push(await newFolder(server, editor, folders.at(-1)));
     const assets: string[] = [];
-    for (const folder of folders) assets.push(await makeAsset(server, org, editor, folder));
-    await deleteAsset(server, assets[0]!, editor);
-    for (const folder of folders.toReversed()) expect((await deleteFolder(server, folder, editor)).status).toBe(204);
+    for (const folder of folders) assets.push(await newAsset(server, org, editor, folder));
+    await deleteAsset(server, editor, assets[0]!);
+    for (const folder of folders.toReversed()) expect((await deleteTree(server, editor, folder)).status).toBe(204);
     const due = (await deletedAt(server, folders[0]!)) + DAYS * DAY;
     // Only one round is certain to fit into a run.
     let purged = 0;
@@ -157,7 +161,7 @@ describe(`DELETED_RETENTION_DAYS=${DAYS}`, () => {
 
   test("a run purges thousands with fewer statements than D1 permits, and the next one goes on", async () => {
     const { org, editor } = await organizationWithEditor(server);
-    const folder = await makeFolder(server, editor);
+    const folder = await newFolder(server, editor);
     // 100 of them go with their folder.
     await server.sql(
       `INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type, source_id, etag, confirmation_key,
@@ -166,7 +170,7 @@ describe(`DELETED_RETENTION_DAYS=${DAYS}`, () => {
        SELECT id, ?1, CASE WHEN i < 100 THEN ?3 END, 'x', 'uploads/' || id, 'image/png', 1, 'image', 'upload', id, 'etag', '', ?2, 0, 0, CASE WHEN i >= 100 THEN 1 END FROM ids`,
       org, editor.userId, folder,
     );
-    await deleteFolder(server, folder, editor);
+    await deleteTree(server, editor, folder);
     const due = (await deletedAt(server, folder)) + DAYS * DAY;
     const total = { assets_purged: 0, folders_purged: 0, objects_removed: 0 };
     for (let hour = 0; hour < 3; hour++) {
@@ -195,11 +199,11 @@ describe(`DELETED_RETENTION_DAYS=${DAYS}`, () => {
   ])("when %s, the log says so, and the next runs do the rest", async (name, faults) => {
     const { org, editor } = await organizationWithEditor(server);
     const upload = await uploaded(server, editor, name.replaceAll(/\W/g, "-"));
-    const folder = await makeFolder(server, editor);
-    const inFolder = await makeAsset(server, org, editor, folder);
-    const kept = await makeAsset(server, org, editor);
-    await deleteAsset(server, upload.id, editor);
-    await deleteFolder(server, folder, editor);
+    const folder = await newFolder(server, editor);
+    const inFolder = await newAsset(server, org, editor, folder);
+    const kept = await newAsset(server, org, editor);
+    await deleteAsset(server, editor, upload.id);
+    await deleteTree(server, editor, folder);
     const due = (await deletedAt(server, folder)) + DAYS * DAY;
     expect(await server.sweep(due, faults)).toMatchObject({ level: "error", detail: expect.stringMatching(/^(D1: |R2: |\d removals failed: R2: )/) });
     for (const id of [upload.id, inFolder]) {
@@ -208,7 +212,7 @@ describe(`DELETED_RETENTION_DAYS=${DAYS}`, () => {
       expect(parts.session).toBe(parts.asset);
       if (parts.asset) expect(parts.object).toBe(true);
       expect(await retired(server, id)).toHaveLength(parts.asset ? 0 : 1);
-      if (!parts.asset) expect(outcomeOf(await restoreAsset(server, id, editor))).toBe("404 ASSET_NOT_FOUND");
+      if (!parts.asset) expect(outcomeOf(await restoreAsset(server, editor, id))).toBe("404 ASSET_NOT_FOUND");
     }
     // An object that was not removed is set aside for a day.
     const next = await server.sweep(due + DAY);
@@ -226,10 +230,10 @@ describe("DELETED_RETENTION_DAYS=0", () => {
   test("the next run purges what is in the trash", async () => {
     const { org, editor } = await organizationWithEditor(server);
     const upload = await uploaded(server, editor, "zero");
-    const folder = await makeFolder(server, editor);
-    const [inFolder, kept] = [await makeAsset(server, org, editor, folder), await makeAsset(server, org, editor)];
-    await deleteAsset(server, upload.id, editor);
-    await deleteFolder(server, folder, editor);
+    const folder = await newFolder(server, editor);
+    const [inFolder, kept] = [await newAsset(server, org, editor, folder), await newAsset(server, org, editor)];
+    await deleteAsset(server, editor, upload.id);
+    await deleteTree(server, editor, folder);
     expect(await server.sweep(Date.now())).toMatchObject({ ...NOTHING_PURGED, assets_purged: 2, folders_purged: 1, objects_removed: 2 });
     for (const id of [upload.id, inFolder]) expect(await partsOf(server, id)).toEqual(NOTHING);
     expect(await folderExists(server, folder)).toBe(false);
