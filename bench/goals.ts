@@ -41,8 +41,7 @@ const GOALS: Goal[] = [
   { what: "confirm throughput, 64 clients", key: "confirm-64", against: TUNED, relation: "at least", goal: 1 },
   { what: "canned confirm, latency", key: "canned", against: "floor", relation: "at most", goal: 1.3 },
   { what: "cold start over an empty Worker", key: "cold-over-empty", against: TUNED, relation: "at most", goal: 0.7 },
-  // With everything that is planned 240 KB; raise it then.
-  { what: "gzipped size", key: "size", relation: "at most", goal: 190, unit: " KB" },
+  { what: "gzipped size", key: "size", relation: "at most", goal: 240, unit: " KB" },
   { what: "storage calls of a confirm", key: "calls", relation: "at most", goal: 2 },
   { what: "confirm at 1,000,000 assets", key: "at-large", against: "small", relation: "at most", goal: 1.1 },
   ...Object.entries(LIBRARY).flatMap(([key, what]): Goal[] => [
