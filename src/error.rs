@@ -26,12 +26,16 @@ pub enum ErrorCode {
     RoleUnresolved,
     /// An impersonation key that would write.
     ImpersonationReadOnly,
-    /// The role lacks the permission.
+    /// The role or the key lacks the permission.
     PermissionDenied,
     /// The body is not JSON, not UTF-8, not an object, over 64 KiB, or not sent as `application/json`.
     BadRequest,
     /// Wrong fields, ids, headers or parameters: `errors` lists every error, the first 100 of them.
     ValidationError,
+    /// The key has started as many uploads as it may.
+    UploadLimitReached,
+    /// The key is unknown here, or another's: both are answered the same.
+    ApiKeyNotFound,
     /// The upload is unknown here, or another organization's: both are answered the same.
     AssetUploadNotFound,
     /// The upload has its asset already; `errors` holds the asset's id.
@@ -62,7 +66,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them, in order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::Unauthorized,
@@ -73,6 +77,8 @@ impl ErrorCode {
         Self::PermissionDenied,
         Self::BadRequest,
         Self::ValidationError,
+        Self::UploadLimitReached,
+        Self::ApiKeyNotFound,
         Self::AssetUploadNotFound,
         Self::AssetUploadAlreadyConfirmed,
         Self::AssetUploadExpired,
@@ -123,11 +129,19 @@ impl ErrorCode {
             Self::PermissionDenied => (
                 403,
                 "PERMISSION_DENIED",
-                "Your role does not permit this; ask an owner of the organization for one that does.",
+                "Your role or this key does not permit this; ask an owner of the organization for a role that does, or use another key.",
             ),
             Self::BadRequest => (400, "BAD_REQUEST", "Send the body as a JSON object."),
             Self::ValidationError => {
                 (422, "VALIDATION_ERROR", "Correct the fields listed in `errors` and send the request again.")
+            }
+            Self::UploadLimitReached => (
+                403,
+                "UPLOAD_LIMIT_REACHED",
+                "This key has started as many uploads as it may; ask for another one.",
+            ),
+            Self::ApiKeyNotFound => {
+                (404, "API_KEY_NOT_FOUND", "There is no such key here that is yours to revoke.")
             }
             Self::AssetUploadNotFound => {
                 (404, "ASSET_UPLOAD_NOT_FOUND", "There is no such upload in this organization.")
@@ -220,6 +234,10 @@ pub enum ApiError {
     BadRequest(&'static str),
     /// Fields are wrong; holds every error.
     Validation(Vec<FieldError>),
+    /// The key has started as many uploads as it may.
+    UploadLimitReached,
+    /// The key is unknown or not the caller's.
+    ApiKeyNotFound,
     /// The upload session is unknown or another organization's.
     AssetUploadNotFound,
     /// The session has its asset already; holds the asset's id.
@@ -399,6 +417,8 @@ impl ApiError {
             Self::Auth(error) => error.code(),
             Self::BadRequest(_) => ErrorCode::BadRequest,
             Self::Validation(_) => ErrorCode::ValidationError,
+            Self::UploadLimitReached => ErrorCode::UploadLimitReached,
+            Self::ApiKeyNotFound => ErrorCode::ApiKeyNotFound,
             Self::AssetUploadNotFound => ErrorCode::AssetUploadNotFound,
             Self::AssetUploadAlreadyConfirmed(_) => ErrorCode::AssetUploadAlreadyConfirmed,
             Self::AssetUploadExpired => ErrorCode::AssetUploadExpired,

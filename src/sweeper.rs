@@ -29,6 +29,8 @@ use crate::store::{Operation, Rows, Statement};
 pub const GRACE_SECONDS: u64 = LONGEST_SIGNATURE_SECONDS + 86_400;
 /// How long an id stays retired after its object was removed. No call of a run can be this late.
 pub const SETTLE_SECONDS: u64 = 86_400;
+/// How long a key is kept after it was revoked or expired.
+pub const KEY_RETENTION_SECONDS: u64 = 30 * 86_400;
 /// How long an orphan is recorded, and reported in the log, before it is removed.
 pub const ORPHAN_NOTICE_SECONDS: u64 = 7 * 86_400;
 /// How long an object that cannot be removed is skipped.
@@ -117,7 +119,7 @@ struct Run<'a, P> {
 }
 
 impl<P: Platform> Run<'_, P> {
-    /// Does every task once, with at most 46 statements if nothing fails. Returns whether there is more to do.
+    /// Does every task once, with at most 47 statements if nothing fails. Returns whether there is more to do.
     async fn round(&mut self) -> bool {
         let Some(progress) = self.begin().await else { return false };
         let owner = self.platform.bucket_owner(&progress.database_id).await;
@@ -190,6 +192,7 @@ impl<P: Platform> Run<'_, P> {
             keep_orphans: self.settings.orphans != SweepOrphans::None,
             limit: self.size.objects * self.size.pages * 2,
             deleted_before: self.deleted_before(),
+            ended_before: self.now.minus_seconds(KEY_RETENTION_SECONDS),
         };
         self.run(&begin).await
     }

@@ -15,7 +15,7 @@ use operator::{ORG, OTHER, USER, apply, now, only, organization_with_member, sql
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use rusqlite::types::Value::{Integer, Null, Text};
-use sqlite::{rows, run};
+use sqlite::{TestAccess, rows, run};
 
 /// The key that a command shows.
 fn token(messages: &str) -> &str {
@@ -31,7 +31,8 @@ fn may(conn: &Connection, token: &str, org: Option<&str>, permission: Permission
         organization: org.map(|id| OrganizationId::parse(id).unwrap()),
         // After what the program took for now.
         now: Timestamp(now(conn) + 1000),
-        permission,
+        access: TestAccess::from(permission).0,
+        file: None,
     };
     run(conn, &CheckRights { caller })
 }

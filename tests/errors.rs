@@ -38,6 +38,8 @@ fn number(error: &ApiError) -> usize {
         ApiError::FolderNotEmpty => 20,
         ApiError::FolderTooLarge => 21,
         ApiError::FolderCycle => 22,
+        ApiError::UploadLimitReached => 23,
+        ApiError::ApiKeyNotFound => 24,
     }
 }
 
@@ -68,6 +70,8 @@ fn table() -> Vec<Row> {
         plain(ApiError::BadRequest("Send JSON."), 400, "BAD_REQUEST"),
         (ApiError::Validation(vec![field_error.clone()]), 422, "VALIDATION_ERROR", None, shown.clone()),
         (ApiError::Validation(Vec::new()), 422, "VALIDATION_ERROR", None, json!([])),
+        plain(ApiError::UploadLimitReached, 403, "UPLOAD_LIMIT_REACHED"),
+        plain(ApiError::ApiKeyNotFound, 404, "API_KEY_NOT_FOUND"),
         plain(ApiError::AssetUploadNotFound, 404, "ASSET_UPLOAD_NOT_FOUND"),
         (ApiError::AssetUploadAlreadyConfirmed(id), 409, "ASSET_UPLOAD_ALREADY_CONFIRMED", None, confirmed),
         plain(ApiError::AssetUploadExpired, 409, "ASSET_UPLOAD_EXPIRED"),
@@ -89,7 +93,7 @@ fn table() -> Vec<Row> {
 fn every_rule_has_its_status_code_header_and_body() {
     let table = table();
     let covered: BTreeSet<usize> = table.iter().map(|row| number(&row.0)).collect();
-    assert!(covered.into_iter().eq(0..=22), "an error is not in the table");
+    assert!(covered.into_iter().eq(0..=24), "an error is not in the table");
     let codes: Vec<&str> = table.iter().map(|row| row.2).collect();
     assert!(ErrorCode::ALL.iter().all(|code| codes.contains(&code.as_str())), "a code is not in the table");
     for (error, status, code, header, errors) in table {

@@ -71,14 +71,18 @@ fn costly(plan: &[Step]) -> Vec<&str> {
             "RECURSIVE STEP",
             "REUSE SUBQUERY ",
             "SCAN CONSTANT ROW",
+            "COMPOUND QUERY",
+            "LEFT-MOST SUBQUERY",
+            "UNION ALL",
             // Of the users of one page.
             "USE TEMP B-TREE FOR group_concat(DISTINCT)",
         ]
         .iter()
         .any(|frame| step.detail.starts_with(frame))
     };
-    // The rows that json_each makes of a request, or of a page.
-    let is_json = |step: &&Step| step.detail.ends_with(" VIRTUAL TABLE INDEX 1:");
+    // The rows that json_each makes of a request, of a page, or of a list in one of them (3).
+    let is_json =
+        |step: &&Step| [1, 3].iter().any(|n| step.detail.ends_with(&format!(" VIRTUAL TABLE INDEX {n}:")));
     plan.iter()
         .filter(|step| !is_lookup(step) && !is_subquery(step) && !is_frame(step) && !is_json(step))
         .map(|step| step.detail.as_str())
@@ -88,7 +92,7 @@ fn costly(plan: &[Step]) -> Vec<&str> {
 /// Every statement of every operation that a request runs for a caller.
 fn statements(by: &Person) -> Vec<(&'static str, Statement)> {
     let of = |kind: Kind| {
-        let statements = kind.build(by.caller(kind.permission), sqlite::unused_upload_id()).any_statements();
+        let statements = kind.build(by.caller(kind.access), sqlite::unused_upload_id()).any_statements();
         statements.into_iter().map(move |statement| (kind.name, statement))
     };
     operations::all().into_iter().flat_map(of).collect()
@@ -101,7 +105,10 @@ fn every_row_is_found_by_its_key() {
     let editor = sqlite::editor(&conn, org);
     for (name, statement) in statements(&editor) {
         let plan = plan(&conn, &statement);
-        assert_eq!(costly(&plan), Vec::<&str>::new(), "{name}: {plan:#?}");
+        // Three lists, each read in order and no further than a page, are made one.
+        let merged = vec!["USE TEMP B-TREE FOR ORDER BY"];
+        let permitted = if name.contains("api_keys::List") { merged } else { Vec::new() };
+        assert_eq!(costly(&plan), permitted, "{name}: {plan:#?}");
         // At the least key, user, membership and role are looked up.
         let lookups = plan.iter().filter(|step| step.detail.starts_with("SEARCH ")).count();
         assert!(lookups >= 4, "{name}: {plan:#?}");
@@ -201,7 +208,9 @@ fn many_memberships_cost_no_more_than_two() {
         for _ in 1..memberships {
             sqlite::add_member(&conn, &editor.user, sqlite::organization(&conn), Some("editor"));
         }
-        let steps = statements(&editor).into_iter().map(|(_, statement)| {
+        // Whoever asks for all of their organizations reads them all.
+        let others = statements(&editor).into_iter().filter(|(name, _)| !name.contains("account::Read"));
+        let steps = others.map(|(_, statement)| {
             let mut prepared = conn.prepare(statement.sql).unwrap();
             let values = params_from_iter(statement.params.iter().map(bound));
             prepared.query_map(values, |_| Ok(())).unwrap().for_each(drop);

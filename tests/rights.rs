@@ -1,21 +1,25 @@
 //! Rules 3 to 8: every operation, for every combination of what can be known of a caller, against an oracle that
 //! reads like docs/behaviour.md. It writes exactly where the caller may, and says why where the caller may not.
 
-#![allow(clippy::unwrap_used, reason = "test code may panic")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code may panic")]
 
 mod sqlite;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::error::{ApiError, AuthError};
-use asset_uploads::store::rights::{CheckRights, Identity, Permission};
-use asset_uploads::store::{Rows, Statement};
+use asset_uploads::store::rights::{Access, CheckRights, Identity, Permission};
+use asset_uploads::store::{Param, Rows, Statement};
 use rusqlite::Connection;
 use serde_json::Value;
-use sqlite::callers::{CallerFixtures, CallerState, KeyState, NAMED, Place, all_states, oracle};
-use sqlite::operations::{self, AnyOperation, Kind};
-use sqlite::{NOW, Person, run};
+use sqlite::callers::{
+    Ancestry, CallerFixtures, CallerState, Impersonator, KeyState, Membership, NAMED, Place, all_keys,
+    all_states, oracle,
+};
+use sqlite::operations::{self, AnyOperation, Kind, Target};
+use sqlite::{Key, NOW, Person, run, run_with_identity};
 
 /// What came of an operation.
 struct Outcome {
@@ -23,7 +27,7 @@ struct Outcome {
     result: Result<(), ApiError>,
     /// Whether any row was written.
     wrote: bool,
-    /// The row that the last statement returned.
+    /// The last row that a statement returned.
     row: Value,
 }
 
@@ -32,7 +36,8 @@ fn run_any(conn: &Connection, operation: &dyn AnyOperation) -> Outcome {
     let texts = sqlite::transact(conn, &operation.any_statements()).unwrap();
     let wrote = conn.total_changes() > before;
     let row = texts
-        .last()
+        .iter()
+        .rfind(|rows| !rows.is_empty())
         .and_then(|rows| rows.first())
         .map_or(Value::Null, |row| serde_json::from_str(row).unwrap());
     let (identity, result) = operation.any_decode(&Rows { texts });
@@ -50,24 +55,24 @@ fn check_caller(
     let (mut runs, mut successes) = (0, 0);
     let insert_target = |place| kind.target.insert(conn, fixtures.org(place), &fixtures.caller);
     for named in NAMED {
-        let allowed = oracle(state, named, kind.permission);
+        let allowed = oracle(state, named, kind.access);
         // The caller may reach one of the two at most. To who may do nothing, and to what names no upload, they are
         // the same.
         let both = allowed.is_ok() && kind.target.not_found().is_some();
         for place in [Place::Here, Place::Elsewhere].into_iter().take(if both { 2 } else { 1 }) {
             let case = || format!("{}: {state:?}, named {named:?}, target {place:?}", kind.name);
             let target = insert_target(place);
-            let operation = kind.build(fixtures.caller(named, kind.permission), target);
+            let operation = kind.build(fixtures.caller(named, kind.access), target);
             let outcome = run_any(conn, &*operation);
             let expected = match (allowed, kind.target.not_found()) {
                 (Err(error), _) => Err(ApiError::Auth(error)),
-                (Ok(allowed), Some(not_found)) if allowed != place => Err(not_found),
+                (Ok(allowed), Some(not_found)) if allowed != Some(place) => Err(not_found),
                 (Ok(_), _) => Ok(()),
             };
             assert_eq!(outcome.result, expected, "{}", case());
             assert_eq!(outcome.wrote, kind.writes && expected.is_ok(), "{}", case());
             check_identity(fixtures, state, allowed, outcome.identity, &case);
-            if let (true, Ok(allowed)) = (outcome.wrote, allowed) {
+            if let (true, Ok(Some(allowed))) = (outcome.wrote, allowed) {
                 let org = fixtures.org(allowed).to_string();
                 assert_eq!(organization_of(conn, target), org, "{}", case());
             }
@@ -86,21 +91,24 @@ fn check_caller(
 fn check_identity(
     fixtures: &CallerFixtures,
     state: CallerState,
-    allowed: Result<Place, AuthError>,
+    allowed: Result<Option<Place>, AuthError>,
     identity: Identity,
     case: &dyn Fn() -> String,
 ) {
     let user_id = (state.key != KeyState::Unknown).then_some(fixtures.caller.user.id);
     assert_eq!(identity.user_id, user_id, "{}", case());
     match allowed {
-        Ok(place) => assert_eq!(identity.org_id, Some(fixtures.org(place)), "{}", case()),
+        Ok(place) => {
+            assert_eq!(identity.org_id, place.map(|place| fixtures.org(place)), "{}", case());
+        }
         Err(AuthError::OrganizationMembershipRequired) => assert_eq!(identity.org_id, None, "{}", case()),
         Err(_) => {}
     }
 }
 
 fn organization_of(conn: &Connection, target: AssetUploadId) -> String {
-    let sql = "SELECT org_id FROM asset_uploads WHERE id = ?1 UNION SELECT org_id FROM folders WHERE id = ?1";
+    let sql = "SELECT org_id FROM asset_uploads WHERE id = ?1 UNION SELECT org_id FROM folders WHERE id = ?1
+               UNION SELECT org_id FROM api_keys WHERE id = ?1";
     conn.query_row(sql, [target.to_string()], |row| row.get(0)).unwrap()
 }
 
@@ -121,6 +129,87 @@ fn rules_3_to_8_decide_first_in_every_operation() {
         assert!(runs >= 6 * 3 * 2 * 2 * 6 * 4 * 4, "only {runs} runs");
         assert!(successes >= 50, "only {successes} successes");
     }
+}
+
+/// The operations of keys that were made through the API, for what counts of their callers.
+#[test]
+fn rules_3_and_8_hold_for_keys_of_every_scope_in_every_operation() {
+    let conn = sqlite::open();
+    let kinds = operations::all();
+    let of_keys = all_keys().into_iter().filter(|state| {
+        matches!(state.key, KeyState::BoundHere | KeyState::Unbound)
+            && matches!(state.ancestry, Ancestry::First | Ancestry::Fourth | Ancestry::GrandparentRevoked)
+            && state.impersonator == Impersonator::None
+            && state.verified
+            && state.elsewhere == Membership::None
+    });
+    let (mut runs, mut successes) = (0, 0);
+    for state in of_keys {
+        let fixtures = CallerFixtures::insert(&conn, state);
+        // The fourth generation makes no other.
+        let makes_no_keys = state.ancestry == Ancestry::Fourth;
+        for kind in kinds.iter().filter(|kind| !(makes_no_keys && kind.name.contains("api_keys::Create"))) {
+            let (of_kind, succeeded) = check_caller(&conn, kind, &fixtures, state);
+            (runs, successes) = (runs + of_kind, successes + succeeded);
+        }
+    }
+    assert!(runs > 8_000 && successes > 1_000, "{runs} runs, {successes} successes");
+}
+
+/// Rules 3 to 8 for every state of a key, its ancestors, its user and their memberships, and every kind of access.
+#[test]
+fn rules_3_to_8_hold_for_every_scope_and_ancestry() {
+    let conn = sqlite::open();
+    let accesses: BTreeMap<String, Access> =
+        operations::all().into_iter().map(|kind| (format!("{:?}", kind.access), kind.access)).collect();
+    assert_eq!(accesses.len(), 6);
+    let (mut runs, mut permitted) = (0, 0);
+    for state in all_keys() {
+        let fixtures = CallerFixtures::insert(&conn, state);
+        for named in NAMED {
+            for access in accesses.values() {
+                let operation = CheckRights { caller: fixtures.caller(named, *access) };
+                let allowed = oracle(state, named, *access);
+                let (result, identity) = run_with_identity(&conn, &operation);
+                let case = || format!("{state:?}, named {named:?}, {access:?}");
+                assert_eq!(result, allowed.map(drop).map_err(ApiError::Auth), "{}", case());
+                check_identity(&fixtures, state, allowed, identity, &case);
+                runs += 1;
+                permitted += usize::from(allowed.is_ok());
+            }
+        }
+    }
+    assert!(runs > 100_000 && permitted > 4_000, "{runs} runs, {permitted} permitted");
+}
+
+/// An upload key finds no upload but those that it started: not its maker's, nor another key's of the same user.
+#[test]
+fn an_upload_key_finds_only_its_own_uploads() {
+    let conn = sqlite::open();
+    let org = sqlite::organization(&conn);
+    let editor = sqlite::editor(&conn, org);
+    let maker = sqlite::key_id(&conn, &editor.key);
+    let key = || {
+        let key =
+            Key { org: Some(org), scope: Some(Scope::Upload), parent: Some(maker.clone()), ..Key::default() };
+        Person { user: editor.user.clone(), key: sqlite::key(&conn, &editor.user, key) }
+    };
+    let (own, other) = (key(), key());
+    let uploads = operations::all().into_iter().filter(|kind| kind.target == Target::PendingUpload);
+    let mut kinds = 0;
+    for kind in uploads {
+        for (by, found) in [(&editor, false), (&other, false), (&own, true)] {
+            let target = kind.target.insert(&conn, org, by);
+            let outcome = run_any(&conn, &*kind.build(own.caller(kind.access), target));
+            let expected = if found { Ok(()) } else { Err(ApiError::AssetUploadNotFound) };
+            assert_eq!((outcome.result, outcome.wrote), (expected, found && kind.writes), "{}", kind.name);
+            // Who made the key may do all of it.
+            let outcome = run_any(&conn, &*kind.build(editor.caller(kind.access), target));
+            assert_eq!(outcome.wrote, !found && kind.writes, "{}", kind.name);
+        }
+        kinds += 1;
+    }
+    assert_eq!(kinds, 3);
 }
 
 /// An operation that is not in the table of tests/sqlite/operations.rs is not tested here.
@@ -154,17 +243,18 @@ fn every_statement_asks_for_the_rights_of_its_first_parameter() {
     let unknown = Person { key: sqlite::unused_key(), ..editor.clone() };
     for kind in operations::all() {
         let target = kind.target.insert(&conn, org, &editor);
-        let caller = editor.caller(kind.permission);
-        let other = unknown.caller(kind.permission).param();
+        let of = |person: &Person| person.key.as_str().to_owned();
+        let caller = editor.caller(kind.access);
         let effect = |statement: &Statement| {
             let before = conn.total_changes();
             let texts = sqlite::transact(&conn, std::slice::from_ref(statement)).unwrap();
             (conn.total_changes() - before, texts.iter().flatten().count())
         };
         for statement in kind.build(caller.clone(), target).any_statements() {
-            assert_eq!(statement.params.first(), Some(&caller.param()), "{}", kind.name);
+            let Some(Param::Text(request)) = statement.params.first() else { panic!("{}", kind.name) };
+            assert!(request.contains(&of(&editor)), "{}", kind.name);
             let mut of_other = statement.clone();
-            of_other.params.splice(..1, [other.clone()]);
+            of_other.params.splice(..1, [Param::Text(request.replace(&of(&editor), &of(&unknown)))]);
             assert_eq!(effect(&of_other), (0, 0), "{}: {}", kind.name, statement.sql);
             assert_ne!(effect(&statement), (0, 0), "{}: {}", kind.name, statement.sql);
         }
@@ -179,18 +269,19 @@ fn a_repeat_is_checked_anew() {
         let org = sqlite::organization(&conn);
         let editor = sqlite::editor(&conn, org);
         let target = kind.target.insert(&conn, org, &editor);
-        let operation = kind.build(editor.caller(kind.permission), target);
+        let operation = kind.build(editor.caller(kind.access), target);
         for expected_write in [kind.writes, false] {
             let outcome = run_any(&conn, &*operation);
             assert_eq!((outcome.result, outcome.wrote), (Ok(()), expected_write), "{}", kind.name);
         }
+        let of_role = kind.access.permission != Permission::AnyKey;
         for (sql, denied) in [
             (
                 "UPDATE memberships SET role = 'viewer'",
-                kind.permission.writes().then_some(AuthError::PermissionDenied),
+                (kind.access.permission == Permission::AssetsWrite).then_some(AuthError::PermissionDenied),
             ),
-            ("UPDATE memberships SET role = NULL", Some(AuthError::RoleUnresolved)),
-            ("DELETE FROM memberships", Some(AuthError::OrganizationMembershipRequired)),
+            ("UPDATE memberships SET role = NULL", of_role.then_some(AuthError::RoleUnresolved)),
+            ("DELETE FROM memberships", of_role.then_some(AuthError::OrganizationMembershipRequired)),
             ("UPDATE api_keys SET revoked_at = 1", Some(AuthError::Unauthorized)),
         ] {
             conn.execute(sql, []).unwrap();

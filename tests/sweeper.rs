@@ -157,7 +157,7 @@ fn many_orphans_are_kept_until_the_operator_permits_their_removal() {
         let far = LATER.plus_seconds(1_000 * DAY);
         (0..used).for_each(|_| platform.put(session(&platform.conn, org, &editor, far).object_key()));
         platform.wait(GRACE_SECONDS);
-        let whole_pass = || (0..30).map(|_| platform.sweep(FEW)).collect::<Vec<_>>();
+        let whole_pass = || (0..60).map(|_| platform.sweep(FEW)).collect::<Vec<_>>();
         whole_pass();
         assert_eq!(platform.count("orphans"), orphans, "{case}");
         platform.wait(ORPHAN_NOTICE_SECONDS);
@@ -176,10 +176,10 @@ fn many_orphans_are_kept_until_the_operator_permits_their_removal() {
             // SWEEP_ORPHANS=none removes nothing, and forgets, so that the week begins anew.
             (0..3).for_each(|_| _ = platform.sweep(SweepSettings { orphans: SweepOrphans::None, ..FEW }));
             assert_eq!(platform.count("orphans"), 0);
-            (0..30).for_each(|_| _ = platform.sweep(ALL));
+            (0..60).for_each(|_| _ = platform.sweep(ALL));
             assert_eq!(platform.objects().len(), usize::try_from(total).unwrap(), "{case}");
             platform.wait(ORPHAN_NOTICE_SECONDS);
-            (0..30).for_each(|_| _ = platform.sweep(ALL));
+            (0..60).for_each(|_| _ = platform.sweep(ALL));
             assert_eq!(platform.objects().len(), usize::try_from(total - orphans).unwrap(), "{case}");
         }
     }

@@ -18,12 +18,12 @@ use sqlite::fixtures::{DEADLINE, confirm, create_for, pending_upload};
 use sqlite::{NOW, Person, contents, run, run_with_identity};
 
 /// A new upload of `beach.png`, 640 bytes of `image/png`.
-fn create(by: &Person) -> Create {
+fn create(by: &Person) -> Create<'static> {
     create_for(by.caller(Permission::AssetsWrite), sqlite::unused_upload_id())
 }
 
 /// The same upload, started by a request of its own.
-fn again(create: &Create) -> Create {
+fn again(create: &Create<'static>) -> Create<'static> {
     Create { request_id: sqlite::new_request_id(), ..create.clone() }
 }
 
@@ -93,6 +93,7 @@ fn a_start_writes_every_column_of_the_session() {
         ("created_at", Integer(NOW.0)),
         ("expires_at", Integer(DEADLINE.0)),
         ("request_id", text(&operation.request_id)),
+        ("api_key_id", text(&sqlite::key_id(&conn, &editor.key))),
     ]
     .map(|(column, value)| (column.to_owned(), value));
     assert_eq!(sqlite::rows(&conn, "SELECT * FROM asset_uploads"), [expected.to_vec()]);

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::context::RequestContext;
 use super::endpoint::{Doc, Endpoint};
 use crate::config::Config;
+use crate::domain::api_key::Scope;
 use crate::domain::media::AssetType;
 use crate::error::ApiError;
 use crate::http::fields::FieldErrors;
@@ -33,6 +34,7 @@ fn parse_bare(input: &Input<'_>) -> Result<(), ApiError> {
 impl Endpoint for Types {
     const ROUTE: Route = Route::get("/v1/assets/types");
     const PERMISSION: Option<Permission> = Some(Permission::AssetsRead);
+    const SCOPES: &'static [Scope] = &Scope::ALL;
     const DOC: Doc = Doc {
         operation_id: "listAssetTypes",
         tag: "Media",

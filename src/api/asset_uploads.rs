@@ -6,13 +6,14 @@ use serde_json::value::RawValue;
 use super::context::RequestContext;
 use super::endpoint::{Doc, Endpoint, Example, Parameter, Values};
 use crate::config::Config;
+use crate::domain::api_key::Scope;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{AssetId, AssetUploadId};
 use crate::domain::media::MimeType;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::{Filename, Session, Status, UploadRules};
-use crate::error::{ApiError, DetailValue, ErrorCode, ErrorDetails, FieldError};
-use crate::http::fields::{FieldErrors, JsonBody, filename, path_id, string};
+use crate::error::{ApiError, ErrorCode, FieldError};
+use crate::http::fields::{FieldErrors, JsonBody, filename, path_id, string, whole_number};
 use crate::http::reply::{Reply, as_object};
 use crate::http::request::Input;
 use crate::http::route::Route;
@@ -45,6 +46,7 @@ pub struct Create {
 impl Endpoint for Create {
     const ROUTE: Route = Route::post("/v1/asset-uploads");
     const PERMISSION: Option<Permission> = Some(Permission::AssetsWrite);
+    const SCOPES: &'static [Scope] = &[Scope::Full, Scope::Upload];
     const DOC: Doc = Doc {
         operation_id: "createAssetUpload",
         tag: "Media",
@@ -59,6 +61,7 @@ impl Endpoint for Create {
         location: Some(Read::ROUTE),
         errors: &[
             ErrorCode::StorageUnavailable,
+            ErrorCode::UploadLimitReached,
             ErrorCode::AssetUploadAlreadyConfirmed,
             ErrorCode::AssetUploadExpired,
         ],
@@ -108,6 +111,7 @@ impl Endpoint for Create {
             size_bytes: self.size_bytes,
             expires_at: now.plus_seconds(settings.confirm_seconds),
             request_id: cx.request_id,
+            rules: &cx.config.rules,
         };
         let created = cx.run(&create).await?;
 
@@ -134,33 +138,15 @@ fn parse_mime_type(value: &RawValue, rules: &UploadRules) -> Result<MimeType, Fi
     const LOC: [&str; 2] = ["body", "mime_type"];
     let text = string("mime_type", value, MSG)?;
     let mime_type = MimeType::parse(&text).ok_or_else(|| FieldError::new(&LOC, "mime_type_parsing", MSG))?;
-    if rules.allowed_types.permits(&mime_type) {
-        return Ok(mime_type);
-    }
-    let limit = Some(DetailValue::List(rules.allowed_types.patterns()));
-    Err(FieldError::new(&LOC, "mime_type_not_allowed", "This media type is not permitted.")
-        .with(ErrorDetails { limit, ..ErrorDetails::default() }))
+    if rules.allowed_types.permits(&mime_type) { Ok(mime_type) } else { Err(rules.type_error()) }
 }
 
 fn parse_size(value: &RawValue, rules: &UploadRules) -> Result<u64, FieldError> {
-    const LOC: [&str; 2] = ["body", "size_bytes"];
-    let limit = Some(DetailValue::Number(rules.max_bytes));
-    // 5.0 is the whole number 5, to JSON Schema and to languages that write it so.
-    let whole = match value.get().split_once('.') {
-        Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
-        _ => value.get(),
-    };
-    let digits = whole.strip_prefix('-').unwrap_or(whole);
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(FieldError::new(&LOC, "int_type", "Must be a whole number of bytes."));
-    }
-    match whole.parse() {
-        Ok(size) if (1..=rules.max_bytes).contains(&size) => Ok(size),
-        _ => {
-            let msg = format!("Must be from 1 to {} bytes.", rules.max_bytes);
-            Err(FieldError::new(&LOC, "size_out_of_range", msg)
-                .with(ErrorDetails { limit, ..ErrorDetails::default() }))
-        }
+    let not_whole =
+        || FieldError::new(&["body", "size_bytes"], "int_type", "Must be a whole number of bytes.");
+    match whole_number(value).ok_or_else(not_whole)? {
+        Some(size) if (1..=rules.max_bytes).contains(&size) => Ok(size),
+        _ => Err(rules.size_error()),
     }
 }
 
@@ -297,6 +283,7 @@ pub struct Read {
 impl Endpoint for Read {
     const ROUTE: Route = Route::get("/v1/asset-uploads/{asset_upload_id}");
     const PERMISSION: Option<Permission> = Some(Permission::AssetsRead);
+    const SCOPES: &'static [Scope] = &Scope::ALL;
     const DOC: Doc = Doc {
         operation_id: "getAssetUpload",
         tag: "Media",
@@ -418,6 +405,7 @@ pub struct Cancel {
 impl Endpoint for Cancel {
     const ROUTE: Route = Route::delete("/v1/asset-uploads/{asset_upload_id}");
     const PERMISSION: Option<Permission> = Some(Permission::AssetsWrite);
+    const SCOPES: &'static [Scope] = &[Scope::Full, Scope::Upload];
     const DOC: Doc = Doc {
         operation_id: "cancelAssetUpload",
         tag: "Media",

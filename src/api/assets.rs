@@ -185,7 +185,8 @@ impl Endpoint for Update {
         let mut errors = FieldErrors::default();
         let mut body = JsonBody::parse(input)?;
         let name = body.optional("name", |value: &RawValue| filename("name", value));
-        let folder_id = body.optional("folder_id", |value| optional_id("folder_id", value, FolderId::parse));
+        let folder_id =
+            body.optional("folder_id", |value| optional_id(&["body", "folder_id"], value, FolderId::parse));
         body.require_one("Send name, folder_id or both.");
         body.finish(&mut errors);
         let asset_id = parse_id(input, &mut errors);

@@ -6,6 +6,7 @@ use super::assets;
 use super::context::RequestContext;
 use super::endpoint::{Doc, Endpoint, Example};
 use crate::config::Config;
+use crate::domain::api_key::Scope;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{AssetUploadId, FolderId};
 use crate::domain::upload::ObjectState;
@@ -55,6 +56,7 @@ pub struct ConfirmBody {
 impl Endpoint for Confirm {
     const ROUTE: Route = Route::post("/v1/asset-uploads/{asset_upload_id}/confirmations");
     const PERMISSION: Option<Permission> = Some(Permission::AssetsWrite);
+    const SCOPES: &'static [Scope] = &[Scope::Full, Scope::Upload];
     const DOC: Doc = Doc {
         operation_id: "createAssetUploadConfirmation",
         tag: "Media",
@@ -108,8 +110,9 @@ impl Endpoint for Confirm {
     fn parse(input: &Input<'_>, _: &Config) -> Result<Self, ApiError> {
         let mut errors = FieldErrors::default();
         let mut body = JsonBody::parse(input)?;
-        let folder_id =
-            body.optional("folder_id", |value| optional_id("folder_id", value, FolderId::parse)).flatten();
+        let folder_id = body
+            .optional("folder_id", |value| optional_id(&["body", "folder_id"], value, FolderId::parse))
+            .flatten();
         body.finish(&mut errors);
         let id = errors.check(path_id(ID.name, input.path.get(0), AssetUploadId::parse));
         let idempotency_key = errors.check(input.headers.idempotency_key());

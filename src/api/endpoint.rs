@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use super::context::RequestContext;
 use crate::config::Config;
+use crate::domain::api_key::Scope;
 use crate::domain::ids::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::error::{ApiError, AuthError, ErrorCode, FieldError};
@@ -12,7 +13,7 @@ use crate::http::request::{Body, IncomingRequest, Input, RequestHeaders};
 use crate::http::route::{PathParams, Route};
 use crate::http::schema::Schema;
 use crate::platform::Platform;
-use crate::store::rights::{Caller, CheckRights, Permission};
+use crate::store::rights::{Access, Caller, CheckRights, Permission};
 use crate::token::TokenHash;
 
 /// One endpoint. It is listed in the table of `api`; routing, the order of the checks, the log, openapi.json, the
@@ -23,6 +24,11 @@ pub trait Endpoint: Sized {
     const ROUTE: Route;
     /// What the caller must be permitted; `None` where no key is needed.
     const PERMISSION: Option<Permission>;
+    /// Which keys may send it.
+    const SCOPES: &'static [Scope] = match Self::PERMISSION {
+        Some(permission) => permission.scopes(),
+        None => &[],
+    };
     /// What openapi.json says about it, beside the types.
     const DOC: Doc;
     /// Who calls: [`Caller`], where the table has `serve`; [`Anyone`], where it has `serve_public`.
@@ -139,6 +145,8 @@ pub struct Description {
     pub route: Route,
     /// What the caller must be permitted.
     pub permission: Option<Permission>,
+    /// Which keys may send it.
+    pub scopes: &'static [Scope],
     /// Its documentation.
     pub doc: Doc,
 }
@@ -152,7 +160,13 @@ pub trait Visitor {
 impl Description {
     /// The description of one endpoint.
     pub fn of<E: Endpoint>() -> Self {
-        Self { route: E::ROUTE, permission: E::PERMISSION, doc: E::DOC }
+        Self { route: E::ROUTE, permission: E::PERMISSION, scopes: E::SCOPES, doc: E::DOC }
+    }
+
+    /// What it needs of its caller; `None` where no key is needed.
+    pub fn access(&self) -> Option<Access> {
+        let (scopes, writes) = (self.scopes, self.route.method.writes());
+        self.permission.map(|permission| Access { permission, scopes, writes })
     }
 }
 
@@ -186,9 +200,9 @@ pub async fn serve<E: Endpoint<Caller = Caller>, P: Platform>(
     request: &impl IncomingRequest,
     path: PathParams<'_>,
 ) -> Result<Reply, ApiError> {
-    let permission = const {
+    let access = const {
         match E::PERMISSION {
-            Some(permission) => permission,
+            Some(permission) => Access { permission, scopes: E::SCOPES, writes: E::ROUTE.method.writes() },
             None => panic!("an endpoint with `type Caller = Caller` needs a PERMISSION"),
         }
     };
@@ -199,7 +213,7 @@ pub async fn serve<E: Endpoint<Caller = Caller>, P: Platform>(
     // 9 and 10 are known now, but rights come first.
     let input = Input { path, query: cx.query, headers: &headers, body: &body };
     let Parsed { endpoint, organization, organization_readable } = parse::<E>(&input, cx.config);
-    let caller = Caller { token, organization, now, permission };
+    let caller = Caller { token, organization, now, access, file: None };
     match endpoint {
         // 3 to 8 are checked in the transaction that does the work, and so are those from 11 on.
         Ok(endpoint) => endpoint.handle(cx, caller).await,

@@ -35,7 +35,7 @@ fn parse_name(value: &RawValue) -> Result<FolderName, FieldError> {
 }
 
 fn parse_parent(value: &RawValue) -> Result<Option<FolderId>, FieldError> {
-    optional_id("parent_id", value, FolderId::parse)
+    optional_id(&["body", "parent_id"], value, FolderId::parse)
 }
 
 /// `POST /v1/asset-folders`: one D1 transaction.

@@ -1,6 +1,7 @@
 //! The table of endpoints, and what follows from it.
 
 pub mod answer;
+pub mod api_keys;
 pub mod asset_list;
 pub mod asset_response;
 pub mod asset_types;
@@ -14,6 +15,7 @@ pub mod folder_trash;
 pub mod folders;
 pub mod health;
 mod lists;
+pub mod me;
 
 use crate::error::ApiError;
 use crate::http::reply::Reply;
@@ -57,6 +59,10 @@ macro_rules! endpoints {
 endpoints! {
     serve_public health::Health,
     serve_public health::Ready,
+    serve me::Read,
+    serve api_keys::Create,
+    serve api_keys::List,
+    serve api_keys::Revoke,
     serve asset_uploads::Create,
     serve asset_uploads::Read,
     serve asset_uploads::Cancel,

@@ -71,6 +71,10 @@ id! {
     AssetId
 }
 id! {
+    /// An API key, by which it is revoked; it does not grant anything.
+    ApiKeyId
+}
+id! {
     /// One HTTP request, for the log and `X-Request-Id`.
     RequestId
 }

@@ -26,6 +26,12 @@ impl MimeType {
         &self.0
     }
 
+    /// The patterns that permit it: itself, and its whole `type/*` unless it is XML.
+    pub fn patterns(&self) -> Vec<String> {
+        let whole = (!self.is_xml()).then(|| format!("{}/*", self.top_level()));
+        std::iter::once(self.0.clone()).chain(whole).collect()
+    }
+
     /// What stands before the slash.
     pub(super) fn top_level(&self) -> &str {
         self.0.split('/').next().unwrap_or_default()
@@ -204,6 +210,25 @@ impl AllowedTypes {
         let names = |pattern: &MimePattern| pattern.exact().is_some() || !mime.is_xml();
         self.permit.iter().any(|pattern| pattern.matches(mime) && names(pattern))
             && !self.forbid.iter().any(|pattern| pattern.matches(mime))
+    }
+
+    /// Whether a pattern permits nothing beyond, apart from types that are forbidden one by one.
+    pub fn covers(&self, pattern: &MimePattern) -> bool {
+        match &pattern.0 {
+            Pattern::Exact(mime) => self.permits(mime),
+            Pattern::Whole(_) => self.permit.contains(pattern) && !self.forbid.contains(pattern),
+        }
+    }
+
+    /// What both this and one of the patterns permits.
+    pub fn narrowed(&self, patterns: &[MimePattern]) -> Self {
+        let (covered, others): (Vec<_>, Vec<_>) = patterns.iter().partition(|pattern| self.covers(pattern));
+        let in_others = |pattern: &&MimePattern| match &pattern.0 {
+            Pattern::Exact(mime) => !mime.is_xml() && others.iter().any(|other| other.matches(mime)),
+            Pattern::Whole(_) => false,
+        };
+        let named = self.permit.iter().filter(in_others);
+        Self { permit: covered.into_iter().chain(named).cloned().collect(), forbid: self.forbid.clone() }
     }
 
     /// What permits assets of one type: the patterns that permit such types, then those that forbid some of them,

@@ -1,6 +1,8 @@
-//! The rules: what an id, a time, a media type, a folder and a stored object are, and when an upload may become
+//! The rules: what an id, a time, a media type, a folder, a key and a stored object are, and when an upload may become
 //! an asset. No SQL, HTTP, clock or randomness.
 
+pub mod account;
+pub mod api_key;
 pub mod asset;
 pub mod disposition;
 pub mod folder;

@@ -136,6 +136,28 @@ pub enum Violation {
 }
 
 impl UploadRules {
+    /// Why a file may not be started: its declared size or media type is not permitted.
+    pub fn declaration_errors(&self, mime_type: &MimeType, size_bytes: u64) -> Vec<FieldError> {
+        let size = (!(1..=self.max_bytes).contains(&size_bytes)).then(|| self.size_error());
+        let mime_type = (!self.allowed_types.permits(mime_type)).then(|| self.type_error());
+        mime_type.into_iter().chain(size).collect()
+    }
+
+    /// The error of a declared media type that is not permitted.
+    pub fn type_error(&self) -> FieldError {
+        let limit = Some(DetailValue::List(self.allowed_types.patterns()));
+        FieldError::new(&["body", "mime_type"], "mime_type_not_allowed", "This media type is not permitted.")
+            .with(ErrorDetails { limit, ..ErrorDetails::default() })
+    }
+
+    /// The error of a declared size that is not permitted.
+    pub fn size_error(&self) -> FieldError {
+        let msg = format!("Must be from 1 to {} bytes.", self.max_bytes);
+        let limit = Some(DetailValue::Number(self.max_bytes));
+        FieldError::new(&["body", "size_bytes"], "size_out_of_range", msg)
+            .with(ErrorDetails { limit, ..ErrorDetails::default() })
+    }
+
     /// Checks what does not depend on the object's session.
     pub fn verify(&self, object: StoredObject) -> ObjectState {
         match object.content_type.clone() {
@@ -172,9 +194,16 @@ impl UploadRules {
         }
     }
 
-    /// How a verified object differs from what its session declared; empty where that is accepted.
-    pub fn mismatches(&self, object: &VerifiedObject, session: &Session) -> Vec<Violation> {
+    /// Why a verified object must not become an asset: these rules are narrower than those that it was verified by, or
+    /// it differs from what its session declared.
+    pub fn violations(&self, object: &VerifiedObject, session: &Session) -> Vec<Violation> {
         let mut violations = Vec::new();
+        if object.size_bytes > self.max_bytes {
+            violations.push(Violation::TooLarge(object.size_bytes));
+        }
+        if !self.allowed_types.permits(&object.mime_type) {
+            violations.push(Violation::TypeNotAllowed(object.mime_type.to_string()));
+        }
         if self.reject_mismatch && object.size_bytes != session.size_bytes {
             violations.push(Violation::OtherSize(object.size_bytes));
         }

@@ -61,12 +61,23 @@ pub fn filename(name: &str, value: &RawValue) -> Result<Filename, FieldError> {
     Filename::parse(&text).ok_or_else(|| FieldError::new(&["body", name], "filename", MSG))
 }
 
-/// A JSON string that holds a UUID, or null.
+/// A JSON number that is whole; `Some(None)` where it is negative or beyond 64 bits, `None` for any other value.
+pub fn whole_number(value: &RawValue) -> Option<Option<u64>> {
+    // 5.0 is the whole number 5, to JSON Schema and to languages that write it so.
+    let whole = match value.get().split_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|byte| byte == b'0') => whole,
+        _ => value.get(),
+    };
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| whole.parse().ok())
+}
+
+/// A JSON string that holds a UUID, or null. `loc` is the way to it.
 ///
 /// # Errors
 /// Any other value.
 pub fn optional_id<T>(
-    name: &str,
+    loc: &[&str],
     value: &RawValue,
     parse: fn(&str) -> Option<T>,
 ) -> Result<Option<T>, FieldError> {
@@ -75,14 +86,16 @@ pub fn optional_id<T>(
     }
     if !value.get().starts_with('"') {
         let msg = "Must be a string holding a UUID, or null.";
-        return Err(FieldError::new(&["body", name], "string_type", msg));
+        return Err(FieldError::new(loc, "string_type", msg));
     }
     let text: Option<String> = serde_json::from_str(value.get()).ok();
-    text.and_then(|text| parse(&text)).map(Some).ok_or_else(|| FieldError::not_a_uuid(&["body", name]))
+    text.and_then(|text| parse(&text)).map(Some).ok_or_else(|| FieldError::not_a_uuid(loc))
 }
 
 /// The members of a JSON body, in order and with duplicates, their values unread: nesting costs nothing.
 pub struct JsonBody<'a> {
+    /// The way to the object: `["body"]`, or to one in it.
+    at: Vec<&'static str>,
     members: Vec<Member<'a>>,
     known: Vec<&'static str>,
     /// Whether there is no body at all.
@@ -128,9 +141,8 @@ impl<'a> JsonBody<'a> {
                 return Err(ApiError::BadRequest("The body did not arrive whole; send the request again."));
             }
         };
-        let (known, missing) = (Vec::new(), Vec::new());
         if bytes.is_empty() {
-            return Ok(Self { members: Vec::new(), known, absent: true, missing });
+            return Ok(Self::of(vec!["body"], Vec::new(), true));
         }
         if !input.headers.content_type.as_deref().is_some_and(is_json) {
             return Err(ApiError::BadRequest("Send the body with Content-Type: application/json."));
@@ -139,14 +151,35 @@ impl<'a> JsonBody<'a> {
             .map_err(|_| ApiError::BadRequest("The body is not UTF-8; send JSON in UTF-8."))?;
         let Members(members) = serde_json::from_str(text)
             .map_err(|_| ApiError::BadRequest("The body is not a JSON object; send one such as {}."))?;
-        Ok(Self { members, known, absent: false, missing })
+        Ok(Self::of(vec!["body"], members, false))
+    }
+
+    /// The members of an object that is a member of the body.
+    ///
+    /// # Errors
+    /// When it is no object.
+    pub fn nested(name: &'static str, value: &'a RawValue) -> Result<Self, FieldError> {
+        let at = vec!["body", name];
+        match serde_json::from_str(value.get()) {
+            Ok(Members(members)) => Ok(Self::of(at, members, false)),
+            Err(_) => Err(FieldError::new(&at, "dict_type", "Must be a JSON object.")),
+        }
+    }
+
+    fn of(at: Vec<&'static str>, members: Vec<Member<'a>>, absent: bool) -> Self {
+        Self { at, members, known: Vec::new(), absent, missing: Vec::new() }
+    }
+
+    /// The way to one of its members.
+    fn way<'b>(&self, name: &'b str) -> Vec<&'b str> {
+        self.at.iter().copied().chain([name]).collect()
     }
 
     /// A field that may be left out.
     pub fn optional<T>(
         &mut self,
         name: &'static str,
-        parse: impl Fn(&RawValue) -> Result<T, FieldError>,
+        parse: impl Fn(&'a RawValue) -> Result<T, FieldError>,
     ) -> Option<T> {
         self.known.push(name);
         let mut found = None;
@@ -163,10 +196,10 @@ impl<'a> JsonBody<'a> {
     pub fn required<T>(
         &mut self,
         name: &'static str,
-        parse: impl Fn(&RawValue) -> Result<T, FieldError>,
+        parse: impl Fn(&'a RawValue) -> Result<T, FieldError>,
     ) -> Option<T> {
         if !self.absent && !self.members.iter().any(|member| member.name == name) {
-            self.missing.push(FieldError::new(&["body", name], "missing", "This field is required."));
+            self.missing.push(FieldError::new(&self.way(name), "missing", "This field is required."));
         }
         self.optional(name, parse)
     }
@@ -181,12 +214,13 @@ impl<'a> JsonBody<'a> {
 
     /// Every error of the body, in the order of its members; then those of members that are duplicated or missing.
     pub fn finish(mut self, errors: &mut FieldErrors) {
+        let at = std::mem::take(&mut self.at);
+        let way = |name| at.iter().copied().chain([shortened(name)]).collect::<Vec<_>>();
         let (mut counts, mut duplicates) = (BTreeMap::<&str, usize>::new(), Vec::new());
         for Member { name, error, .. } in &mut self.members {
             if !self.known.contains(&name.as_str()) {
-                let loc = ["body", shortened(name)];
                 errors.push(FieldError::new(
-                    &loc,
+                    &way(name),
                     "extra_forbidden",
                     "There is no such field; leave it out.",
                 ));
@@ -195,9 +229,8 @@ impl<'a> JsonBody<'a> {
             let count = counts.entry(name).or_default();
             *count += 1;
             if *count == 2 {
-                let loc = ["body", shortened(name)];
                 duplicates.push(FieldError::new(
-                    &loc,
+                    &way(name),
                     "duplicate_field",
                     "Stands more than once; send it once.",
                 ));

@@ -40,12 +40,13 @@ impl ListQuery {
     /// otherwise. All of its own parameters must have been read.
     pub fn parse<T: Item>(list: &str, default: Sort, mut query: Query, errors: &mut FieldErrors) -> Self {
         let fields = Fields::parse::<T>(&mut query, errors);
-        Self::parse_rest(list, default, query, fields, errors)
+        Self::parse_rest(list, T::SORTED_BY, default, query, fields, errors)
     }
 
     /// Not generic over the item, so that the Worker has this code once.
     fn parse_rest(
         list: &str,
+        sorted_by: &[SortBy],
         default: Sort,
         mut query: Query,
         fields: Fields,
@@ -53,7 +54,7 @@ impl ListQuery {
     ) -> Self {
         let limit = query.optional("limit", errors, parse_limit).unwrap_or(DEFAULT_LIMIT);
         let backward = query.flag("from_prev", errors);
-        let sort = query.optional("sort_by", errors, parse_sort).unwrap_or(default);
+        let sort = query.optional("sort_by", errors, |text| parse_sort(text, sorted_by)).unwrap_or(default);
         let order = if sort.descending { "desc" } else { "asc" };
         let filters = query.filters(&SHARED);
         let binding = format!("{list}\n{}:{order}\n{filters}", sort.by.as_str());
@@ -112,18 +113,21 @@ fn parse_limit(text: &str) -> Result<u32, FieldError> {
     )
 }
 
-fn parse_sort(text: &str) -> Result<Sort, FieldError> {
-    let sort = |by, descending| Ok(Sort { by, descending });
-    match text {
-        "created_at:asc" => sort(SortBy::CreatedAt, false),
-        "created_at:desc" => sort(SortBy::CreatedAt, true),
-        "name:asc" => sort(SortBy::Name, false),
-        "name:desc" => sort(SortBy::Name, true),
-        _ => {
-            let msg = "Must be created_at:asc, created_at:desc, name:asc or name:desc.";
-            Err(FieldError::new(&["query", "sort_by"], "enum", msg))
-        }
-    }
+fn parse_sort(text: &str, sorted_by: &[SortBy]) -> Result<Sort, FieldError> {
+    let found = text.split_once(':').and_then(|(field, order)| {
+        let by = sorted_by.iter().copied().find(|by| by.as_str() == field)?;
+        let descending = match order {
+            "asc" => false,
+            "desc" => true,
+            _ => return None,
+        };
+        Some(Sort { by, descending })
+    });
+    found.ok_or_else(|| {
+        let orders = sorted_by.iter().map(|by| format!("{0}:asc, {0}:desc", by.as_str()));
+        let msg = format!("Must be one of {}.", orders.collect::<Vec<_>>().join(", "));
+        FieldError::new(&["query", "sort_by"], "enum", msg)
+    })
 }
 
 impl FieldError {

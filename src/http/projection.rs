@@ -5,12 +5,15 @@ use serde::{Serialize, Serializer};
 
 use super::fields::{FieldErrors, Members};
 use super::query::Query;
+use crate::domain::page::SortBy;
 use crate::error::FieldError;
 
 /// An item of a list, or what else `fields` applies to.
 pub trait Item: Serialize {
     /// The names of all its fields, in order.
     const FIELDS: &'static [&'static str];
+    /// What a list of them can be sorted by.
+    const SORTED_BY: &'static [SortBy] = &[SortBy::CreatedAt, SortBy::Name];
 }
 
 /// The fields that a request asks for.

@@ -24,6 +24,11 @@ impl Method {
         }
     }
 
+    /// Whether requests would change something.
+    pub const fn writes(self) -> bool {
+        !matches!(self, Self::Get)
+    }
+
     /// Whether requests have a body.
     pub const fn has_body(self) -> bool {
         matches!(self, Self::Post | Self::Patch)

@@ -187,6 +187,6 @@ impl CallerOperation for List<'_> {
         let by = self.page.sort.by;
         let place = |asset: &Asset| (by.key(asset.created_at, &asset.name), asset.id.to_string());
         let (page, users) = found.page(self.page, place);
-        Ok(Listed { org_id: caller.org_id, page, users })
+        Ok(Listed { org_id: caller.organization()?, page, users })
     }
 }

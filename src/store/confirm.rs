@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
-use super::rights::{AuthorizedCaller, Caller, CallerOperation};
+use super::rights::{AuthorizedCaller, Caller, CallerOperation, LimitedFile};
 use super::uploads::reused_key;
 use super::{Param, Statement};
+use crate::domain::api_key::Limits;
 use crate::domain::asset::{Asset, User};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{AssetUploadId, FolderId, RequestId, UserId};
@@ -18,7 +19,7 @@ pub struct Confirm<'a> {
     pub caller: Caller,
     /// The upload.
     pub asset_upload_id: AssetUploadId,
-    /// The folder to put the asset in.
+    /// The folder to put the asset in; `None`: the one of the key's limits, else none.
     pub folder_id: Option<FolderId>,
     /// The client's name for this confirmation, so that a repeat is a replay.
     pub idempotency_key: Option<IdempotencyKey>,
@@ -55,6 +56,7 @@ pub struct Found {
     confirmation: Option<Confirmation>,
     created_by_user: Option<User>,
     folder_found: u8,
+    limits: Option<Limits>,
 }
 
 /// The confirmation that created the asset.
@@ -67,8 +69,18 @@ struct Confirmation {
 }
 
 impl Confirm<'_> {
+    /// The caller, whose key's limits are compared with the object and the folder.
+    fn caller(&self) -> Caller {
+        let (size_bytes, mime_types) = match &self.object {
+            ObjectState::Verified(object) => (Some(object.size_bytes), Some(object.mime_type.patterns())),
+            _ => (None, None),
+        };
+        let file = LimitedFile { size_bytes, mime_types, folder_id: self.folder_id, starts: false };
+        self.caller.clone().with_file(file)
+    }
+
     fn find(&self) -> Statement {
-        // ?1 caller, ?2 upload, ?3 folder or NULL.
+        // ?1 caller, ?2 upload, ?3 folder or NULL: then the key's own, where it has one.
         const SQL: &str = "
             SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
               'found', json(CASE WHEN u.id IS NOT NULL THEN json_object(
@@ -77,15 +89,18 @@ impl Confirm<'_> {
                 'confirmation', json(CASE WHEN a.id IS NOT NULL THEN json_object(
                   'key', a.confirmation_key, 'folder_id', a.confirmed_folder_id, 'request_id', a.request_id) END),
                 'created_by_user', json(w.json),
-                'folder_found', f.id IS NOT NULL) END)) AS json
+                'folder_found', f.id IS NOT NULL OR ifnull(?3, c.limits ->> 'folder_id') IS NULL,
+                'limits', json(c.limits)) END)) AS json
             FROM caller_rights c
             LEFT JOIN asset_uploads_json u ON u.id = ?2 AND u.org_id = c.org_id AND c.auth_error IS NULL
+              AND (c.upload_key_id IS NULL OR u.api_key_id = c.upload_key_id)
             LEFT JOIN assets_json a ON a.id = u.id
             LEFT JOIN users_json w ON w.id = a.created_by
-            LEFT JOIN folders f ON f.id = ?3 AND f.org_id = u.org_id AND f.deleted_at IS NULL
+            LEFT JOIN folders f
+              ON f.id = ifnull(?3, c.limits ->> 'folder_id') AND f.org_id = u.org_id AND f.deleted_at IS NULL
             WHERE c.request = ?1";
         let params = vec![
-            self.caller.param(),
+            self.caller().param(),
             Param::from(&self.asset_upload_id),
             Param::from(self.folder_id.as_ref()),
         ];
@@ -99,16 +114,19 @@ impl Confirm<'_> {
         const SQL: &str = "
             INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type,
               source_id, etag, confirmation_key, confirmed_folder_id, request_id, created_by, created_at, updated_at)
-            SELECT u.id, u.org_id, ?3, u.filename, ?4, ?5, ?6, ?7, 'upload',
+            SELECT u.id, u.org_id, ifnull(?3, c.limits ->> 'folder_id'), u.filename, ?4, ?5, ?6, ?7, 'upload',
               u.id, ?8, ?9, ?3, ?11, c.user_id, c.now, c.now
             FROM caller_rights c
             JOIN asset_uploads u ON u.id = ?2 AND u.org_id = c.org_id
+              AND (c.upload_key_id IS NULL OR u.api_key_id = c.upload_key_id)
             WHERE c.request = ?1
               AND c.auth_error IS NULL
+              AND c.within_limits
               AND u.expires_at > c.now
               AND (?10 = 0 OR (u.size_bytes = ?6 AND u.mime_type = ?5))
-              AND (?3 IS NULL OR EXISTS (
-                SELECT 1 FROM folders f WHERE f.id = ?3 AND f.org_id = u.org_id AND f.deleted_at IS NULL))
+              AND (ifnull(?3, c.limits ->> 'folder_id') IS NULL OR EXISTS (
+                SELECT 1 FROM folders f
+                WHERE f.id = ifnull(?3, c.limits ->> 'folder_id') AND f.org_id = u.org_id AND f.deleted_at IS NULL))
             ON CONFLICT (id) DO NOTHING";
         let mut params = self.find().params;
         params.extend([
@@ -153,7 +171,8 @@ impl Confirm<'_> {
     }
 
     /// The answer where no asset was written although session and folder permit it: it depends on the object.
-    fn check_object(&self, session: &Session) -> Result<Confirmed, ApiError> {
+    fn check_object(&self, session: &Session, limits: Option<&Limits>) -> Result<Confirmed, ApiError> {
+        let rules = limits.map_or_else(|| self.rules.clone(), |limits| limits.narrow(self.rules));
         let violations = match &self.object {
             ObjectState::Unavailable(detail) => return Err(ApiError::unavailable(detail)),
             ObjectState::Missing => return Err(ApiError::ObjectNotUploaded),
@@ -161,12 +180,12 @@ impl Confirm<'_> {
                 return Ok(Confirmed::NeedsDeclaredType(session.mime_type.clone()));
             }
             ObjectState::Rejected(violations) => violations.clone(),
-            ObjectState::Verified(object) => self.rules.mismatches(object, session),
+            ObjectState::Verified(object) => rules.violations(object, session),
         };
         if violations.is_empty() {
             return Err(ApiError::Internal("nothing forbade the asset, yet none was written".to_owned()));
         }
-        let explain = |violation| self.rules.explain(violation, session);
+        let explain = |violation| rules.explain(violation, session);
         Err(ApiError::UploadRejected(violations.iter().map(explain).collect()))
     }
 }
@@ -184,7 +203,8 @@ impl CallerOperation for Confirm<'_> {
 
     fn decode(&self, caller: AuthorizedCaller, found: Option<Found>) -> Result<Confirmed, ApiError> {
         let found = found.filter(|found| !found.session.is_cancelled());
-        let Some(Found { session, asset, confirmation, created_by_user, folder_found }) = found else {
+        let Some(Found { session, asset, confirmation, created_by_user, folder_found, limits }) = found
+        else {
             return Err(ApiError::AssetUploadNotFound);
         };
         if let (Some(asset), Some(confirmation)) = (asset, confirmation) {
@@ -193,9 +213,9 @@ impl CallerOperation for Confirm<'_> {
         if session.expires_at <= self.caller.now {
             return Err(ApiError::AssetUploadExpired);
         }
-        if self.folder_id.is_some() && folder_found == 0 {
+        if folder_found == 0 {
             return Err(ApiError::FolderNotFound);
         }
-        self.check_object(&session)
+        self.check_object(&session, limits.as_ref())
     }
 }

@@ -98,6 +98,6 @@ impl CallerOperation for List<'_> {
         let by = self.page.sort.by;
         let place = |folder: &Folder| (by.key(folder.created_at, &folder.name), folder.id.to_string());
         let (page, _) = found.page(self.page, place);
-        Ok((caller.org_id, page))
+        Ok((caller.organization()?, page))
     }
 }

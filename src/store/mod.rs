@@ -3,6 +3,8 @@
 //! Every statement returns rows with one text column, `json`. A row crosses from D1 to the Worker as one string, and
 //! SQLite in the tests returns the same.
 
+pub mod account;
+pub mod api_keys;
 pub mod asset_list;
 pub mod assets;
 pub mod confirm;
@@ -71,12 +73,12 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// The first row of the last statement; `None` where it returned none.
+    /// The first row of the last statement that returned any; `None` where none did.
     ///
     /// # Errors
-    /// `Internal` when there is no statement or the row is not a `T`.
-    pub fn last<'a, T: Deserialize<'a>>(&'a self) -> Result<Option<T>, ApiError> {
-        self.first(self.texts.len().saturating_sub(1))
+    /// `Internal` when the row is not a `T`.
+    pub fn last_row<'a, T: Deserialize<'a>>(&'a self) -> Result<Option<T>, ApiError> {
+        self.texts.iter().rposition(|rows| !rows.is_empty()).map_or(Ok(None), |n| self.first(n))
     }
 
     /// The first row of statement `n`; `None` where it returned none.

@@ -5,36 +5,65 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Param, Rows, Statement, parse};
-use crate::domain::ids::{OrganizationId, UserId};
+use crate::domain::api_key::Scope;
+use crate::domain::ids::{FolderId, OrganizationId, UserId};
 use crate::domain::timestamp::Timestamp;
 use crate::error::{ApiError, AuthError};
 use crate::token::TokenHash;
 
-/// A permission of a role.
+/// What a caller must be permitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
+    /// Nothing: any valid key will do.
+    AnyKey,
     /// Read assets and uploads.
     AssetsRead,
-    /// Start, confirm and cancel uploads.
+    /// Start, confirm and cancel uploads, and all else that changes something.
     AssetsWrite,
 }
 
 impl Permission {
-    /// As in `role_permissions.permission`.
-    pub const fn as_str(self) -> &'static str {
+    /// As in `role_permissions.permission`; `None` where no role has to permit it.
+    pub const fn as_str(self) -> Option<&'static str> {
         match self {
-            Self::AssetsRead => "assets:read",
-            Self::AssetsWrite => "assets:write",
+            Self::AnyKey => None,
+            Self::AssetsRead => Some("assets:read"),
+            Self::AssetsWrite => Some("assets:write"),
         }
     }
 
-    /// Whether it permits changes, which an impersonation key may not make.
-    pub const fn writes(self) -> bool {
+    /// The keys that may make use of it, unless an endpoint says otherwise.
+    pub const fn scopes(self) -> &'static [Scope] {
         match self {
-            Self::AssetsRead => false,
-            Self::AssetsWrite => true,
+            Self::AnyKey => &Scope::ALL,
+            Self::AssetsRead => &[Scope::Full, Scope::Read],
+            Self::AssetsWrite => &[Scope::Full],
         }
     }
+}
+
+/// What an operation needs of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// What the role must permit.
+    pub permission: Permission,
+    /// Which keys may do it.
+    pub scopes: &'static [Scope],
+    /// Whether it would change something, which an impersonation key may not.
+    pub writes: bool,
+}
+
+/// A file that the limits of a key are compared with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LimitedFile {
+    /// Its size; `None` while it is not known.
+    pub size_bytes: Option<u64>,
+    /// The patterns that permit its media type; `None` while that is not known.
+    pub mime_types: Option<Vec<String>>,
+    /// The folder that it is to be put into, where one is named.
+    pub folder_id: Option<FolderId>,
+    /// Whether the request starts an upload.
+    pub starts: bool,
 }
 
 /// The caller of a request, and what the rights are checked against.
@@ -47,10 +76,18 @@ pub struct Caller {
     /// When the request was complete.
     pub now: Timestamp,
     /// What the operation needs.
-    pub permission: Permission,
+    pub access: Access,
+    /// What a key's limits apply to; `None` where they do not matter.
+    pub file: Option<LimitedFile>,
 }
 
 impl Caller {
+    /// The same caller, whose key's limits are compared with a file.
+    #[must_use]
+    pub fn with_file(self, file: LimitedFile) -> Self {
+        Self { file: Some(file), ..self }
+    }
+
     /// `?1` of every statement for a caller: what `caller_rights.request` is compared with.
     pub fn param(&self) -> Param {
         #[derive(Serialize)]
@@ -58,15 +95,20 @@ impl Caller {
             token_hash: &'a str,
             org_id: Option<OrganizationId>,
             now: i64,
-            permission: &'static str,
+            permission: Option<&'static str>,
+            scopes: &'static [Scope],
             writes: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            file: Option<&'a LimitedFile>,
         }
         let request = Request {
             token_hash: self.token.as_str(),
             org_id: self.organization,
             now: self.now.0,
-            permission: self.permission.as_str(),
-            writes: self.permission.writes(),
+            permission: self.access.permission.as_str(),
+            scopes: self.access.scopes,
+            writes: self.access.writes,
+            file: self.file.as_ref(),
         };
         // Texts and numbers cannot fail to serialize.
         Param::Text(serde_json::to_string(&[request]).unwrap_or_default())
@@ -87,20 +129,30 @@ pub struct Identity {
 pub struct AuthorizedCaller {
     /// The key's user.
     pub user_id: UserId,
+    org_id: Option<OrganizationId>,
+}
+
+impl AuthorizedCaller {
     /// The organization acted in.
-    pub org_id: OrganizationId,
+    ///
+    /// # Errors
+    /// `Internal` where there is none, as may be where any key will do ([`Permission::AnyKey`]), and only there.
+    pub fn organization(&self) -> Result<OrganizationId, ApiError> {
+        self.org_id.ok_or_else(|| ApiError::Internal("rights without an organization".to_owned()))
+    }
 }
 
 /// One transaction for a caller. It must be safe to repeat when its answer was lost after the commit.
 pub trait CallerOperation {
-    /// What the last statement finds, beside the caller.
+    /// What that row has found, beside the caller.
     type Found: DeserializeOwned;
     /// Its result.
     type Output;
 
     /// The statements, in order. `?1` of each is [`Caller::param`], and each reads `caller_rights`: a write only
-    /// where `auth_error` is NULL. The last one returns one row of JSON, or none where the key is unknown:
-    /// `{"user_id", "org_id", "auth_error", "found"}`, `found` being null where there is nothing.
+    /// where `auth_error` is NULL. One of them returns one row of JSON, or none where the key is unknown:
+    /// `{"user_id", "org_id", "auth_error", "found"}`, `found` being null where there is nothing. It is the last one,
+    /// unless those behind it return nothing.
     fn statements(&self) -> Vec<Statement>;
 
     /// Decodes that row.
@@ -126,23 +178,22 @@ struct CallerRow<'a> {
 /// # Errors
 /// `Auth` when the caller lacks the rights (rows 3 to 8 of docs/behaviour.md), else the errors of the operation.
 pub fn decode<O: CallerOperation>(operation: &O, rows: &Rows) -> (Identity, Result<O::Output, ApiError>) {
-    let row: CallerRow<'_> = match rows.last() {
+    let row: CallerRow<'_> = match rows.last_row() {
         Ok(Some(row)) => row,
         // The key is unknown.
         Ok(None) => return (Identity::default(), Err(AuthError::Unauthorized.into())),
         Err(error) => return (Identity::default(), Err(error)),
     };
     let identity = Identity { user_id: Some(row.user_id), org_id: row.org_id };
-    let output = match (row.auth_error, row.org_id) {
-        (Some(error), _) => Err(error.into()),
-        (None, Some(org_id)) => found(rows, row.found)
-            .and_then(|found| operation.decode(AuthorizedCaller { user_id: row.user_id, org_id }, found)),
-        (None, None) => Err(ApiError::Internal("rights without an organization".to_owned())),
+    let caller = AuthorizedCaller { user_id: row.user_id, org_id: row.org_id };
+    let output = match row.auth_error {
+        Some(error) => Err(error.into()),
+        None => found(rows, row.found).and_then(|found| operation.decode(caller, found)),
     };
     (identity, output)
 }
 
-/// What the last statement found.
+/// What was found.
 fn found<F: DeserializeOwned>(rows: &Rows, json: Option<&RawValue>) -> Result<Option<F>, ApiError> {
     json.map(|json| parse(rows.texts.len().saturating_sub(1), json.get())).transpose()
 }

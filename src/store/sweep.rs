@@ -30,6 +30,8 @@ pub struct Begin {
     pub limit: u32,
     /// What was deleted at this time or earlier is to be purged.
     pub deleted_before: Timestamp,
+    /// Keys that were revoked or expired at this time or earlier are deleted, each once no key that it made is left.
+    pub ended_before: Timestamp,
 }
 
 /// How far the sweeper has come.
@@ -58,6 +60,22 @@ impl Operation for Begin {
                LIMIT ?2)";
         const FORGET_ORPHANS: &str = "DELETE FROM orphans WHERE id IN
              (SELECT o.id FROM orphans o WHERE o.pass <= (SELECT s.pass - ?1 FROM sweeper s) LIMIT ?2)";
+        // Those of whose descendants none stays.
+        const FORGET_KEYS: &str = "
+            WITH ended (id) AS MATERIALIZED (
+              SELECT k.id
+              FROM api_keys k
+              WHERE COALESCE(min(k.expires_at, k.revoked_at), k.expires_at, k.revoked_at) <= ?1
+              LIMIT ?2)
+            DELETE FROM api_keys WHERE id IN (
+              SELECT ended.id
+              FROM ended
+              WHERE NOT EXISTS (
+                WITH RECURSIVE below (id) AS (
+                  SELECT c.id FROM api_keys c WHERE c.parent_id = ended.id
+                  UNION ALL
+                  SELECT c.id FROM below CROSS JOIN api_keys c ON c.parent_id = below.id)
+                SELECT 1 FROM below WHERE below.id NOT IN (SELECT e.id FROM ended e)))";
         const READ: &str = "
             SELECT json_object('database_id', database_id, 'deadline', deadline, 'pass', pass, 'object_key', object_key,
               'assets_due', EXISTS (SELECT 1 FROM assets a WHERE a.deleted_at <= ?1 AND a.deleted_with IS NULL),
@@ -73,7 +91,8 @@ impl Operation for Begin {
         let mut statements = vec![
             Statement { sql: READ, params: vec![Param::Int(self.deleted_before.0)] },
             Statement { sql: FORGET, params: vec![Param::Int(self.removed_before.0), limit.clone()] },
-            Statement { sql: FORGET_ORPHANS, params: vec![passes, limit] },
+            Statement { sql: FORGET_ORPHANS, params: vec![passes, limit.clone()] },
+            Statement { sql: FORGET_KEYS, params: vec![Param::Int(self.ended_before.0), limit] },
         ];
         if !self.keep_orphans {
             statements.push(Statement { sql: BEGIN_ANEW, params: Vec::new() });

@@ -2,23 +2,24 @@
 
 use serde::Deserialize;
 
-use super::rights::{AuthorizedCaller, Caller, CallerOperation};
+use super::rights::{AuthorizedCaller, Caller, CallerOperation, LimitedFile};
 use super::{Param, Statement};
+use crate::domain::api_key::Limits;
 use crate::domain::ids::{AssetUploadId, RequestId};
 use crate::domain::media::MimeType;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::upload::{Filename, Session};
+use crate::domain::upload::{Filename, Session, UploadRules};
 use crate::error::{ApiError, FieldError};
 
 /// A session in the database.
 #[derive(Debug, Deserialize)]
-pub struct Found {
+pub struct FoundUpload {
     session: Session,
     request_id: Option<RequestId>,
     confirmed: u8,
 }
 
-impl Found {
+impl FoundUpload {
     fn is_confirmed(&self) -> bool {
         self.confirmed != 0
     }
@@ -33,6 +34,7 @@ fn find(caller: &Caller, id: AssetUploadId) -> Statement {
             'session', json(u.json), 'request_id', u.request_id, 'confirmed', a.id IS NOT NULL) END)) AS json
         FROM caller_rights c
         LEFT JOIN asset_uploads_json u ON u.id = ?2 AND u.org_id = c.org_id AND c.auth_error IS NULL
+          AND (c.upload_key_id IS NULL OR u.api_key_id = c.upload_key_id)
         LEFT JOIN assets a ON a.id = u.id
         WHERE c.request = ?1";
     Statement { sql: SQL, params: vec![caller.param(), Param::from(&id)] }
@@ -40,7 +42,7 @@ fn find(caller: &Caller, id: AssetUploadId) -> Statement {
 
 /// Starts an upload.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Create {
+pub struct Create<'a> {
     /// Who starts it.
     pub caller: Caller,
     /// The new session's id. A repeat with the same Idempotency-Key has the same id.
@@ -55,6 +57,17 @@ pub struct Create {
     pub expires_at: Timestamp,
     /// Shows whether this request or another one wrote the session.
     pub request_id: RequestId,
+    /// What the operator permits; a key's limits narrow it.
+    pub rules: &'a UploadRules,
+}
+
+/// What [`Create`] finds.
+#[derive(Debug, Deserialize)]
+pub struct FoundNew {
+    upload: Option<FoundUpload>,
+    limits: Option<Limits>,
+    /// 1 where the key has started as many uploads as it may.
+    used_up: Option<u8>,
 }
 
 /// An upload that was started.
@@ -66,23 +79,42 @@ pub struct Created {
     pub existed: bool,
 }
 
-impl CallerOperation for Create {
-    type Found = Found;
+impl CallerOperation for Create<'_> {
+    type Found = FoundNew;
     type Output = Created;
 
     fn statements(&self) -> Vec<Statement> {
         // ?1 caller, ?2 upload, ?3 filename, ?4 MIME type, ?5 size, ?6 deadline, ?7 request id.
         const INSERT: &str = "
             INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at,
-              expires_at, request_id)
-            SELECT ?2, c.org_id, ?3, ?4, ?5, c.user_id, c.now, ?6, ?7
+              expires_at, request_id, api_key_id)
+            SELECT ?2, c.org_id, ?3, ?4, ?5, c.user_id, c.now, ?6, ?7, c.key_id
             FROM caller_rights c
             WHERE c.request = ?1
               AND c.auth_error IS NULL
+              AND c.within_limits
               AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = ?2)
             ON CONFLICT (id) DO NOTHING";
-        let find = find(&self.caller, self.asset_upload_id);
-        let mut params = find.params.clone();
+        const FIND: &str = "
+            SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
+              'found', json(CASE WHEN c.auth_error IS NULL THEN json_object(
+                'upload', json(CASE WHEN u.id IS NOT NULL THEN json_object(
+                  'session', json(u.json), 'request_id', u.request_id, 'confirmed', a.id IS NOT NULL) END),
+                'limits', json(c.limits), 'used_up', c.uploads_started >= c.limits ->> 'max_uploads') END)) AS json
+            FROM caller_rights c
+            LEFT JOIN asset_uploads_json u ON u.id = ?2 AND u.org_id = c.org_id AND c.auth_error IS NULL
+              AND (c.upload_key_id IS NULL OR u.api_key_id = c.upload_key_id)
+            LEFT JOIN assets a ON a.id = u.id
+            WHERE c.request = ?1";
+        let file = LimitedFile {
+            size_bytes: Some(self.size_bytes),
+            mime_types: Some(self.mime_type.patterns()),
+            folder_id: None,
+            starts: true,
+        };
+        let mut params =
+            vec![self.caller.clone().with_file(file).param(), Param::from(&self.asset_upload_id)];
+        let find = Statement { sql: FIND, params: params.clone() };
         params.extend([
             Param::from(&self.filename.as_str()),
             Param::from(&self.mime_type),
@@ -94,8 +126,20 @@ impl CallerOperation for Create {
         vec![Statement { sql: INSERT, params }, find]
     }
 
-    fn decode(&self, _: AuthorizedCaller, found: Option<Found>) -> Result<Created, ApiError> {
-        let Some(found) = found.filter(|found| !found.session.is_cancelled()) else {
+    fn decode(&self, _: AuthorizedCaller, found: Option<FoundNew>) -> Result<Created, ApiError> {
+        let FoundNew { upload, limits, used_up } =
+            found.ok_or_else(|| ApiError::Internal("rights without a key".to_owned()))?;
+        if let (None, Some(limits)) = (&upload, limits) {
+            let rules = limits.narrow(self.rules);
+            let errors = rules.declaration_errors(&self.mime_type, self.size_bytes);
+            if !errors.is_empty() {
+                return Err(ApiError::Validation(errors));
+            }
+            if used_up == Some(1) {
+                return Err(ApiError::UploadLimitReached);
+            }
+        }
+        let Some(found) = upload.filter(|found| !found.session.is_cancelled()) else {
             // Only an Idempotency-Key can lead to an id that is taken: by an upload that was cancelled or that the
             // sweeper deleted, or by one of another organization, if the caller's default organization has changed.
             return Err(key_error(
@@ -103,7 +147,7 @@ impl CallerOperation for Create {
             ));
         };
         let confirmed = found.is_confirmed();
-        let Found { session, request_id, .. } = found;
+        let FoundUpload { session, request_id, .. } = found;
         if session.filename != self.filename.as_str()
             || session.mime_type != self.mime_type.as_str()
             || session.size_bytes != self.size_bytes
@@ -143,7 +187,7 @@ pub struct Read {
 }
 
 impl CallerOperation for Read {
-    type Found = Found;
+    type Found = FoundUpload;
     /// The session, and whether it is confirmed.
     type Output = (Session, bool);
 
@@ -151,7 +195,7 @@ impl CallerOperation for Read {
         vec![find(&self.caller, self.asset_upload_id)]
     }
 
-    fn decode(&self, _: AuthorizedCaller, found: Option<Found>) -> Result<Self::Output, ApiError> {
+    fn decode(&self, _: AuthorizedCaller, found: Option<FoundUpload>) -> Result<Self::Output, ApiError> {
         let found =
             found.filter(|found| !found.session.is_cancelled()).ok_or(ApiError::AssetUploadNotFound)?;
         let confirmed = found.is_confirmed();
@@ -169,7 +213,7 @@ pub struct Cancel {
 }
 
 impl CallerOperation for Cancel {
-    type Found = Found;
+    type Found = FoundUpload;
     type Output = ();
 
     fn statements(&self) -> Vec<Statement> {
@@ -177,7 +221,10 @@ impl CallerOperation for Cancel {
         const UPDATE: &str = "
             UPDATE asset_uploads SET expires_at = -expires_at
             WHERE id = ?2
-              AND org_id = (SELECT c.org_id FROM caller_rights c WHERE c.request = ?1 AND c.auth_error IS NULL)
+              AND EXISTS (
+                SELECT 1 FROM caller_rights c
+                WHERE c.request = ?1 AND c.auth_error IS NULL AND c.org_id = asset_uploads.org_id
+                  AND (c.upload_key_id IS NULL OR c.upload_key_id = asset_uploads.api_key_id))
               AND expires_at > 0
               AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = ?2)";
         let find = find(&self.caller, self.asset_upload_id);
@@ -185,7 +232,7 @@ impl CallerOperation for Cancel {
         vec![update, find]
     }
 
-    fn decode(&self, _: AuthorizedCaller, found: Option<Found>) -> Result<(), ApiError> {
+    fn decode(&self, _: AuthorizedCaller, found: Option<FoundUpload>) -> Result<(), ApiError> {
         match found {
             Some(found) if found.is_confirmed() => {
                 Err(ApiError::AssetUploadAlreadyConfirmed(self.asset_upload_id.to_string()))

@@ -6,7 +6,7 @@ use asset_uploads::config::Config;
 use asset_uploads::domain::asset::User;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
 use asset_uploads::error::AuthError;
-use asset_uploads::store::rights::Permission;
+use asset_uploads::store::rights::{Access, Permission};
 
 use super::TestPlatform;
 use super::client::{ORIGIN, TestAnswer, TestRequest};
@@ -29,6 +29,8 @@ pub(crate) struct Api {
     pub(crate) asset: AssetUploadId,
     /// An empty folder.
     pub(crate) folder: FolderId,
+    /// The id of another key of the editor's.
+    pub(crate) key: String,
 }
 
 /// Somebody with a key, and the rule that denies them reading and writing.
@@ -41,8 +43,17 @@ pub(crate) struct DeniedCaller {
 
 impl DeniedCaller {
     /// Why they may not; `None` where they may.
-    pub(crate) fn error(&self, permission: Permission) -> Option<AuthError> {
-        if permission.writes() { Some(self.write) } else { self.read }
+    pub(crate) fn error(&self, access: Access) -> Option<AuthError> {
+        // Any valid key will do.
+        if access.permission == Permission::AnyKey {
+            return self.read.filter(|error| *error == AuthError::Unauthorized);
+        }
+        // The role is asked for the permission, the impersonator for what the request would do.
+        match self.write {
+            AuthError::PermissionDenied if access.permission == Permission::AssetsWrite => Some(self.write),
+            _ if access.writes => Some(self.write),
+            _ => self.read,
+        }
     }
 }
 
@@ -59,11 +70,13 @@ impl Api {
         sqlite::asset(&conn, asset, None, "");
         let folder = sqlite::folder(&conn, org, &person, None);
         let config = requests::config(variables);
+        let hash = sqlite::key(&conn, &editor, Key { org: Some(org), ..Key::default() });
+        let key = sqlite::key_id(&conn, &hash);
         let platform = TestPlatform::new(conn, bucket(&config));
         for id in [upload, asset] {
             platform.put(&id.object_key(), 640, Some("image/png"));
         }
-        Self { platform, config, org, editor, token, upload, asset, folder }
+        Self { platform, config, org, editor, token, upload, asset, folder, key }
     }
 
     /// Sends a request. An error must be among those that openapi.json has for its endpoint.
@@ -93,12 +106,16 @@ impl Api {
         let path = match endpoint.doc.operation_id {
             "getHealth"
             | "getReady"
+            | "getMe"
+            | "createApiKey"
+            | "listApiKeys"
             | "createAssetUpload"
             | "listAssets"
             | "listAssetTypes"
             | "listAssetSourceTypes"
             | "listAssetFolders"
             | "createAssetFolder" => endpoint.route.path.to_owned(),
+            "revokeApiKey" => endpoint.route.path.replace("{api_key_id}", &self.key),
             "getAssetUpload" | "cancelAssetUpload" | "createAssetUploadConfirmation" => {
                 endpoint.route.path.replace("{asset_upload_id}", &self.upload.to_string())
             }
@@ -115,6 +132,7 @@ impl Api {
             "createAssetUpload" => {
                 request.json(r#"{"filename":"beach.png","mime_type":"image/png","size_bytes":640}"#)
             }
+            "createApiKey" => request.json(r#"{"name":"page","scope":"upload","expires_in_seconds":900}"#),
             "createAssetUploadConfirmation" => request.json("{}"),
             "updateAsset" | "createAssetFolder" | "updateAssetFolder" => {
                 request.json(r#"{"name":"other.png"}"#)
@@ -171,7 +189,7 @@ fn bucket(config: &Config) -> Bucket {
 }
 
 /// The endpoints that need a key, with what they ask for.
-pub(crate) fn endpoints_with_callers() -> Vec<(Description, Permission)> {
-    let with_permission = |endpoint: Description| Some((endpoint, endpoint.permission?));
-    descriptions().into_iter().filter_map(with_permission).collect()
+pub(crate) fn endpoints_with_callers() -> Vec<(Description, Access)> {
+    let with_access = |endpoint: Description| Some((endpoint, endpoint.access()?));
+    descriptions().into_iter().filter_map(with_access).collect()
 }

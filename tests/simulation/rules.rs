@@ -1,6 +1,7 @@
 //! The rules of docs/behaviour.md in Rust: who may do what, and what a request about an upload must be answered. They
 //! share nothing with the SQL.
 
+use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::ErrorCode;
@@ -10,7 +11,8 @@ use crate::model::{
 };
 use crate::request::{ActionModel, RequestModel};
 use crate::schedule::Named;
-use crate::sqlite::callers::{self, CallerState, Impersonator, KeyState, Place};
+use crate::sqlite::TestAccess;
+use crate::sqlite::callers::{self, Ancestry, CallerState, Impersonator, KeyState, Place};
 
 /// What a request finds, and what it writes.
 pub(crate) type Found = Result<(Finding, Changes), ErrorCode>;
@@ -72,6 +74,8 @@ impl Model {
         let Some(user) = key.user else { return Err(ErrorCode::Unauthorized) };
         let UserModel { disabled, verified, memberships: [here, elsewhere], .. } = self.users[user].clone();
         let state = CallerState {
+            scope: Scope::Full,
+            ancestry: Ancestry::First,
             key: match key.org {
                 _ if key.revoked => KeyState::Revoked,
                 _ if key.expires_at.is_some_and(|at| at <= now) => KeyState::Expired,
@@ -95,7 +99,8 @@ impl Model {
             Named::Other => Some(Place::Elsewhere),
             Named::Unknown => Some(Place::Unknown),
         };
-        let rights = callers::oracle(state, named, request.action.permission()).map_err(|error| error.code());
+        let TestAccess(access) = request.action.permission().into();
+        let rights = callers::oracle(state, named, access).map_err(|error| error.code());
         let malformed = request.organization == Named::Malformed;
         match rights {
             // A malformed organization cannot be resolved, so only rules 3 and 4 come before rules 9 and 10.
@@ -108,7 +113,7 @@ impl Model {
         if let Some(code) = of_body.or_else(|| malformed.then_some(ErrorCode::ValidationError)) {
             return Err(code);
         }
-        rights.map(|place| if place == Place::Here { (0, user) } else { (1, user) })
+        rights.map(|place| if place == Some(Place::Here) { (0, user) } else { (1, user) })
     }
 
     fn session(&self, upload: &AssetUploadId, org: usize) -> Option<&SessionModel> {

@@ -77,7 +77,7 @@ impl World {
                     org: org.map(|org| orgs[org]),
                     impersonator: impersonator.map(|user| users[user].id),
                     expires_at,
-                    revoked_at: None,
+                    ..Key::default()
                 };
                 let token = sqlite::give_token(&conn, &users[*user], key);
                 KeyModel {

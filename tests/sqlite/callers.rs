@@ -1,10 +1,11 @@
 //! Callers in every state that the database knows of, and an oracle for what each may do: rules 3 to 8.
 
+use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::asset::User;
 use asset_uploads::domain::ids::OrganizationId;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::AuthError;
-use asset_uploads::store::rights::{Caller, Permission};
+use asset_uploads::store::rights::{Access, Caller, Permission};
 use rusqlite::Connection;
 
 use super::{Key, NOW, Person};
@@ -43,9 +44,78 @@ pub(crate) enum Impersonator {
     Disabled,
 }
 
+/// What is known of the keys that a key descends from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Ancestry {
+    /// An operator's key.
+    First,
+    /// The last generation that may be.
+    Fourth,
+    Fifth,
+    ParentRevoked,
+    ParentExpired,
+    ParentMissing,
+    GrandparentRevoked,
+    GrandparentExpired,
+    GrandparentMissing,
+    /// Of the fourth generation, its first one revoked.
+    FirstRevoked,
+}
+
+pub(crate) const ANCESTRIES: [Ancestry; 10] = [
+    Ancestry::First,
+    Ancestry::Fourth,
+    Ancestry::Fifth,
+    Ancestry::ParentRevoked,
+    Ancestry::ParentExpired,
+    Ancestry::ParentMissing,
+    Ancestry::GrandparentRevoked,
+    Ancestry::GrandparentExpired,
+    Ancestry::GrandparentMissing,
+    Ancestry::FirstRevoked,
+];
+
+impl Ancestry {
+    /// Whether no key of the chain is missing or ended, and there are not too many.
+    pub(crate) fn is_valid(self) -> bool {
+        matches!(self, Self::First | Self::Fourth)
+    }
+
+    /// Makes the ancestors; the parent's id.
+    fn insert(self, conn: &Connection, user: &User) -> Option<String> {
+        let ended = |revoked: bool| Key {
+            revoked_at: revoked.then_some(Timestamp(NOW.0 - 1)),
+            expires_at: (!revoked).then_some(NOW),
+            ..Key::default()
+        };
+        // From the first to the parent.
+        let chain = match self {
+            Self::First => return None,
+            Self::ParentMissing => return Some(sqlite::unused_upload_id().to_string()),
+            Self::Fourth => vec![Key::default(); 3],
+            Self::Fifth => vec![Key::default(); 4],
+            Self::ParentRevoked => vec![Key::default(), ended(true)],
+            Self::ParentExpired => vec![Key::default(), ended(false)],
+            Self::GrandparentRevoked => vec![ended(true), Key::default()],
+            Self::GrandparentExpired => vec![ended(false), Key::default()],
+            Self::GrandparentMissing => {
+                vec![Key { parent: Some(sqlite::unused_upload_id().to_string()), ..Key::default() }]
+            }
+            Self::FirstRevoked => vec![ended(true), Key::default(), Key::default()],
+        };
+        chain.into_iter().fold(None, |parent: Option<String>, key| {
+            let parent = key.parent.clone().or(parent);
+            let hash = sqlite::key(conn, user, Key { parent, ..key });
+            Some(sqlite::key_id(conn, &hash))
+        })
+    }
+}
+
 /// What the database knows of a caller.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CallerState {
+    pub(crate) scope: Scope,
+    pub(crate) ancestry: Ancestry,
     pub(crate) key: KeyState,
     pub(crate) impersonator: Impersonator,
     pub(crate) disabled: bool,
@@ -85,7 +155,17 @@ pub(crate) fn all_states() -> Vec<CallerState> {
                 for verified in [true, false] {
                     for here in MEMBERSHIPS {
                         for elsewhere in SECOND {
-                            all.push(CallerState { key, impersonator, disabled, verified, here, elsewhere });
+                            let (scope, ancestry) = (Scope::Full, Ancestry::First);
+                            all.push(CallerState {
+                                scope,
+                                ancestry,
+                                key,
+                                impersonator,
+                                disabled,
+                                verified,
+                                here,
+                                elsewhere,
+                            });
                         }
                     }
                 }
@@ -95,15 +175,50 @@ pub(crate) fn all_states() -> Vec<CallerState> {
     all
 }
 
-/// Rules 3 to 8, in their order and words: the organization that the caller may act in. Shares nothing with the SQL.
+/// The same with every scope and ancestry, and what goes with them.
+pub(crate) fn all_keys() -> Vec<CallerState> {
+    let of_full = all_states().into_iter().filter(|state| {
+        !state.disabled
+            && matches!(state.elsewhere, Membership::None | Membership::As("viewer"))
+            && state.impersonator != Impersonator::Disabled
+    });
+    of_full
+        .flat_map(|state| Scope::ALL.map(|scope| CallerState { scope, ..state }))
+        .flat_map(|state| ANCESTRIES.map(|ancestry| CallerState { ancestry, ..state }))
+        .collect()
+}
+
+/// Rules 3 to 8, in their order and words: the organization that the caller may act in; none where any valid key will do
+/// and none resolves. Shares nothing with the SQL.
 pub(crate) fn oracle(
     state: CallerState,
     named: Option<Place>,
-    permission: Permission,
-) -> Result<Place, AuthError> {
+    access: Access,
+) -> Result<Option<Place>, AuthError> {
+    let found = authorize(state, named, access);
+    match (access.permission, found) {
+        (Permission::AnyKey, Err(AuthError::Unauthorized)) => Err(AuthError::Unauthorized),
+        (Permission::AnyKey, _) => {
+            // Where a member without a role, or with any, would act.
+            let state = CallerState { verified: true, ..state };
+            let reading = Access { permission: Permission::AssetsRead, scopes: &Scope::ALL, writes: false };
+            let with_role = |membership| match membership {
+                Membership::WithoutRole => Membership::As("viewer"),
+                other => other,
+            };
+            let (here, elsewhere) = (with_role(state.here), with_role(state.elsewhere));
+            Ok(authorize(CallerState { here, elsewhere, ..state }, named, reading).ok())
+        }
+        (_, found) => found.map(Some),
+    }
+}
+
+fn authorize(state: CallerState, named: Option<Place>, access: Access) -> Result<Place, AuthError> {
+    let permission = access.permission;
     if matches!(state.key, KeyState::Unknown | KeyState::Revoked | KeyState::Expired)
         || state.disabled
         || state.impersonator == Impersonator::Disabled
+        || !state.ancestry.is_valid()
     {
         return Err(AuthError::Unauthorized);
     }
@@ -136,11 +251,12 @@ pub(crate) fn oracle(
         Membership::WithoutRole => return Err(AuthError::RoleUnresolved),
         Membership::As(role) => role,
     };
-    if state.impersonator != Impersonator::None && permission == Permission::AssetsWrite {
+    if state.impersonator != Impersonator::None && access.writes {
         return Err(AuthError::ImpersonationReadOnly);
     }
     match (role, permission) {
         ("viewer", Permission::AssetsWrite) => Err(AuthError::PermissionDenied),
+        _ if !access.scopes.contains(&state.scope) => Err(AuthError::PermissionDenied),
         _ => Ok(place),
     }
 }
@@ -183,6 +299,8 @@ impl CallerFixtures {
             impersonator: impersonator.map(|sue| sue.id),
             // The last millisecond of a key that is still valid.
             expires_at: Some(Timestamp(NOW.0 + 1)),
+            scope: Some(state.scope),
+            parent: state.ancestry.insert(conn, &user),
             ..Key::default()
         };
         match state.key {
@@ -208,8 +326,8 @@ impl CallerFixtures {
         }
     }
 
-    pub(crate) fn caller(&self, named: Option<Place>, permission: Permission) -> Caller {
+    pub(crate) fn caller(&self, named: Option<Place>, access: Access) -> Caller {
         let organization = named.map(|place| self.org(place));
-        Caller { organization, ..self.caller.caller(permission) }
+        Caller { organization, ..self.caller.caller(access) }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn stored_object(size_bytes: u64, content_type: &str) -> StoredObject
 }
 
 /// The start of an upload of `beach.png`, 640 bytes of `image/png`. Each is a request of its own.
-pub(crate) fn create_for(caller: Caller, asset_upload_id: AssetUploadId) -> Create {
+pub(crate) fn create_for(caller: Caller, asset_upload_id: AssetUploadId) -> Create<'static> {
     Create {
         caller,
         asset_upload_id,
@@ -47,6 +47,7 @@ pub(crate) fn create_for(caller: Caller, asset_upload_id: AssetUploadId) -> Crea
         size_bytes: 640,
         expires_at: DEADLINE,
         request_id: super::new_request_id(),
+        rules: &RULES,
     }
 }
 

@@ -11,11 +11,12 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::asset::User;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId, RequestId, UserId};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::ApiError;
-use asset_uploads::store::rights::{self, Caller, CallerOperation, Identity, Permission};
+use asset_uploads::store::rights::{self, Access, Caller, CallerOperation, Identity, Permission};
 use asset_uploads::store::{Operation, Param, Rows, Statement};
 use asset_uploads::token::{self, TokenHash};
 use rusqlite::config::DbConfig;
@@ -223,21 +224,44 @@ pub(crate) struct Person {
 
 impl Person {
     /// A request that names no organization.
-    pub(crate) fn caller(&self, permission: Permission) -> Caller {
-        Caller { token: self.key.clone(), organization: None, now: NOW, permission }
+    pub(crate) fn caller(&self, access: impl Into<TestAccess>) -> Caller {
+        let TestAccess(access) = access.into();
+        Caller { token: self.key.clone(), organization: None, now: NOW, access, file: None }
+    }
+}
+
+/// What an operation needs of its caller. Of a permission alone: the keys that it is for, and whether it writes.
+pub(crate) struct TestAccess(pub(crate) Access);
+
+impl From<Permission> for TestAccess {
+    fn from(permission: Permission) -> Self {
+        let writes = permission == Permission::AssetsWrite;
+        Self(Access { permission, scopes: permission.scopes(), writes })
+    }
+}
+
+impl From<Access> for TestAccess {
+    fn from(access: Access) -> Self {
+        Self(access)
     }
 }
 
 /// What is known of a key beside its user.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Key {
     pub(crate) org: Option<OrganizationId>,
     pub(crate) impersonator: Option<UserId>,
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
+    /// `None`: full.
+    pub(crate) scope: Option<Scope>,
+    /// The id of the key that made it.
+    pub(crate) parent: Option<String>,
+    /// JSON.
+    pub(crate) limits: Option<String>,
 }
 
-/// Inserts one row.
+/// Inserts or changes one row.
 fn insert(conn: &Connection, sql: &str, params: impl Params) {
     assert_eq!(conn.prepare_cached(sql).unwrap().execute(params), Ok(1));
 }
@@ -284,18 +308,33 @@ pub(crate) fn key(conn: &Connection, user: &User, key: Key) -> TokenHash {
 pub(crate) fn give_token(conn: &Connection, user: &User, key: Key) -> String {
     let token = unused_token();
     let hash = TokenHash::of(&token).unwrap();
-    insert(conn, "INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at,
-           revoked_at) VALUES (?1, ?2, ?3, ?4, ?5, 'laptop', ?6, ?7, ?8)", params![
-            unused_upload_id().to_string(),
-            hash.as_str(),
-            user.id.to_string(),
-            key.org.map(|id| id.to_string()),
-            key.impersonator.map(|id| id.to_string()),
-            CREATED_AT,
-            key.expires_at.map(|time| time.0),
-            key.revoked_at.map(|time| time.0),
-        ]);
+    let id = unused_upload_id().to_string();
+    let sql = "INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at,
+                 revoked_at) VALUES (?1, ?2, ?3, ?4, ?5, 'laptop', ?6, ?7, ?8)";
+    let values = params![
+        id,
+        hash.as_str(),
+        user.id.to_string(),
+        key.org.map(|id| id.to_string()),
+        key.impersonator.map(|id| id.to_string()),
+        CREATED_AT,
+        key.expires_at.map(|time| time.0),
+        key.revoked_at.map(|time| time.0),
+    ];
+    insert(conn, sql, values);
+    // A database of before migration 0006 has no such columns.
+    if key.scope.is_some() || key.parent.is_some() {
+        let scope = key.scope.unwrap_or(Scope::Full).as_str();
+        let sql = "UPDATE api_keys SET scope = ?2, parent_id = ?3, limits = ?4 WHERE id = ?1";
+        insert(conn, sql, params![id, scope, key.parent, key.limits]);
+    }
     token
+}
+
+/// The id of a key.
+pub(crate) fn key_id(conn: &Connection, hash: &TokenHash) -> String {
+    let sql = "SELECT id FROM api_keys WHERE token_hash = ?1";
+    conn.query_row(sql, [hash.as_str()], |row| row.get(0)).unwrap()
 }
 
 fn member(conn: &Connection, name: &str, org: OrganizationId, role: &str) -> Person {
@@ -352,8 +391,16 @@ pub(crate) fn session(
     expires_at: Timestamp,
 ) -> AssetUploadId {
     let id = unused_upload_id();
-    insert(conn, "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
-         VALUES (?1, ?2, 'beach.png', 'image/png', 640, ?3, ?4, ?5)", params![id.to_string(), org.to_string(), by.user.id.to_string(), CREATED_AT, expires_at.0]);
+    let sql = "INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
+               VALUES (?1, ?2, 'beach.png', 'image/png', 640, ?3, ?4, ?5)";
+    let user = by.user.id.to_string();
+    insert(conn, sql, params![id.to_string(), org.to_string(), user, CREATED_AT, expires_at.0]);
+    // A database of before migration 0006 has no such column.
+    if let Ok(mut update) = conn.prepare_cached(
+        "UPDATE asset_uploads SET api_key_id = (SELECT id FROM api_keys WHERE token_hash = ?2) WHERE id = ?1",
+    ) {
+        update.execute(params![id.to_string(), by.key.as_str()]).unwrap();
+    }
     id
 }
 

@@ -3,20 +3,24 @@
 
 use std::sync::LazyLock;
 
+use asset_uploads::domain::api_key::{KeyName, Limits, Scope};
 use asset_uploads::domain::folder::FolderName;
-use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
+use asset_uploads::domain::ids::{ApiKeyId, AssetUploadId, FolderId, OrganizationId};
 use asset_uploads::domain::page::{PageRequest, Sort, SortBy};
 use asset_uploads::domain::upload::Filename;
 use asset_uploads::error::ApiError;
 use asset_uploads::store::confirm::Confirm;
-use asset_uploads::store::rights::{self, Caller, CallerOperation, CheckRights, Identity, Permission};
+use asset_uploads::store::rights::{
+    self, Access, Caller, CallerOperation, CheckRights, Identity, Permission,
+};
 use asset_uploads::store::{
-    Rows, Statement, asset_list, assets, folder_list, folder_trash, folders, uploads,
+    Rows, Statement, account, api_keys, asset_list, assets, folder_list, folder_trash, folders, uploads,
 };
 use rusqlite::{Connection, params_from_iter};
 
 use super::fixtures::{DEADLINE, confirm_for, create_for};
-use super::{Person, asset, folder, new_request_id, session, unused_upload_id};
+use super::{Key, Person, TestAccess, asset, folder, new_request_id, session, unused_upload_id};
+use crate::sqlite;
 
 const PAGE: PageRequest = PageRequest {
     sort: Sort { by: SortBy::Name, descending: false },
@@ -24,6 +28,7 @@ const PAGE: PageRequest = PageRequest {
     from: None,
     backward: false,
 };
+const NEWEST: PageRequest = PageRequest { sort: Sort { by: SortBy::CreatedAt, descending: true }, ..PAGE };
 static ALL_ASSETS: LazyLock<asset_list::Filter> = LazyLock::new(asset_list::Filter::default);
 static ALL_FOLDERS: LazyLock<folder_list::Filter> = LazyLock::new(folder_list::Filter::default);
 
@@ -51,6 +56,8 @@ impl<O: CallerOperation> AnyOperation for O {
 pub(crate) enum Target {
     /// Nothing: it names no upload, or makes one.
     Nothing,
+    /// A key of the caller's, beside the one that is sent, for the organization.
+    OwnKey,
     /// A pending upload of the caller's organization.
     PendingUpload,
     /// An asset of the caller's organization.
@@ -73,6 +80,11 @@ impl Target {
     pub(crate) fn insert(self, conn: &Connection, org: OrganizationId, by: &Person) -> AssetUploadId {
         match self {
             Self::Nothing => unused_upload_id(),
+            Self::OwnKey => {
+                let key = Key { org: Some(org), ..Key::default() };
+                let hash = sqlite::key(conn, &by.user, key);
+                AssetUploadId::parse(&sqlite::key_id(conn, &hash)).unwrap()
+            }
             Self::PendingUpload => session(conn, org, by, DEADLINE),
             Self::Asset => {
                 let upload = session(conn, org, by, DEADLINE);
@@ -108,6 +120,7 @@ impl Target {
     pub(crate) fn not_found(self) -> Option<ApiError> {
         match self {
             Self::Nothing => None,
+            Self::OwnKey => Some(ApiError::ApiKeyNotFound),
             Self::PendingUpload => Some(ApiError::AssetUploadNotFound),
             Self::Asset | Self::DeletedAsset => Some(ApiError::AssetNotFound),
             Self::Folder | Self::DeletedFolder => Some(ApiError::FolderNotFound),
@@ -120,7 +133,7 @@ pub(crate) struct Kind {
     /// The type's name.
     pub(crate) name: &'static str,
     /// What its endpoint asks for.
-    pub(crate) permission: Permission,
+    pub(crate) access: Access,
     /// Whether it writes where it succeeds.
     pub(crate) writes: bool,
     pub(crate) target: Target,
@@ -129,13 +142,14 @@ pub(crate) struct Kind {
 
 impl Kind {
     fn new<O: CallerOperation + 'static>(
-        permission: Permission,
+        access: impl Into<TestAccess>,
         writes: bool,
         target: Target,
         build: fn(Caller, AssetUploadId) -> O,
     ) -> Self {
         let build = move |caller, id| -> Box<dyn AnyOperation> { Box::new(build(caller, id)) };
-        Self { name: std::any::type_name::<O>(), permission, writes, target, build: Box::new(build) }
+        let TestAccess(access) = access.into();
+        Self { name: std::any::type_name::<O>(), access, writes, target, build: Box::new(build) }
     }
 
     /// The operation on one upload.
@@ -146,21 +160,45 @@ impl Kind {
 
 /// All kinds: permission, whether it writes, what it needs, and how it is made.
 pub(crate) fn all() -> Vec<Kind> {
-    use Permission::{AssetsRead, AssetsWrite};
-    use Target::{Asset, DeletedAsset, DeletedFolder, Folder, Nothing, PendingUpload};
+    use Permission::{AnyKey, AssetsRead, AssetsWrite};
+    use Target::{Asset, DeletedAsset, DeletedFolder, Folder, Nothing, OwnKey, PendingUpload};
+    const LIST_KEYS: Access = Access { permission: AssetsWrite, scopes: AssetsWrite.scopes(), writes: false };
+    const OF_UPLOADS: Access =
+        Access { permission: AssetsWrite, scopes: &[Scope::Full, Scope::Upload], writes: true };
+    const READ_UPLOAD: Access = Access { permission: AssetsRead, scopes: &Scope::ALL, writes: false };
     vec![
         Kind::new(AssetsRead, false, Nothing, |caller, _| CheckRights { caller }),
         Kind::new(AssetsWrite, false, Nothing, |caller, _| CheckRights { caller }),
-        Kind::new(AssetsWrite, true, Nothing, create_for),
-        Kind::new(AssetsRead, false, PendingUpload, |caller, asset_upload_id| uploads::Read {
+        Kind::new(AnyKey, false, Nothing, |caller, _| CheckRights { caller }),
+        Kind::new(AnyKey, false, Nothing, |caller, _| account::Read { caller }),
+        Kind::new(AssetsWrite, true, Nothing, |caller, id| api_keys::Create {
+            caller,
+            id: ApiKeyId::parse(&id.to_string()).unwrap(),
+            token: sqlite::unused_key(),
+            name: KeyName::parse("page").unwrap(),
+            scope: Scope::Upload,
+            limits: Some(Limits::default()),
+            expires_at: DEADLINE,
+        }),
+        Kind::new(LIST_KEYS, false, Nothing, |caller, _| -> api_keys::List<'static> {
+            api_keys::List { caller, page: &NEWEST }
+        }),
+        Kind::new(AssetsWrite, true, OwnKey, |caller, id| api_keys::Revoke {
+            caller,
+            id: ApiKeyId::parse(&id.to_string()).unwrap(),
+        }),
+        Kind::new(OF_UPLOADS, true, Nothing, |caller, id| -> uploads::Create<'static> {
+            create_for(caller, id)
+        }),
+        Kind::new(READ_UPLOAD, false, PendingUpload, |caller, asset_upload_id| uploads::Read {
             caller,
             asset_upload_id,
         }),
-        Kind::new(AssetsWrite, true, PendingUpload, |caller, asset_upload_id| uploads::Cancel {
+        Kind::new(OF_UPLOADS, true, PendingUpload, |caller, asset_upload_id| uploads::Cancel {
             caller,
             asset_upload_id,
         }),
-        Kind::new(AssetsWrite, true, PendingUpload, |caller, id| -> Confirm<'static> {
+        Kind::new(OF_UPLOADS, true, PendingUpload, |caller, id| -> Confirm<'static> {
             confirm_for(caller, id)
         }),
         Kind::new(AssetsRead, false, Asset, |caller, id| assets::Read { caller, asset_id: id.into() }),

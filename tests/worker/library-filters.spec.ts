@@ -173,7 +173,7 @@ describe("rule 10: a query is 422 with every error:", () => {
   const of = (name: string, type: string, msg: string) => fieldError(["query", name], type, msg);
   const limit = of("limit", "limit", "Must be a whole number from 1 to 500.");
   const flag = (name: string) => of(name, "bool_parsing", "Must be true or false.");
-  const sort = of("sort_by", "enum", "Must be created_at:asc, created_at:desc, name:asc or name:desc.");
+  const sort = of("sort_by", "enum", "Must be one of created_at:asc, created_at:desc, name:asc, name:desc.");
   const idOr = (name: string) => of(name, "uuid_parsing", `${MUST_BE_UUID.slice(0, -1)}, or none.`);
   const unknown = (name: string) => of(name, "extra_forbidden", "There is no such parameter here; leave it out.");
   const repeated = (name: string) => of(name, "duplicate_parameter", "Stands more than once; send it once.");

@@ -148,11 +148,11 @@ fn meanings() -> Result<BTreeMap<&'static str, String>, String> {
 
 /// The name of the answer with these codes.
 fn name(codes: &[ErrorCode]) -> String {
-    if codes == forbidden(true) {
-        return "WriteForbidden".to_owned();
-    }
-    if codes == forbidden(false) {
-        return "ReadForbidden".to_owned();
+    for (writes, name) in [(true, "WriteForbidden"), (false, "ReadForbidden")] {
+        if let Some(others) = codes.strip_prefix(forbidden(writes).as_slice()) {
+            let others = others.iter().map(|code| format!("Or{code:?}"));
+            return format!("{name}{}", others.collect::<String>());
+        }
     }
     let names: Vec<String> = codes.iter().map(|code| format!("{code:?}")).collect();
     names.join("Or")
@@ -160,8 +160,15 @@ fn name(codes: &[ErrorCode]) -> String {
 
 /// The codes of 403, in the order of the checks; `writes` for an endpoint that changes something.
 pub(crate) fn forbidden(writes: bool) -> Vec<ErrorCode> {
-    let forbidden = ErrorCode::ALL.into_iter().filter(|code| code.status() == 403);
-    forbidden.filter(|code| writes || *code != ErrorCode::ImpersonationReadOnly).collect()
+    let mut codes = vec![
+        ErrorCode::EmailNotVerified,
+        ErrorCode::OrganizationMembershipRequired,
+        ErrorCode::RoleUnresolved,
+        ErrorCode::ImpersonationReadOnly,
+        ErrorCode::PermissionDenied,
+    ];
+    codes.retain(|code| writes || *code != ErrorCode::ImpersonationReadOnly);
+    codes
 }
 
 /// What a sentence begins with.
@@ -171,7 +178,7 @@ fn first_clause(text: &str) -> &str {
 }
 
 /// `A, B or C`
-fn either(words: &[&str]) -> String {
+pub(crate) fn either(words: &[&str]) -> String {
     match words.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => words.concat(),

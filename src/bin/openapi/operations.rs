@@ -6,10 +6,11 @@ use asset_uploads::api::endpoint::{Description, Example, Parameter, Values};
 use asset_uploads::error::ErrorCode;
 use asset_uploads::http::page::EXAMPLE_CURSOR;
 use asset_uploads::http::route::Route;
+use asset_uploads::store::rights::Permission;
 use serde_json::{Map, Value, json};
 
 use crate::endpoint::Endpoint;
-use crate::errors::{Errors, forbidden};
+use crate::errors::{Errors, either, forbidden};
 use crate::headers::headers;
 use crate::samples::{ID, TIME};
 use crate::schemas::{example, resolve, set, title};
@@ -22,7 +23,7 @@ pub(crate) fn operation(
     schemas: &Map<String, Value>,
     errors: &mut Errors,
 ) -> Result<Value, String> {
-    let Description { route, permission, doc } = endpoint.description;
+    let Description { route, permission, doc, .. } = endpoint.description;
     let mut operation = json!({
         "tags": [doc.tag],
         "summary": doc.summary,
@@ -73,11 +74,13 @@ pub(crate) fn operation(
 
 /// Every error of an endpoint, in the order of the checks.
 pub(crate) fn codes(description: &Description) -> Vec<ErrorCode> {
-    let Description { route, permission, doc } = description;
+    let Description { route, permission, doc, .. } = description;
     let mut codes = vec![ErrorCode::MethodNotAllowed];
     if let Some(permission) = permission {
         codes.push(ErrorCode::Unauthorized);
-        codes.extend(forbidden(permission.writes()));
+        if *permission != Permission::AnyKey {
+            codes.extend(forbidden(route.method.writes()));
+        }
     }
     if route.method.has_body() {
         codes.push(ErrorCode::BadRequest);
@@ -106,12 +109,19 @@ fn describe(description: &Description) -> String {
         let words: Vec<String> = codes.iter().map(|code| format!("`{}`", code.as_str())).collect();
         format!("{} ({})", words.join(", "), codes.first().map_or(0, |code| code.status()))
     });
+    let scopes: Vec<&str> = description.scopes.iter().map(|scope| scope.as_str()).collect();
+    let scopes = format!("For keys of the scope {}.", either(&scopes));
     let order = format!("The answer is the first that applies: {}.", steps.collect::<Vec<_>>().join(", "));
-    [doc.description, &order].iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join("\n\n")
+    [doc.description, &scopes, &order]
+        .iter()
+        .filter(|text| !text.is_empty())
+        .copied()
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 fn parameters(description: &Description) -> Result<Vec<Value>, String> {
-    let Description { route, permission, doc } = description;
+    let Description { route, permission, doc, .. } = description;
     let named = doc.path.iter().map(|parameter| parameter.name);
     if !placeholders(route.path).eq(named) {
         return Err(format!("{} describes other parameters than its path has", doc.operation_id));

@@ -66,6 +66,8 @@ impl WrongRequests {
             ErrorCode::PermissionDenied => AuthError::PermissionDenied.into(),
             ErrorCode::BadRequest => return bad_requests(),
             ErrorCode::ValidationError => return self.validation_errors(endpoint, fields),
+            ErrorCode::UploadLimitReached => ApiError::UploadLimitReached,
+            ErrorCode::ApiKeyNotFound => ApiError::ApiKeyNotFound,
             ErrorCode::AssetUploadNotFound => ApiError::AssetUploadNotFound,
             ErrorCode::AssetUploadAlreadyConfirmed => ApiError::AssetUploadAlreadyConfirmed(ID.to_owned()),
             ErrorCode::AssetUploadExpired => ApiError::AssetUploadExpired,
