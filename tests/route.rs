@@ -11,9 +11,12 @@ const METHODS: [&str; 13] = [
 ];
 
 /// Paths, with the pattern of each, its methods in the order of `Allow`, and the value of its parameter.
-const PATHS: [(&str, &str, &[&str], &str); 16] = [
+const PATHS: [(&str, &str, &[&str], &str); 19] = [
     ("/v1/health", "/v1/health", &["GET", "HEAD"], ""),
     ("/v1/ready", "/v1/ready", &["GET", "HEAD"], ""),
+    ("/v1/auth/me", "/v1/auth/me", &["GET", "HEAD"], ""),
+    ("/v1/api-keys", "/v1/api-keys", &["GET", "HEAD", "POST"], ""),
+    ("/v1/api-keys/7", "/v1/api-keys/{api_key_id}", &["DELETE"], "7"),
     ("/v1/asset-uploads", "/v1/asset-uploads", &["POST"], ""),
     ("/v1/asset-uploads/7", UPLOAD, &["GET", "HEAD", "DELETE"], "7"),
     ("/v1/asset-uploads/confirmations", UPLOAD, &["GET", "HEAD", "DELETE"], "confirmations"),

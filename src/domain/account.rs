@@ -52,13 +52,13 @@ pub struct AccountUser {
     #[schemars(with = "String")]
     pub email: Option<String>,
     /// First name.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_name: Option<String>,
     /// Last name.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_name: Option<String>,
     /// Where their picture is.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub avatar_url: Option<String>,
     /// Whether the e-mail address is verified.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -69,14 +69,14 @@ struct Confirmation {
 }
 
 impl Confirm<'_> {
-    /// The caller, whose key's limits are compared with the object and the folder.
-    fn caller(&self) -> Caller {
+    /// The caller, the limits of whose key are compared with the object and the folder.
+    fn caller(&self) -> Param {
         let (size_bytes, mime_types) = match &self.object {
             ObjectState::Verified(object) => (Some(object.size_bytes), Some(object.mime_type.patterns())),
             _ => (None, None),
         };
         let file = LimitedFile { size_bytes, mime_types, folder_id: self.folder_id, starts: false };
-        self.caller.clone().with_file(file)
+        self.caller.param_for(&file)
     }
 
     fn find(&self) -> Statement {
@@ -99,11 +99,8 @@ impl Confirm<'_> {
             LEFT JOIN folders f
               ON f.id = ifnull(?3, c.limits ->> 'folder_id') AND f.org_id = u.org_id AND f.deleted_at IS NULL
             WHERE c.request = ?1";
-        let params = vec![
-            self.caller().param(),
-            Param::from(&self.asset_upload_id),
-            Param::from(self.folder_id.as_ref()),
-        ];
+        let params =
+            vec![self.caller(), Param::from(&self.asset_upload_id), Param::from(self.folder_id.as_ref())];
         Statement { sql: SQL, params }
     }
 

@@ -77,19 +77,20 @@ pub struct Caller {
     pub now: Timestamp,
     /// What the operation needs.
     pub access: Access,
-    /// What a key's limits apply to; `None` where they do not matter.
-    pub file: Option<LimitedFile>,
 }
 
 impl Caller {
-    /// The same caller, whose key's limits are compared with a file.
-    #[must_use]
-    pub fn with_file(self, file: LimitedFile) -> Self {
-        Self { file: Some(file), ..self }
-    }
-
     /// `?1` of every statement for a caller: what `caller_rights.request` is compared with.
     pub fn param(&self) -> Param {
+        self.param_with(None)
+    }
+
+    /// The same where the limits of the caller's key are compared with a file.
+    pub fn param_for(&self, file: &LimitedFile) -> Param {
+        self.param_with(Some(file))
+    }
+
+    fn param_with(&self, file: Option<&LimitedFile>) -> Param {
         #[derive(Serialize)]
         struct Request<'a> {
             token_hash: &'a str,
@@ -108,7 +109,7 @@ impl Caller {
             permission: self.access.permission.as_str(),
             scopes: self.access.scopes,
             writes: self.access.writes,
-            file: self.file.as_ref(),
+            file,
         };
         // Texts and numbers cannot fail to serialize.
         Param::Text(serde_json::to_string(&[request]).unwrap_or_default())

@@ -112,8 +112,7 @@ impl CallerOperation for Create<'_> {
             folder_id: None,
             starts: true,
         };
-        let mut params =
-            vec![self.caller.clone().with_file(file).param(), Param::from(&self.asset_upload_id)];
+        let mut params = vec![self.caller.param_for(&file), Param::from(&self.asset_upload_id)];
         let find = Statement { sql: FIND, params: params.clone() };
         params.extend([
             Param::from(&self.filename.as_str()),

@@ -226,7 +226,7 @@ impl Person {
     /// A request that names no organization.
     pub(crate) fn caller(&self, access: impl Into<TestAccess>) -> Caller {
         let TestAccess(access) = access.into();
-        Caller { token: self.key.clone(), organization: None, now: NOW, access, file: None }
+        Caller { token: self.key.clone(), organization: None, now: NOW, access }
     }
 }
 

@@ -8,8 +8,8 @@ import { createFolder, createUpload, organizationWithEditor, S3 } from "./fixtur
 import { makeToken } from "./key.ts";
 import { endpointOf, openapi, operations } from "./openapi.ts";
 import {
-  cancelUpload, confirm, deleteAsset, deleteFolder, listAssets, listFolders, makeFolder, PHOTO, readAsset, readFolder, readUpload,
-  requestUpload, restoreAsset, restoreFolder, updateAsset, updateFolder,
+  cancelUpload, confirm, deleteAsset, deleteFolder, listAssets, listFolders, listKeys, makeFolder, makeKey, me, PHOTO, readAsset, readFolder,
+  readUpload, requestUpload, restoreAsset, restoreFolder, revokeKey, updateAsset, updateFolder,
 } from "./requests.ts";
 import { type Answer, type Person, ROOT, startServer, WITH_FAULTS } from "./server.ts";
 import type { Statement } from "./storage-worker.ts";
@@ -40,6 +40,13 @@ async function setup(): Promise<Setup> {
 async function afterwards(first: Promise<Answer>, second: () => Promise<Answer>): Promise<Answer> {
   expect((await first).status).toBe(204);
   return second();
+}
+
+/** A key that the editor's key made. */
+async function uploadKey({ editor }: Setup): Promise<Person> {
+  const { status, json } = await makeKey(server, editor, { name: "page", scope: "upload", expires_in_seconds: 900, limits: { max_uploads: 10, mime_types: ["image/*"] } });
+  expect(status).toBe(201);
+  return { ...editor, keyId: json.id, token: json.token };
 }
 
 /** Every request of the budget, and the status of its answer. */
@@ -80,6 +87,15 @@ const REQUESTS: Record<string, [status: number, send: (setup: Setup) => Promise<
   "restore folder with one folder and asset": [
     201, ({ folder, editor }) => afterwards(deleteFolder(server, editor, `${folder}?recursive=true`), () => restoreFolder(server, editor, folder)),
   ],
+  "read account": [200, ({ editor }) => me(server, editor)],
+  "make key": [201, ({ editor }) => makeKey(server, editor, { name: "page", scope: "upload", expires_in_seconds: 900, limits: { max_uploads: 10, mime_types: ["image/*"] } })],
+  "list keys": [200, ({ editor }) => listKeys(server, editor)],
+  "revoke key": [204, ({ editor }) => revokeKey(server, editor, editor.keyId)],
+  "create with an upload key": [201, async (setup) => requestUpload(server, PHOTO, { as: await uploadKey(setup) })],
+  "confirm with an upload key": [201, async (setup) => {
+    const as = await uploadKey(setup);
+    return confirm(server, await createUpload(server, setup.org, as), { as });
+  }],
   "health": [200, () => server.request("GET", "/v1/health")],
   "ready": [200, () => server.request("GET", "/v1/ready")],
 };

@@ -19,6 +19,9 @@ export interface PersonColumns {
   impersonator_id?: string;
   expires_at?: number;
   revoked_at?: number;
+  scope?: "full" | "read" | "upload";
+  parent_id?: string;
+  limits?: Record<string, unknown>;
 }
 
 export async function createOrganization(server: Server): Promise<string> {
@@ -33,7 +36,9 @@ export async function createPerson(server: Server, memberships: Record<string, s
   const email = `${userId}@example.com`;
   const { disabled_at = null, email_verified_at = 1, first_name = null } = columns;
   const { org_id = null, impersonator_id = null, expires_at = null, revoked_at = null } = columns;
+  const { scope = "full", parent_id = null, limits } = columns;
   const token = makeToken();
+  const keyId = randomUUID();
   await server.storage([
     [
       "INSERT INTO users (id, email, first_name, email_verified_at, disabled_at, created_at) VALUES (?, ?, ?, ?, ?, 0)",
@@ -43,12 +48,14 @@ export async function createPerson(server: Server, memberships: Record<string, s
       ([org, role]): Statement => ["INSERT INTO memberships (org_id, user_id, role) VALUES (?, ?, ?)", org, userId, role],
     ),
     [
-      `INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at, revoked_at)
-       VALUES (?, ?, ?, ?, ?, 'test', 0, ?, ?)`,
-      randomUUID(), hashOf(token), userId, org_id, impersonator_id, expires_at, revoked_at,
+      `INSERT INTO api_keys (id, token_hash, user_id, org_id, impersonator_id, name, created_at, expires_at, revoked_at, scope,
+         parent_id, limits)
+       VALUES (?, ?, ?, ?, ?, 'test', 0, ?, ?, ?, ?, ?)`,
+      keyId, hashOf(token), userId, org_id, impersonator_id, expires_at, revoked_at, scope,
+      parent_id, limits === undefined ? null : JSON.stringify(limits),
     ],
   ]);
-  return { userId, token, email };
+  return { userId, keyId, token, email };
 }
 
 export async function organizationWithEditor(server: Server): Promise<{ org: string; editor: Person }> {
@@ -132,9 +139,9 @@ export async function createUpload(server: Server, orgId: string, by: Person, op
   const { object = { body: "not really a picture", contentType: mime } } = options;
   const id = randomUUID();
   await server.sql(
-    `INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-    id, orgId, filename, mime, options.size ?? object?.body.length ?? 1, by.userId, Date.now(), expiresAt,
+    `INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at, api_key_id)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    id, orgId, filename, mime, options.size ?? object?.body.length ?? 1, by.userId, Date.now(), expiresAt, by.keyId,
   );
   if (object) await putObject(server, id, object.body, object.contentType);
   return id;

@@ -57,6 +57,12 @@ const library = (method: string, path: string) => (server: Server, as: Person | 
 const list = (path: string) => (server: Server, as: Person | string, query = "", options: RequestOptions = {}): Promise<Answer> =>
   server.request("GET", path + query, { as, ...options });
 
+export const me = list("/v1/auth/me");
+export const listKeys = list("/v1/api-keys");
+export const makeKey = (server: Server, as: Person | string, body: unknown, options: RequestOptions = {}): Promise<Answer> =>
+  server.request("POST", "/v1/api-keys", { as, body: JSON.stringify(body), ...options });
+export const revokeKey = library("DELETE", "/v1/api-keys/{id}");
+
 export const listAssets = list("/v1/assets");
 export const updateAsset = library("PATCH", "/v1/assets/{id}");
 export const deleteAsset = library("DELETE", "/v1/assets/{id}");

@@ -32,6 +32,8 @@ export interface RowsBilled {
 
 export interface Person {
   userId: string;
+  /** The id of the key. */
+  keyId: string;
   token: string;
   email: string;
 }
