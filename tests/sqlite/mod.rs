@@ -246,6 +246,10 @@ impl From<Access> for TestAccess {
     }
 }
 
+/// What starting, confirming or cancelling an upload needs.
+pub(crate) const OF_UPLOADS: Access =
+    Access { permission: Permission::AssetsWrite, scopes: &[Scope::Full, Scope::Upload], writes: true };
+
 /// What is known of a key beside its user.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Key {

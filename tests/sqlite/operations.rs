@@ -19,7 +19,7 @@ use asset_uploads::store::{
 use rusqlite::{Connection, params_from_iter};
 
 use super::fixtures::{DEADLINE, confirm_for, create_for};
-use super::{Key, Person, TestAccess, asset, folder, new_request_id, session, unused_upload_id};
+use super::{Key, OF_UPLOADS, Person, TestAccess, asset, folder, new_request_id, session, unused_upload_id};
 use crate::sqlite;
 
 const PAGE: PageRequest = PageRequest {
@@ -163,8 +163,6 @@ pub(crate) fn all() -> Vec<Kind> {
     use Permission::{AnyKey, AssetsRead, AssetsWrite};
     use Target::{Asset, DeletedAsset, DeletedFolder, Folder, Nothing, OwnKey, PendingUpload};
     const LIST_KEYS: Access = Access { permission: AssetsWrite, scopes: AssetsWrite.scopes(), writes: false };
-    const OF_UPLOADS: Access =
-        Access { permission: AssetsWrite, scopes: &[Scope::Full, Scope::Upload], writes: true };
     const READ_UPLOAD: Access = Access { permission: AssetsRead, scopes: &Scope::ALL, writes: false };
     vec![
         Kind::new(AssetsRead, false, Nothing, |caller, _| CheckRights { caller }),

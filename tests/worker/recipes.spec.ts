@@ -3,7 +3,7 @@ import { File } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
 import { FaultProxy, type How, type InjectedFault, type Step } from "./fault-proxy.ts";
-import { organizationWithEditor } from "./fixtures.ts";
+import { createFolder, createPerson, organizationWithEditor } from "./fixtures.ts";
 import { makeToken } from "./key.ts";
 import { confirm, PHOTO, readAsset, requestUpload } from "./requests.ts";
 import { type Person, ROOT, startServer } from "./server.ts";
@@ -23,7 +23,7 @@ async function page(faults: InjectedFault[] = [], options: { editor?: Person; ke
   const { editor = (await organizationWithEditor(server)).editor } = options;
   const proxy = await FaultProxy.start(server.url, faults);
   onTestFinished(() => proxy.close());
-  expect(BLOCKS).toHaveLength(1);
+  expect(BLOCKS).toHaveLength(4);
   expect(BLOCKS[0]!.split(ADDRESS)).toHaveLength(2);
   const code = `${BLOCKS[0]!.replace(ADDRESS, proxy.url)}; return upload;`;
   const soon = (callback: () => void) => setTimeout(callback, 10);
@@ -100,18 +100,19 @@ test("an upload that failed goes on under its intent: 409 leads to the asset", a
   expect(one.proxy.steps()).toEqual(["start", "put", ...Array.from({ length: 5 }, () => "confirm")]);
   const asset = await one.upload(photo(), intent);
   await expectOnly(one, asset);
-  expect(one.proxy.seen.slice(7).map(({ step, status }) => [step, status])).toEqual([["start", 409], ["read", 200]]);
+  expect(one.proxy.seen.slice(7).map(({ step, status }) => [step, status])).toEqual([["start", 409], ["confirm", 201]]);
   expect(await one.upload(photo(), intent)).toEqual({ ...asset, url: expect.any(String) });
 });
 
-test("a confirmation that was made elsewhere meanwhile: 409 leads to the asset", async () => {
+test("a confirmation that was made elsewhere meanwhile is an Error with the asset's id", async () => {
   const meanwhile = async () => {
     const [id] = await idsOf(one, "asset_uploads");
     expect((await confirm(server, id!, { as: one.editor })).status).toBe(201);
   };
   const one = await page([{ step: "confirm", how: "pass", meanwhile }]);
-  await expectOnly(one, await one.upload(photo()));
-  expect(one.proxy.seen.map(({ step, status }) => [step, status])).toEqual([["start", 201], ["put", 200], ["confirm", 409], ["read", 200]]);
+  const error = await errorOf(one.upload(photo()));
+  expect(error).toMatchObject({ code: "ASSET_UPLOAD_ALREADY_CONFIRMED", assetId: (await idsOf(one, "assets"))[0] });
+  expect(one.proxy.seen.map(({ step, status }) => [step, status])).toEqual([["start", 201], ["put", 200], ["confirm", 409], ["confirm", 409]]);
 });
 
 test("a request that the API rejects is an Error with the messages of `errors`", async () => {
@@ -142,4 +143,56 @@ test("storage that always fails is an Error after five requests", async () => {
   const one = await page([{ step: "put", how: { answer: { status: 503 } }, times: 5 }]);
   expect((await errorOf(one.upload(photo()))).message).toBe("Storage did not take the file (503).");
   expect(one.proxy.steps()).toEqual(["start", "put", "put", "put", "put", "put"]);
+});
+
+/** Runs a block of the page for a backend, and returns what it defines. */
+function backend(block: number, defined: string, values: Record<string, unknown>): any {
+  const code = BLOCKS[block]!.replaceAll(ADDRESS, server.url.origin);
+  return new Function(...Object.keys(values), `${code}; return ${defined};`)(...Object.values(values));
+}
+
+test("a backend makes a key, with which a page uploads ten files and no more", async () => {
+  const { org, editor } = await organizationWithEditor(server);
+  const folder = await createFolder(server, org, editor);
+  const { token, limits } = await backend(1, "makeUploadKey", { KEY: editor.token })("page of 4711", folder);
+  expect(limits).toEqual({ max_uploads: 10, max_size_bytes: 5_000_000, mime_types: ["image/*"], folder_id: folder });
+  const one = await page([], { editor, key: token });
+  const assets = await Promise.all(Array.from({ length: 10 }, () => one.upload(photo())));
+  expect(assets.map(({ folder_id, created_by }) => [folder_id, created_by])).toEqual(Array(10).fill([folder, editor.userId]));
+  expect(await errorOf(one.upload(photo()))).toMatchObject({ code: "UPLOAD_LIMIT_REACHED" });
+  expect(await idsOf(one, "assets")).toHaveLength(10);
+});
+
+test("with an upload key, a confirmation whose answer was lost is repeated", async () => {
+  const { org, editor } = await organizationWithEditor(server);
+  const folder = await createFolder(server, org, editor);
+  const { token } = await backend(1, "makeUploadKey", { KEY: editor.token })("page", folder);
+  const one = await page([], { editor, key: token });
+  const asset = await one.upload(photo(), "one-intent");
+  // The page was loaded anew, and uploads the same again.
+  expect(await one.upload(photo(), "one-intent")).toEqual({ ...asset, url: expect.any(String) });
+  expect(await idsOf(one, "assets")).toEqual([asset.id]);
+});
+
+test("a backend starts and confirms, and the page sends the file without a key", async () => {
+  const { editor } = await organizationWithEditor(server);
+  const { start, send, confirm } = backend(2, "{ start, send, confirm }", { KEY: editor.token });
+  const { asset_id, upload } = await start(photo(), "intent");
+  await expect(confirm(asset_id, "intent")).rejects.toThrow("OBJECT_NOT_UPLOADED");
+  expect((await send(upload, photo())).status).toBe(200);
+  const asset = await confirm(asset_id, "intent");
+  expect(asset).toMatchObject({ id: asset_id, name: "photo.png", created_by: editor.userId });
+  expect(JSON.stringify(upload)).not.toContain(editor.token);
+});
+
+test("the pages of two users upload for the users that they are mapped to", async () => {
+  const { org, editor } = await organizationWithEditor(server);
+  const colleague = await createPerson(server, { [org]: "editor" });
+  const keys = new Map([["ada", editor.token], ["bob", colleague.token]]);
+  const makeUploadKeyFor = backend(3, "makeUploadKeyFor", {});
+  for (const [name, person] of [["ada", editor], ["bob", colleague]] as const) {
+    const { token } = await makeUploadKeyFor(name, keys);
+    expect(await (await page([], { editor: person, key: token })).upload(photo())).toMatchObject({ created_by: person.userId });
+  }
+  await expect(makeUploadKeyFor("eve", keys)).rejects.toThrow("UNAUTHORIZED");
 });
