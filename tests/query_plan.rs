@@ -12,6 +12,7 @@ use asset_uploads::domain::media::{AssetType, MimePattern};
 use asset_uploads::domain::page::{PageRequest, Sort, SortBy};
 use asset_uploads::store::purge::{PurgeAssets, PurgeFolders};
 use asset_uploads::store::rights::{CallerOperation, Permission};
+use asset_uploads::store::sweep::Begin;
 use asset_uploads::store::{Operation, Statement, asset_list, folder_list};
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 use sqlite::operations::{self, Kind};
@@ -179,6 +180,20 @@ fn what_is_to_be_purged_is_found_by_its_index() {
             .collect();
         assert_eq!(costly, Vec::<&str>::new(), "{}: {plan:#?}", statement.sql);
     }
+}
+
+#[test]
+fn keys_that_have_ended_are_found_by_their_index() {
+    let conn = sqlite::open();
+    let begin =
+        Begin { removed_before: NOW, keep_orphans: true, limit: 10, deleted_before: NOW, ended_before: NOW };
+    let statements = begin.statements();
+    let of_keys = statements.iter().find(|statement| statement.sql.contains("DELETE FROM api_keys")).unwrap();
+    let plan = plan(&conn, of_keys);
+    // Those that have ended, up to the limit; then every row by its key.
+    let expected =
+        ["SEARCH k USING COVERING INDEX api_keys_by_end (<expr><?)", "SCAN e", "CREATE BLOOM FILTER"];
+    assert_eq!(costly(&plan), expected, "{plan:#?}");
 }
 
 /// The tests above rely on this: `costly` finds the plans that read too much, and no others.
