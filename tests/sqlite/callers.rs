@@ -178,9 +178,7 @@ pub(crate) fn all_states() -> Vec<CallerState> {
 /// The same with every scope and ancestry, and what goes with them.
 pub(crate) fn all_keys() -> Vec<CallerState> {
     let of_full = all_states().into_iter().filter(|state| {
-        !state.disabled
-            && matches!(state.elsewhere, Membership::None | Membership::As("viewer"))
-            && state.impersonator != Impersonator::Disabled
+        !state.disabled && state.elsewhere == Membership::None && state.impersonator != Impersonator::Disabled
     });
     of_full
         .flat_map(|state| Scope::ALL.map(|scope| CallerState { scope, ..state }))
