@@ -388,7 +388,7 @@ function measureBytes(version: 7 | 8, withSessions: boolean): { all: number; par
     Number(db.prepare("SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size").get()!["bytes"]);
   const sizes = () => new Map(db.prepare("SELECT name, sum(pgsize) AS bytes FROM dbstat GROUP BY name").all().map(({ name, bytes }) => [String(name), Number(bytes)]));
   const [before, partsBefore] = [size(), sizes()];
-  const session = db.prepare("INSERT INTO asset_uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  const session = db.prepare("INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at, request_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
   const asset = db.prepare(`INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type, source_id, etag,
     confirmation_key, created_by, created_at, updated_at, request_id, confirmed_folder_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'upload', ?, ?, ?, ?, ?, ?, ?, ?)`);
   for (let i = 0; i < ROWS; i++) {
