@@ -1,5 +1,6 @@
 //! What an event means by its numbers: the requests of a schedule, as they are sent.
 
+use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
 use asset_uploads::error::ErrorCode;
@@ -8,9 +9,12 @@ use asset_uploads::token::TokenHash;
 use crate::answers::KnownUpload;
 use crate::client::file_of;
 use crate::lists::{Filter, ListOf, ListRequest};
-use crate::request::{ActionModel, ChangeModel};
+use crate::request::{ActionModel, ChangeModel, NewKeyModel};
 use crate::run::{Run, newest};
-use crate::schedule::{ASSET_NAMES, Action, FILES, FOLDER_NAMES, Filtered, FolderNamed, LISTS, Named};
+use crate::schedule::{
+    ASSET_NAMES, Action, FILES, FIRST_KEYS, FOLDER_NAMES, Filtered, FolderNamed, KEY_SECONDS, LISTS, Named,
+    usual_seconds,
+};
 use crate::world::UNKNOWN_ID;
 
 impl Run<'_> {
@@ -22,6 +26,31 @@ impl Run<'_> {
     pub(crate) fn known_upload(&self, n: u8) -> Option<KnownUpload> {
         let uploads = self.state.uploads.borrow();
         newest(&uploads, n).map(|n| uploads[n].clone())
+    }
+
+    /// The key that a number means; the first one where none has been made yet.
+    pub(crate) fn client(&self, n: u8) -> usize {
+        let made = self.state.made_keys.borrow();
+        match n.checked_sub(FIRST_KEYS) {
+            None => n.into(),
+            Some(n) => newest(&made, n).map_or(0, |n| made[n]),
+        }
+    }
+
+    /// Makes keys, each with the one before; ends where one is not made.
+    pub(crate) fn make_keys(&mut self, client: u8, keys: u8, scope: Scope, max_uploads: Option<u8>) {
+        let mut client = client;
+        for left in (0..keys).rev() {
+            let (others, known) = (self.under_way(), self.state.made_keys.borrow().len());
+            let (scope, max_uploads) = if left == 0 { (scope, max_uploads) } else { (Scope::Full, None) };
+            let seconds = usual_seconds(scope);
+            self.request(client, Named::Nothing, 0, Action::MakeKey { scope, max_uploads, seconds });
+            self.finish_newest(others);
+            if self.state.made_keys.borrow().len() == known {
+                return;
+            }
+            client = FIRST_KEYS;
+        }
     }
 
     /// The request that an action means; none where there is no cursor to go on with.
@@ -61,6 +90,14 @@ impl Run<'_> {
                 ActionModel::DeleteFolder { folder: self.folder(folder), recursive }
             }
             Action::RestoreFolder { folder } => ActionModel::RestoreFolder { folder: self.folder(folder) },
+            Action::MakeKey { scope, max_uploads, seconds } => {
+                let (key, body) = new_key(scope, max_uploads, seconds);
+                ActionModel::MakeKey { key, id: None, body }
+            }
+            Action::RevokeKey { key } => {
+                let id = self.state.model.borrow().keys[self.client(key)].id.clone();
+                ActionModel::RevokeKey { key: id.unwrap_or_else(|| UNKNOWN_ID.to_owned()) }
+            }
             Action::List { list, folder, limit, backward } => {
                 let of = self.list_of(list, folder);
                 let limit = usize::from(limit).max(1);
@@ -173,4 +210,18 @@ impl Run<'_> {
         let key = IdempotencyKey::parse(&format!("key-{key}"))?;
         Some(id(hash.as_str(), organization, &key))
     }
+}
+
+/// A body that asks for a key, and what it asks for.
+fn new_key(scope: Scope, max_uploads: Option<u8>, seconds: u8) -> (Result<NewKeyModel, ErrorCode>, String) {
+    let seconds = KEY_SECONDS[usize::from(seconds) % KEY_SECONDS.len()];
+    let max_uploads = max_uploads.map(u32::from);
+    let limits = max_uploads.map(|n| format!(r#","limits":{{"max_uploads":{n}}}"#)).unwrap_or_default();
+    let body =
+        format!(r#"{{"name":"page","scope":"{}","expires_in_seconds":{seconds}{limits}}}"#, scope.as_str());
+    let longest = if scope == Scope::Upload { 86_400 } else { 7_776_000 };
+    let valid =
+        (60..=longest).contains(&seconds) && max_uploads.is_none_or(|n| n > 0 && scope == Scope::Upload);
+    let key = NewKeyModel { scope, max_uploads, seconds };
+    (if valid { Ok(key) } else { Err(ErrorCode::ValidationError) }, body)
 }

@@ -7,6 +7,7 @@ use chrono::DateTime;
 use serde_json::{Value, json};
 
 use crate::bucket::PutRequest;
+use crate::key_answers::check_key;
 use crate::library_answers::{self, check_asset, check_page};
 use crate::model::{Declared, Finding, HeadResult, SessionModel};
 use crate::platform::client::TestAnswer;
@@ -26,7 +27,7 @@ impl State<'_> {
     /// A client receives an answer.
     pub(crate) fn receive(&self, record: &TaskRecord, answer: &TestAnswer) {
         match check_answer(self, record, answer) {
-            Ok(None) => {}
+            Ok(None) => self.learn_key(record, answer),
             Ok(Some(upload)) => {
                 let mut uploads = self.uploads.borrow_mut();
                 uploads.retain(|known| known.id != upload.id);
@@ -68,7 +69,8 @@ fn check_answer(
         | Finding::Confirmed { .. }
         | Finding::AssetRestored
         | Finding::FolderCreated { .. }
-        | Finding::FolderRestored => (201, ""),
+        | Finding::FolderRestored
+        | Finding::KeyMade => (201, ""),
         Finding::Done => (204, ""),
         Finding::UploadPending if *head == Some(HeadResult::Failed) => (503, "STORAGE_UNAVAILABLE"),
         Finding::UploadPending
@@ -143,6 +145,7 @@ fn check_success(
             folder().map(|()| None)
         }
         Finding::Folder | Finding::FolderUpdated => folder().map(|()| None),
+        Finding::KeyMade => check_key(&model, &id, answer.body()).map(|()| None),
         Finding::Page(page) => check_page(state, record, request, page, answer).map(|()| None),
         Finding::Done | Finding::Error(_) => Ok(None),
     }

@@ -45,6 +45,8 @@ pub(crate) fn http_request(model: &Model, request: &RequestModel) -> TestRequest
         ActionModel::RestoreFolder { folder } => {
             ("POST", format!("/v1/asset-folders/{folder}/restorations"), None, None)
         }
+        ActionModel::MakeKey { body, .. } => ("POST", "/v1/api-keys".to_owned(), None, Some(body.clone())),
+        ActionModel::RevokeKey { key } => ("DELETE", format!("/v1/api-keys/{key}"), None, None),
         ActionModel::List(list) => ("GET", list.path(), None, None),
     };
     let mut http = TestRequest::new(method, &path);

@@ -21,7 +21,12 @@ impl State<'_> {
             let (head, id) = (record.head.borrow(), record.id.borrow());
             let arrived_at = record.arrived_at.get().unwrap_or(self.clock.get());
             let request = request.with_id(id.as_deref());
-            self.model.borrow().find(record.number, &request, arrived_at, head.as_ref())
+            let model = self.model.borrow();
+            let (finding, changes) = model.find(record.number, &request, arrived_at, head.as_ref());
+            for case in model.key_cases(record.number, &request, arrived_at, &finding, &changes) {
+                self.count(case);
+            }
+            (finding, changes)
         });
         let changes = self.world.conn.total_changes();
         let texts = self.world.transact(statements).map_err(|error| StorageError {

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 
+use crate::key_database::{KEY_COLUMNS, KEYS, key_text};
 use crate::model::{AssetModel, Change, FolderModel, Model, RetiredModel, SessionModel};
 
 /// Rows of a query, each as one text.
-fn texts(conn: &Connection, sql: &str) -> Vec<String> {
+pub(crate) fn texts(conn: &Connection, sql: &str) -> Vec<String> {
     let mut prepared = conn.prepare_cached(sql).unwrap();
     prepared.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
 }
@@ -22,7 +23,8 @@ pub(crate) fn new_id(conn: &Connection, model: &Model, change: &Change) -> Optio
     let (table, known): (_, BTreeSet<&String>) = match change {
         Change::Session(_) => ("asset_uploads", model.sessions.keys().collect()),
         Change::Folder(_) => ("folders", model.folders.keys().collect()),
-        Change::Asset(_) | Change::Cancellation => return None,
+        Change::Key(_) => ("api_keys", model.keys.iter().filter_map(|key| key.id.as_ref()).collect()),
+        Change::Asset(_) | Change::Cancellation | Change::Revocation(..) => return None,
     };
     ids(conn, table).into_iter().find(|id| !known.contains(id))
 }
@@ -45,7 +47,8 @@ pub(crate) fn orphans(conn: &Connection) -> BTreeMap<String, i64> {
 
 /// Every column that a request decides. A NULL is written as `-`.
 const SESSIONS: &str = "
-    SELECT concat_ws('|', id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at)
+    SELECT concat_ws('|', id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at,
+      coalesce(api_key_id, '-'))
     FROM asset_uploads ORDER BY id";
 const ASSETS: &str = "
     SELECT concat_ws('|', id, org_id, coalesce(folder_id, '-'), name, r2_key, mime_type, size_bytes, asset_type,
@@ -57,7 +60,8 @@ const FOLDERS: &str = "
       coalesce(deleted_at, '-'), coalesce(deleted_with, '-'), coalesce(first_name, '-'), coalesce(first_parent_id, '-'))
     FROM folders ORDER BY id";
 
-const SESSION_COLUMNS: &str = "id|org_id|filename|mime_type|size_bytes|created_by|created_at|expires_at";
+const SESSION_COLUMNS: &str =
+    "id|org_id|filename|mime_type|size_bytes|created_by|created_at|expires_at|api_key_id";
 const ASSET_COLUMNS: &str = "id|org_id|folder_id|name|r2_key|mime_type|size_bytes|asset_type|source_type|source_id|etag|confirmation_key|confirmed_folder_id|created_by|created_at|updated_at|deleted_at|deleted_by|deleted_with";
 const FOLDER_COLUMNS: &str = "id|org_id|parent_id|name|created_by|created_at|updated_at|deleted_at|deleted_with|first_name|first_parent_id";
 
@@ -68,10 +72,15 @@ pub(crate) fn compare(conn: &Connection, model: &Model) -> Result<(), String> {
     let assets: Vec<String> = model.assets.iter().map(|(id, asset)| asset_text(model, id, asset)).collect();
     let folders: Vec<String> =
         model.folders.iter().map(|(id, folder)| folder_text(model, id, folder)).collect();
+    let present = model.keys.iter().filter(|key| !key.removed);
+    let mut keys: Vec<String> =
+        present.filter_map(|key| Some(key_text(model, key.id.as_ref()?, key))).collect();
+    keys.sort();
     for (columns, expected, actual) in [
         (SESSION_COLUMNS, sessions, texts(conn, SESSIONS)),
         (ASSET_COLUMNS, assets, texts(conn, ASSETS)),
         (FOLDER_COLUMNS, folders, texts(conn, FOLDERS)),
+        (KEY_COLUMNS, keys, texts(conn, KEYS)),
     ] {
         let only = |rows: &[String], others: &[String]| {
             rows.iter().filter(|row| !others.contains(row)).cloned().collect::<Vec<_>>().join("\n  ")
@@ -92,21 +101,22 @@ pub(crate) fn compare(conn: &Connection, model: &Model) -> Result<(), String> {
 }
 
 fn session_text(model: &Model, id: &str, session: &SessionModel) -> String {
-    let SessionModel { org, declared, created_by, created_at, expires_at, cancelled, .. } = session;
+    let SessionModel { org, declared, created_by, created_at, expires_at, key, cancelled, .. } = session;
     let sign = if *cancelled { -1 } else { 1 };
     format!(
-        "{id}|{}|{}|{}|{}|{}|{}|{}",
+        "{id}|{}|{}|{}|{}|{}|{}|{}|{}",
         model.orgs[*org],
         declared.filename,
         declared.mime_type,
         declared.size_bytes,
         model.users[*created_by].id,
         created_at.0,
-        sign * expires_at.0
+        sign * expires_at.0,
+        or_null(model.keys[*key].id.clone()),
     )
 }
 
-fn or_null(text: Option<String>) -> String {
+pub(crate) fn or_null(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 

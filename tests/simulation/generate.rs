@@ -1,8 +1,11 @@
 //! Schedules, drawn at random.
 
+use asset_uploads::domain::api_key::Scope;
+
 use crate::draw::Draw;
 use crate::schedule::{
-    Action, Event, Fault, FolderNamed, HandMade, LISTS, Named, Orphans, Schedule, Tampering, UserChange, Wait,
+    Action, Event, FIRST_KEYS, Fault, FolderNamed, HandMade, KEY_SECONDS, LISTS, Named, Orphans, Schedule,
+    Tampering, UserChange, Wait, usual_seconds,
 };
 
 /// Events of one simulation at most.
@@ -23,9 +26,11 @@ pub(crate) fn schedule(seed: u64) -> Schedule {
 
 fn event(draw: &mut Draw) -> Event {
     let isolate = draw.within(0..2);
-    match draw.below(140) {
+    match draw.below(146) {
         0..34 => {
-            Event::Request { client: client(draw), organization: named(draw), isolate, action: action(draw) }
+            let client = client(draw);
+            let action = if client < FIRST_KEYS { action(draw) } else { action_of_made_key(draw, client) };
+            Event::Request { client, organization: named(draw), isolate, action }
         }
         34..38 => Event::Upload { client: client(draw), file: file(draw), folder: folder_named(draw) },
         38..45 => {
@@ -46,15 +51,21 @@ fn event(draw: &mut Draw) -> Event {
         124..128 => Event::LateCall { call: draw.within(0..3) },
         128..136 => Event::Wait { wait: wait(draw), late: draw.chance(50) },
         136..138 => Event::ChangeUser { user: draw.within(0..5), change: user_change(draw) },
-        _ => Event::ChangeKey { key: draw.within(0..5), revoked: draw.chance(30) },
+        138..140 => Event::ChangeKey { key: draw.within(0..5), revoked: draw.chance(30) },
+        _ => {
+            let (client, scope) = (client(draw), scope(draw));
+            let max_uploads = max_uploads(draw, scope);
+            Event::MakeKeys { client, keys: draw.one(&[1, 1, 1, 2, 2, 3, 4]), scope, max_uploads }
+        }
     }
 }
 
 fn action(draw: &mut Draw) -> Action {
-    match draw.below(44) {
-        0..17 => upload_action(draw),
-        17..25 => asset_action(draw),
-        25..34 => folder_action(draw),
+    match draw.below(49) {
+        0..19 => upload_action(draw),
+        19..27 => asset_action(draw),
+        27..36 => folder_action(draw),
+        36..39 => key_action(draw, None),
         _ => list_action(draw),
     }
 }
@@ -91,6 +102,46 @@ fn folder_action(draw: &mut Draw) -> Action {
         10..13 => Action::DeleteFolder { folder, recursive: draw.chance(70) },
         _ => Action::RestoreFolder { folder },
     }
+}
+
+/// Mostly what a key of the scope `upload` may do, or one of the scope `full` alone.
+fn action_of_made_key(draw: &mut Draw, client: u8) -> Action {
+    match draw.below(20) {
+        0..4 => Action::Start { file: file(draw), key: key(draw) },
+        4..7 => Action::Confirm { upload: upload(draw), folder: folder_named(draw), key: key(draw) },
+        7..9 => Action::Cancel { upload: upload(draw) },
+        9 => Action::ReadUpload { upload: upload(draw) },
+        10..14 => key_action(draw, Some(client)),
+        _ => action(draw),
+    }
+}
+
+/// A key that is made or revoked, often `own`.
+fn key_action(draw: &mut Draw, own: Option<u8>) -> Action {
+    if draw.chance(50) {
+        let scope = scope(draw);
+        let max_uploads = if draw.chance(95) { max_uploads(draw, scope) } else { Some(1) };
+        let last = u8::try_from(KEY_SECONDS.len()).unwrap_or(u8::MAX);
+        let seconds = if draw.chance(60) { usual_seconds(scope) } else { draw.within(0..last) };
+        Action::MakeKey { scope, max_uploads, seconds }
+    } else {
+        // Also one that somebody else has, or nobody.
+        let others = if draw.chance(80) { made_key(draw) } else { draw.within(0..FIRST_KEYS) };
+        Action::RevokeKey { key: own.filter(|_| draw.chance(50)).unwrap_or(others) }
+    }
+}
+
+fn scope(draw: &mut Draw) -> Scope {
+    draw.one(&[Scope::Upload, Scope::Upload, Scope::Upload, Scope::Full, Scope::Full, Scope::Read])
+}
+
+fn max_uploads(draw: &mut Draw, scope: Scope) -> Option<u8> {
+    if scope == Scope::Upload { draw.one(&[None, Some(1), Some(1), Some(1), Some(2), Some(3)]) } else { None }
+}
+
+/// Mostly the newest.
+fn made_key(draw: &mut Draw) -> u8 {
+    FIRST_KEYS + if draw.chance(60) { 0 } else { draw.within(1..4) }
 }
 
 fn list_action(draw: &mut Draw) -> Action {
@@ -156,13 +207,14 @@ fn named(draw: &mut Draw) -> Named {
     }
 }
 
-/// Mostly Edith, sometimes with her second key, or Emil; sometimes anybody.
+/// Mostly Edith, sometimes with her second key, or Emil; sometimes anybody, or whoever has a key that was made.
 fn client(draw: &mut Draw) -> u8 {
-    match draw.below(19) {
+    match draw.below(30) {
         0..10 => 0,
         10..12 => 1,
         12..16 => 2,
-        _ => draw.within(3..12),
+        16..19 => draw.within(3..FIRST_KEYS),
+        _ => made_key(draw),
     }
 }
 
@@ -222,6 +274,7 @@ fn user_change(draw: &mut Draw) -> UserChange {
         UserChange::Leave,
         UserChange::WithoutRole,
         UserChange::Viewer,
+        UserChange::Owner,
         UserChange::Editor,
         UserChange::Editor,
         UserChange::Editor,

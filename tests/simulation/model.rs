@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::ids::{OrganizationId, UserId};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
@@ -25,17 +26,29 @@ pub(crate) struct UserModel {
 }
 
 /// An API key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct KeyModel {
-    /// What the client sends; none for a request without a key.
+    /// Of its row; none where nobody has such a key.
+    pub(crate) id: Option<String>,
+    /// What the client sends; none for a request without a key, and while nobody knows the key.
     pub(crate) token: Option<String>,
     /// Whose it is; none where nobody has such a key.
     pub(crate) user: Option<usize>,
     pub(crate) impersonator: Option<usize>,
     /// The organization that it is bound to.
     pub(crate) org: Option<usize>,
+    pub(crate) scope: Scope,
+    /// The key that made it.
+    pub(crate) parent: Option<usize>,
+    pub(crate) max_uploads: Option<u32>,
+    /// Counted for the scope `upload` alone.
+    pub(crate) uploads_started: u32,
+    pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Option<Timestamp>,
-    pub(crate) revoked: bool,
+    /// When, and by which request; by the operator where that is 0.
+    pub(crate) revoked: Option<(Timestamp, u64)>,
+    /// Whether the sweeper has removed it.
+    pub(crate) removed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +83,8 @@ pub(crate) struct SessionModel {
     pub(crate) created_by: usize,
     pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Timestamp,
+    /// The key that started it.
+    pub(crate) key: usize,
     pub(crate) cancelled: bool,
     /// The request that wrote it.
     pub(crate) request: u64,
@@ -115,6 +130,7 @@ pub(crate) struct Model {
     pub(crate) retention_ms: i64,
     pub(crate) orgs: Vec<OrganizationId>,
     pub(crate) users: Vec<UserModel>,
+    /// Those that are removed, too, so that their places do not change.
     pub(crate) keys: Vec<KeyModel>,
     pub(crate) folders: BTreeMap<String, FolderModel>,
     pub(crate) sessions: BTreeMap<String, SessionModel>,
@@ -170,6 +186,7 @@ pub(crate) enum Finding {
     },
     FolderUpdated,
     FolderRestored,
+    KeyMade,
     Page(PageModel),
     /// Nothing more is said.
     Done,
@@ -182,6 +199,8 @@ pub(crate) enum Change {
     Cancellation,
     Asset(AssetModel),
     Folder(FolderModel),
+    Key(KeyModel),
+    Revocation(Timestamp, u64),
 }
 
 /// Everything that a request is to write, each with the id of its row; none for a new row, whose id is whatever was
@@ -203,7 +222,12 @@ impl Model {
         };
         let last = self.changed.get(id).copied();
         match change {
-            Change::Session(session) => _ = self.sessions.insert(id.to_owned(), session),
+            Change::Session(session) => {
+                self.count_upload(session.key);
+                self.sessions.insert(id.to_owned(), session);
+            }
+            Change::Key(key) => self.keys.push(KeyModel { id: Some(id.to_owned()), ..key }),
+            Change::Revocation(at, by) => self.revoke(id, at, by),
             Change::Cancellation => {
                 if let Some(session) = self.sessions.get_mut(id) {
                     session.cancelled = true;

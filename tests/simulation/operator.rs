@@ -45,9 +45,9 @@ impl Run<'_> {
 
     pub(crate) fn change_key(&self, key: usize, revoked: bool) {
         let mut model = self.state.model.borrow_mut();
-        model.keys[key].revoked = revoked;
         let hash = TokenHash::of(model.keys[key].token.as_deref().unwrap()).unwrap();
         let at = revoked.then_some(self.now().0);
+        model.keys[key].revoked = revoked.then_some((self.now(), 0));
         let sql = "UPDATE api_keys SET revoked_at = ?1 WHERE token_hash = ?2";
         self.state.world.execute(sql, rusqlite::params![at, hash.as_str()]);
     }
@@ -80,6 +80,7 @@ impl Run<'_> {
             UserChange::WithoutRole => set_membership(Membership::WithoutRole, Some(None)),
             UserChange::Viewer => set_membership(Membership::As("viewer"), Some(Some("viewer"))),
             UserChange::Editor => set_membership(Membership::As("editor"), Some(Some("editor"))),
+            UserChange::Owner => set_membership(Membership::As("owner"), Some(Some("owner"))),
             UserChange::Disable | UserChange::Enable => {
                 user.disabled = change == UserChange::Disable;
                 set("disabled_at", user.disabled.then_some(1));

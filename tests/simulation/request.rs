@@ -1,8 +1,9 @@
 //! Requests, with everything that their answers may depend on.
 
+use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::error::ErrorCode;
-use asset_uploads::store::rights::Permission;
+use asset_uploads::store::rights::{Access, Permission};
 
 use crate::lists::ListRequest;
 use crate::model::Declared;
@@ -73,7 +74,24 @@ pub(crate) enum ActionModel {
     RestoreFolder {
         folder: String,
     },
+    MakeKey {
+        key: Result<NewKeyModel, ErrorCode>,
+        /// The one that was made.
+        id: Option<String>,
+        body: String,
+    },
+    RevokeKey {
+        key: String,
+    },
     List(ListRequest),
+}
+
+/// A key to make.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct NewKeyModel {
+    pub(crate) scope: Scope,
+    pub(crate) max_uploads: Option<u32>,
+    pub(crate) seconds: u64,
 }
 
 /// A new name, a new place, or both; a place of `Some(None)` is none.
@@ -84,13 +102,20 @@ pub(crate) struct ChangeModel {
 }
 
 impl ActionModel {
-    pub(crate) fn permission(&self) -> Permission {
-        match self {
-            Self::ReadUpload { .. } | Self::ReadAsset { .. } | Self::ReadFolder { .. } | Self::List(_) => {
-                Permission::AssetsRead
-            }
-            _ => Permission::AssetsWrite,
-        }
+    /// What it needs: of the role, of the key's scope, and whether it may change something.
+    pub(crate) fn access(&self) -> Access {
+        let reads = matches!(
+            self,
+            Self::ReadUpload { .. } | Self::ReadAsset { .. } | Self::ReadFolder { .. } | Self::List(_)
+        );
+        let permission = if reads { Permission::AssetsRead } else { Permission::AssetsWrite };
+        let scopes: &[Scope] = match self {
+            Self::Start { .. } | Self::Confirm { .. } | Self::Cancel { .. } => &[Scope::Full, Scope::Upload],
+            Self::ReadUpload { .. } => &[Scope::Full, Scope::Read, Scope::Upload],
+            _ if reads => &[Scope::Full, Scope::Read],
+            _ => &[Scope::Full],
+        };
+        Access { permission, scopes, writes: !reads }
     }
 
     /// What rules 9 and 10 answer.
@@ -100,7 +125,8 @@ impl ActionModel {
             | Self::Confirm { folder: Err(code), .. }
             | Self::UpdateAsset { change: Err(code), .. }
             | Self::CreateFolder { folder: Err(code), .. }
-            | Self::UpdateFolder { change: Err(code), .. } => Some(*code),
+            | Self::UpdateFolder { change: Err(code), .. }
+            | Self::MakeKey { key: Err(code), .. } => Some(*code),
             Self::List(list) => list.malformed.then_some(ErrorCode::ValidationError),
             _ => None,
         }
@@ -122,6 +148,8 @@ impl ActionModel {
             Self::UpdateFolder { .. } => "folder update",
             Self::DeleteFolder { .. } => "folder deletion",
             Self::RestoreFolder { .. } => "folder restoration",
+            Self::MakeKey { .. } => "key",
+            Self::RevokeKey { .. } => "key revocation",
             Self::List(list) if list.of.assets => "asset list",
             Self::List(_) => "folder list",
         }
@@ -140,7 +168,8 @@ impl RequestModel {
             | ActionModel::UpdateAsset { asset, .. }
             | ActionModel::DeleteAsset { asset }
             | ActionModel::RestoreAsset { asset } => Some(asset.clone()),
-            ActionModel::CreateFolder { id, .. } => id.clone(),
+            ActionModel::CreateFolder { id, .. } | ActionModel::MakeKey { id, .. } => id.clone(),
+            ActionModel::RevokeKey { key } => Some(key.clone()),
             ActionModel::ReadFolder { folder }
             | ActionModel::UpdateFolder { folder, .. }
             | ActionModel::DeleteFolder { folder, .. }
@@ -154,7 +183,9 @@ impl RequestModel {
         let mut request = self.clone();
         match &mut request.action {
             ActionModel::Start { id, .. } => *id = id.or_else(|| AssetUploadId::parse(made?)),
-            ActionModel::CreateFolder { id, .. } if id.is_none() => *id = made.map(str::to_owned),
+            ActionModel::CreateFolder { id, .. } | ActionModel::MakeKey { id, .. } if id.is_none() => {
+                *id = made.map(str::to_owned)
+            }
             _ => {}
         }
         request

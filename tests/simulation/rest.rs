@@ -3,6 +3,7 @@
 use asset_uploads::sweeper::PageSize;
 
 use crate::database;
+use crate::key_database;
 use crate::run::Run;
 use crate::schedule::{Action, LAST_KEY, Named, Orphans, Schedule};
 
@@ -14,6 +15,7 @@ impl Run<'_> {
     pub(crate) fn come_to_rest(&mut self, schedule: &Schedule) -> Result<(), String> {
         self.finish_tasks();
         self.check()?;
+        key_database::check(&self.state.world.conn)?;
         if schedule.last_start.is_some() {
             self.store_orphan(Some(LAST_KEY));
         }
@@ -55,6 +57,10 @@ impl Run<'_> {
                 "nothing but assets is to be kept, and the ids {:?} that were purged: sessions {sessions:?}, retired {retired:?}, orphans {orphans:?}",
                 model.purged
             ));
+        }
+        key_database::check(conn)?;
+        if let Some(key) = model.keys_left_over(self.now()).first() {
+            return Err(format!("the key {key} has ended long ago, and is never removed"));
         }
         let deleted_assets = model.assets.iter().filter(|(_, asset)| asset.deleted.is_some());
         let deleted_folders = model.folders.iter().filter(|(_, folder)| folder.deleted_at.is_some());

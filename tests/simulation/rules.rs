@@ -1,7 +1,6 @@
 //! The rules of docs/behaviour.md in Rust: who may do what, and what a request about an upload must be answered. They
 //! share nothing with the SQL.
 
-use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::ErrorCode;
@@ -11,8 +10,7 @@ use crate::model::{
 };
 use crate::request::{ActionModel, RequestModel};
 use crate::schedule::Named;
-use crate::sqlite::TestAccess;
-use crate::sqlite::callers::{self, Ancestry, CallerState, Impersonator, KeyState, Place};
+use crate::sqlite::callers::{self, CallerState, Impersonator, KeyState, Place};
 
 /// What a request finds, and what it writes.
 pub(crate) type Found = Result<(Finding, Changes), ErrorCode>;
@@ -22,6 +20,7 @@ pub(crate) type Found = Result<(Finding, Changes), ErrorCode>;
 pub(crate) struct By {
     /// The number of the request.
     pub(crate) number: u64,
+    pub(crate) key: usize,
     pub(crate) org: usize,
     pub(crate) user: usize,
     pub(crate) now: Timestamp,
@@ -37,7 +36,7 @@ impl Model {
         head: Option<&HeadResult>,
     ) -> (Finding, Changes) {
         let found = self.authorize(request, now).and_then(|(org, user)| {
-            let by = By { number, org, user, now };
+            let by = By { number, key: request.client, org, user, now };
             match &request.action {
                 ActionModel::Start { file, id, key, .. } => {
                     self.start(by, file.as_ref().map_err(|code| *code)?, *id, key.is_some())
@@ -45,8 +44,8 @@ impl Model {
                 ActionModel::Confirm { upload, folder, key, .. } => {
                     self.confirm(by, upload, folder.as_ref().map_err(|code| *code)?.as_deref(), *key, head)
                 }
-                ActionModel::Cancel { upload } => self.cancel(upload, org),
-                ActionModel::ReadUpload { upload } => self.read_upload(upload, org, now),
+                ActionModel::Cancel { upload } => self.cancel(by, upload),
+                ActionModel::ReadUpload { upload } => self.read_upload(by, upload),
                 ActionModel::ReadAsset { asset } => self.read_asset(asset, org),
                 ActionModel::UpdateAsset { asset, change, .. } => {
                     self.update_asset(by, asset, change.as_ref().map_err(|code| *code)?)
@@ -62,6 +61,10 @@ impl Model {
                 }
                 ActionModel::DeleteFolder { folder, recursive } => self.delete_folder(by, folder, *recursive),
                 ActionModel::RestoreFolder { folder } => self.restore_folder(folder, org),
+                ActionModel::MakeKey { key, id, .. } => {
+                    self.make_key(by, key.as_ref().map_err(|code| *code)?, id.as_deref())
+                }
+                ActionModel::RevokeKey { key } => self.revoke_key(by, key),
                 ActionModel::List(list) => self.list(list, org),
             }
         });
@@ -74,10 +77,11 @@ impl Model {
         let Some(user) = key.user else { return Err(ErrorCode::Unauthorized) };
         let UserModel { disabled, verified, memberships: [here, elsewhere], .. } = self.users[user].clone();
         let state = CallerState {
-            scope: Scope::Full,
-            ancestry: Ancestry::First,
+            scope: key.scope,
+            ancestry: self.ancestry(request.client, now),
             key: match key.org {
-                _ if key.revoked => KeyState::Revoked,
+                _ if key.removed => KeyState::Unknown,
+                _ if key.revoked.is_some() => KeyState::Revoked,
                 _ if key.expires_at.is_some_and(|at| at <= now) => KeyState::Expired,
                 Some(0) => KeyState::BoundHere,
                 Some(_) => KeyState::BoundElsewhere,
@@ -99,8 +103,7 @@ impl Model {
             Named::Other => Some(Place::Elsewhere),
             Named::Unknown => Some(Place::Unknown),
         };
-        let TestAccess(access) = request.action.permission().into();
-        let rights = callers::oracle(state, named, access).map_err(|error| error.code());
+        let rights = callers::oracle(state, named, request.action.access()).map_err(|error| error.code());
         let malformed = request.organization == Named::Malformed;
         match rights {
             // A malformed organization cannot be resolved, so only rules 3 and 4 come before rules 9 and 10.
@@ -116,15 +119,18 @@ impl Model {
         rights.map(|place| if place == Some(Place::Here) { (0, user) } else { (1, user) })
     }
 
-    fn session(&self, upload: &AssetUploadId, org: usize) -> Option<&SessionModel> {
-        self.sessions.get(&upload.to_string()).filter(|session| session.org == org)
+    /// A session that the key may touch.
+    fn session(&self, by: By, upload: &AssetUploadId) -> Option<&SessionModel> {
+        let session = self.sessions.get(&upload.to_string())?;
+        (session.org == by.org && self.may_touch(by.key, session)).then_some(session)
     }
 
     fn start(&self, by: By, file: &Declared, id: Option<AssetUploadId>, keyed: bool) -> Found {
-        let By { number, org, user, now } = by;
+        let By { number, key, org, user, now } = by;
         let existing = id.map(|id| id.to_string()).and_then(|id| Some((self.sessions.get(&id)?, id)));
         let Some((session, id)) = existing else {
-            // The key was used for an upload that was given up for good.
+            self.may_start(key)?;
+            // The Idempotency-Key was used for an upload that was given up for good.
             if id.is_some_and(|id| self.retired.contains_key(&id.to_string())) {
                 return Err(ErrorCode::ValidationError);
             }
@@ -134,6 +140,7 @@ impl Model {
                 created_by: user,
                 created_at: now,
                 expires_at: now.plus_seconds(86_400),
+                key,
                 cancelled: false,
                 request: number,
             };
@@ -160,9 +167,9 @@ impl Model {
         key: Option<u8>,
         head: Option<&HeadResult>,
     ) -> Found {
-        let By { number, org, user, now } = by;
+        let By { number, org, user, now, .. } = by;
         // 11
-        let session = self.session(upload, org).filter(|session| !session.cancelled);
+        let session = self.session(by, upload).filter(|session| !session.cancelled);
         let session = session.ok_or(ErrorCode::AssetUploadNotFound)?;
         // 12
         if let Some(asset) = self.assets.get(&upload.to_string()) {
@@ -226,8 +233,8 @@ impl Model {
         Ok((Finding::Confirmed { replayed: false }, changes))
     }
 
-    fn cancel(&self, upload: &AssetUploadId, org: usize) -> Found {
-        let session = self.session(upload, org).ok_or(ErrorCode::AssetUploadNotFound)?;
+    fn cancel(&self, by: By, upload: &AssetUploadId) -> Found {
+        let session = self.session(by, upload).ok_or(ErrorCode::AssetUploadNotFound)?;
         if self.assets.contains_key(&upload.to_string()) {
             return Err(ErrorCode::AssetUploadAlreadyConfirmed);
         }
@@ -235,12 +242,12 @@ impl Model {
         Ok((Finding::Done, change.into_iter().collect()))
     }
 
-    fn read_upload(&self, upload: &AssetUploadId, org: usize, now: Timestamp) -> Found {
-        let session = self.session(upload, org).filter(|session| !session.cancelled);
+    fn read_upload(&self, by: By, upload: &AssetUploadId) -> Found {
+        let session = self.session(by, upload).filter(|session| !session.cancelled);
         let session = session.ok_or(ErrorCode::AssetUploadNotFound)?;
         let finding = if self.assets.contains_key(&upload.to_string()) {
             Finding::UploadConfirmed
-        } else if session.expires_at <= now {
+        } else if session.expires_at <= by.now {
             Finding::UploadExpired
         } else {
             Finding::UploadPending

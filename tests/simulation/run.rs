@@ -69,6 +69,7 @@ pub(crate) fn play(world: &World, schedule: &Schedule) -> Result<Statistics, Str
             assets: RefCell::default(),
             folders: RefCell::new(world.known_folders.clone()),
             cursors: RefCell::default(),
+            made_keys: RefCell::default(),
             random: RefCell::default(),
             violation: RefCell::default(),
             statistics: RefCell::default(),
@@ -103,6 +104,9 @@ impl<'a> Run<'a> {
                 }
             }
             Event::Upload { client, file, folder } => self.upload_undisturbed(client, file, folder),
+            Event::MakeKeys { client, keys, scope, max_uploads } => {
+                self.make_keys(client, keys, scope, max_uploads);
+            }
             Event::Send { upload, tampering } => self.transfer(upload, tampering),
             Event::StoreByHand { upload, object } => self.store_by_hand(upload, object),
             Event::StoreOrphan { key } => self.store_orphan(key),
@@ -153,8 +157,9 @@ impl<'a> Run<'a> {
     }
 
     pub(crate) fn request(&mut self, client: u8, organization: Named, isolate: u8, action: Action) {
-        if let Some(action) = self.action(client.into(), organization, action) {
-            self.send(RequestModel { client: client.into(), organization, action }, isolate);
+        let client = self.client(client);
+        if let Some(action) = self.action(client, organization, action) {
+            self.send(RequestModel { client, organization, action }, isolate);
         }
     }
 
@@ -169,6 +174,10 @@ impl<'a> Run<'a> {
             self.request(client, Named::Nothing, 0, Action::Confirm { upload: 0, folder, key: None });
             self.finish_newest(others);
         }
+    }
+
+    pub(crate) fn under_way(&self) -> usize {
+        self.tasks.len()
     }
 
     /// Lets what has begun come to its end, but for so many that began first.

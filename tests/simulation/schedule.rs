@@ -1,5 +1,6 @@
 //! What happens in a simulation, one event after the other: drawn from a seed (generate.rs), or read from a file.
 
+use asset_uploads::domain::api_key::Scope;
 use serde::{Deserialize, Serialize};
 
 /// A whole simulation. The same schedule always comes to the same.
@@ -21,8 +22,9 @@ pub(crate) struct Schedule {
 /// The Idempotency-Key of that upload, which no event uses.
 pub(crate) const LAST_KEY: u8 = 2;
 
-/// One event. Numbers of uploads, assets, folders, cursors, tasks, requests and late calls count back from the newest, and wrap around, so that
-/// every schedule is a possible one, also with events left out.
+/// One event. Numbers of uploads, assets, folders, cursors, tasks, requests and late calls count back from the newest, and
+/// wrap around, so that every schedule is a possible one, also with events left out. Clients and keys below `FIRST_KEYS`
+/// are those that are there from the beginning; from there on, numbers count back from the newest that was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Event {
     /// A client sends a request to an isolate.
@@ -31,6 +33,8 @@ pub(crate) enum Event {
     Repeat { request: u8, isolate: u8 },
     /// A client starts an upload, sends its file and confirms it into a folder, and nobody disturbs it.
     Upload { client: u8, file: u8, folder: FolderNamed },
+    /// A client makes a key that makes a key, and so on; the last of so many has a scope. Nobody disturbs it.
+    MakeKeys { client: u8, keys: u8, scope: Scope, max_uploads: Option<u8> },
     /// A client begins to send a file to its signed URL.
     Send { upload: u8, tampering: Option<Tampering> },
     /// The operator stores an object under the key of an upload that has none.
@@ -110,6 +114,15 @@ pub(crate) enum Action {
     },
     RestoreFolder {
         folder: u8,
+    },
+    /// `seconds` is a place in `KEY_SECONDS`.
+    MakeKey {
+        scope: Scope,
+        max_uploads: Option<u8>,
+        seconds: u8,
+    },
+    RevokeKey {
+        key: u8,
     },
     /// The first page of a list, or its last. `list` is a place in `LISTS`.
     List {
@@ -233,6 +246,18 @@ pub(crate) enum UserChange {
     WithoutRole,
     Viewer,
     Editor,
+    Owner,
+}
+
+/// Clients and keys that are there from the beginning.
+pub(crate) const FIRST_KEYS: u8 = 12;
+
+/// How long keys are to be valid; the last is too short, and those of more than a day too long for the scope `upload`.
+pub(crate) const KEY_SECONDS: [u64; 6] = [86_400, 60, 3_600, 2_592_000, 7_776_000, 59];
+
+/// The longest that a scope permits.
+pub(crate) fn usual_seconds(scope: Scope) -> u8 {
+    if scope == Scope::Upload { 0 } else { 4 }
 }
 
 /// The file that a start declares: its body, and what is right about it.

@@ -45,6 +45,8 @@ pub(crate) struct State<'a> {
     pub(crate) folders: RefCell<Vec<String>>,
     /// Cursors, likewise.
     pub(crate) cursors: RefCell<Vec<Cursor>>,
+    /// Keys that were made, by their place in [`Model::keys`], likewise.
+    pub(crate) made_keys: RefCell<Vec<usize>>,
     pub(crate) random: RefCell<Draw>,
     /// The first thing that was not as it must be.
     pub(crate) violation: RefCell<Option<String>>,

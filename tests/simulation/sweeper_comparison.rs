@@ -38,6 +38,7 @@ impl State<'_> {
             self.count("folder purged");
             model.folders.remove(id);
         }
+        self.compare_removed_keys(&mut model, now);
         model.step += u64::from(!purged.is_empty() || !purged_folders.is_empty());
         model.purged.extend(purged);
         model.orphans = database::orphans(conn);

@@ -2,13 +2,15 @@
 //! found it, and the configuration.
 
 use asset_uploads::config::Config;
+use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::store::Statement;
+use asset_uploads::token::TokenHash;
 use rusqlite::Connection;
 
 use crate::model::{FolderModel, KeyModel, MAX_BYTES, Model, UserModel};
 use crate::sqlite::callers::Membership;
-use crate::sqlite::{self, Key, NOW, Person, unused_token};
+use crate::sqlite::{self, CREATED_AT, Key, NOW, Person, unused_token};
 
 /// The S3 side of the bucket.
 pub(crate) const S3: [&str; 4] = ["https://s3.example", "files", "id", "secret"];
@@ -18,7 +20,7 @@ pub(crate) const UNKNOWN_ID: &str = "00000000-0000-4000-8000-000000000000";
 /// The users, by their place in [`Model::users`].
 const USERS: [(&str, [Membership; 2]); 7] = [
     ("Edith", [Membership::As("editor"), Membership::None]),
-    ("Emil", [Membership::As("editor"), Membership::As("editor")]),
+    ("Emil", [Membership::As("admin"), Membership::As("editor")]),
     ("Vera", [Membership::As("viewer"), Membership::None]),
     ("Otto", [Membership::None, Membership::As("owner")]),
     ("Mia", [Membership::As("editor"), Membership::As("editor")]),
@@ -44,6 +46,25 @@ const KEYS: [KeyOf; 9] = [
 
 /// The organization and the name of each folder that is there from the beginning.
 const FOLDERS: [(usize, &str); 3] = [(1, "Photos"), (0, "Films"), (0, "Photos")];
+
+/// A key that nobody has.
+fn nobodys_key() -> KeyModel {
+    KeyModel {
+        id: None,
+        token: None,
+        user: None,
+        impersonator: None,
+        org: None,
+        scope: Scope::Full,
+        parent: None,
+        max_uploads: None,
+        uploads_started: 0,
+        created_at: Timestamp(CREATED_AT),
+        expires_at: None,
+        revoked: None,
+        removed: false,
+    }
+}
 
 pub(crate) struct World {
     pub(crate) conn: Connection,
@@ -81,23 +102,17 @@ impl World {
                 };
                 let token = sqlite::give_token(&conn, &users[*user], key);
                 KeyModel {
+                    id: Some(sqlite::key_id(&conn, &TokenHash::of(&token).unwrap())),
                     token: Some(token),
                     user: Some(*user),
                     impersonator: *impersonator,
                     org: *org,
                     expires_at,
-                    revoked: false,
+                    ..nobodys_key()
                 }
             })
             .collect();
-        let nobodys = KeyModel {
-            token: Some(unused_token()),
-            user: None,
-            impersonator: None,
-            org: None,
-            expires_at: None,
-            revoked: false,
-        };
+        let nobodys = KeyModel { token: Some(unused_token()), ..nobodys_key() };
         keys.push(nobodys.clone());
         keys.push(KeyModel { token: Some("au_mistyped".to_owned()), ..nobodys.clone() });
         keys.push(KeyModel { token: None, ..nobodys });
