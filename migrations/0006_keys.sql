@@ -122,12 +122,17 @@ LEFT JOIN memberships m
   AND (k.bound_org_id IS NULL OR k.bound_org_id = m.org_id)
 LEFT JOIN role_permissions p ON p.role = m.role AND p.permission = r.value ->> 'permission';
 
--- Keys as JSON, without token_hash.
+-- Keys as JSON, without token_hash. One whose maker is revoked, or its maker's maker, is revoked.
 CREATE VIEW api_keys_json AS
 SELECT
   k.*,
   json_object('id', k.id, 'name', k.name, 'scope', k.scope, 'org_id', k.org_id, 'user_id', k.user_id,
     'parent_id', k.parent_id, 'impersonator_id', k.impersonator_id, 'limits', json(k.limits),
     'uploads_started', k.uploads_started, 'created_at', k.created_at, 'expires_at', k.expires_at,
-    'revoked_at', k.revoked_at) AS json
+    'revoked_at', COALESCE(k.revoked_at, (
+      SELECT COALESCE(p.revoked_at, pp.revoked_at, ppp.revoked_at)
+      FROM api_keys p
+      LEFT JOIN api_keys pp ON pp.id = p.parent_id
+      LEFT JOIN api_keys ppp ON ppp.id = pp.parent_id
+      WHERE p.id = k.parent_id))) AS json
 FROM api_keys k;

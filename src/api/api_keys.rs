@@ -156,6 +156,7 @@ impl Endpoint for Create {
         });
         body.finish(&mut errors);
         let limits = limits.flatten().map(|limits| parse_limits(limits, &config.rules, &mut errors));
+        let limits = limits.filter(|limits| *limits != Limits::default());
         let fields = match (name, scope, seconds) {
             (Some(name), Some(scope), Some(expires_in_seconds)) => {
                 Some(Self { name, scope, expires_in_seconds, limits })

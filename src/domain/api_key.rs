@@ -157,6 +157,6 @@ pub struct ApiKey {
     pub created_at: Timestamp,
     /// When it ends; null for never.
     pub expires_at: Option<Timestamp>,
-    /// When it was revoked; null while it is not.
+    /// When it, or one that it descends from, was revoked; null while none is.
     pub revoked_at: Option<Timestamp>,
 }

@@ -87,7 +87,7 @@ impl CallerOperation for Create {
             return Ok(key);
         }
         if generation >= MAX_GENERATIONS {
-            let msg = "Keys can make keys for three generations; use a key that was made earlier.";
+            let msg = "This key is of the fourth generation, which is the last; make the key with one that was made earlier.";
             let loc = ["header", "Authorization"];
             return Err(ApiError::Validation(vec![FieldError::new(&loc, "too_many_generations", msg)]));
         }

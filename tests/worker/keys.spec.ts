@@ -115,7 +115,9 @@ describe("making a key", () => {
   });
 
   test("limits may be null", async () => {
-    expect((await made(editor, { limits: null })).json.limits).toBeNull();
+    for (const limits of [null, {}, { max_uploads: null, folder_id: null }]) {
+      expect((await made(editor, { limits })).json.limits).toBeNull();
+    }
     expect((await made(editor, { limits: { max_uploads: 1, mime_types: null } })).json.limits).toEqual({ max_uploads: 1 });
   });
 });
@@ -227,6 +229,11 @@ describe("revoking", () => {
       await expectError(server, () => confirm(server, upload.id, { as: key }), "UNAUTHORIZED");
       await expectError(server, () => requestUpload(server, PHOTO, { as: key }), "UNAUTHORIZED");
     }
+    // Whoever looks at the list sees that they are.
+    const { items } = (await listKeys(server, editor, "?fields=id,revoked_at")).json;
+    const at = items.find(({ id }: { id: string }) => id === maker.keyId).revoked_at;
+    expect(at).toEqual(expect.any(String));
+    for (const { keyId } of [middle, page]) expect(items).toContainEqual({ id: keyId, revoked_at: at });
     // The file is not lost.
     expect((await confirm(server, upload.id, { as: editor })).status).toBe(201);
   });
