@@ -6,7 +6,7 @@ import { schemathesis } from "./schemathesis.ts";
 import { snapshot } from "../worker/assertions.ts";
 import { createFolder, createPerson, createUpload, organizationWithEditor, S3 } from "../worker/fixtures.ts";
 import { codesOf, operations } from "../worker/openapi.ts";
-import { confirm } from "../worker/requests.ts";
+import { confirm, makeKey } from "../worker/requests.ts";
 import { type Person, startServer } from "../worker/server.ts";
 
 const server = startServer(S3);
@@ -22,7 +22,8 @@ const SUCCESSES = operations()
     writes: codesOf(responses[403]).includes("IMPERSONATION_READ_ONLY"),
   }));
 const ALL = SUCCESSES.map(({ success }) => success);
-const READS = SUCCESSES.filter(({ writes }) => !writes).map(({ success }) => success);
+// The list of keys is for those who may make some.
+const READS = SUCCESSES.filter(({ success, writes }) => !writes && success !== "GET /v1/api-keys 200").map(({ success }) => success);
 
 /** Uploads of an organization: with a file and without, and some confirmed. */
 async function uploads(org: string, by: Person): Promise<string[]> {
@@ -82,6 +83,7 @@ test.each([
     folders: [...myFolders, ...(await folders(foreign.org, foreign.editor))],
     examples: {
       ...{ getAssetUpload: mine[0]!, createAssetUploadConfirmation: mine[1]!, cancelAssetUpload: mine[2]! },
+      revokeApiKey: (await makeKey(server, own.editor, { name: "spare", scope: "full", expires_in_seconds: 86_400 })).json.id,
       ...{ getAsset: mine[0]!, updateAsset: mine[5]!, deleteAsset: mine[10]!, createAssetRestoration: mine[15]! },
       ...{ getAssetFolder: myFolders[0]!, updateAssetFolder: myFolders[2]!, deleteAssetFolder: myFolders[5]!, createAssetFolderRestoration: myFolders[9]! },
     },
@@ -102,7 +104,7 @@ test.each([
   expect(after.objects.map(([key]) => key)).toEqual(expect.arrayContaining(after.assets));
   expect(after.assets).toEqual(expect.arrayContaining(before.assets));
 
-  const succeeded = lines.filter(({ route, status }) => status < 400 && /^\/v1\/asset/.test(route));
+  const succeeded = lines.filter(({ route, status }) => status < 400 && /^\/v1\/(asset|api-keys|auth)/.test(route));
   expect([...new Set(succeeded.map(({ method, route, status }) => `${method} ${route} ${status}`))].sort()).toEqual(may.toSorted());
   expect(lines.filter(({ status }) => status >= 500)).toEqual([]);
   expect(server.harness.getLogs().filter(({ message }) => /au_\w{49}/.test(message))).toEqual([]);
