@@ -39,9 +39,7 @@ export async function describe(url: URL, data: TestData): Promise<unknown> {
   const { CreateAssetUploadRequest } = openapi.components.schemas;
   CreateAssetUploadRequest.properties.mime_type.pattern = MIME_TYPE;
   CreateAssetUploadRequest.properties.size_bytes.maximum = MAX_UPLOAD_BYTES;
-  // What a key of the scope `upload` may have at most, since the schema cannot tell it from the others.
-  const { CreateApiKeyRequest, ApiKeyLimits } = openapi.components.schemas;
-  CreateApiKeyRequest.properties.expires_in_seconds.maximum = 86_400;
+  const { ApiKeyLimits } = openapi.components.schemas;
   ApiKeyLimits.properties.max_size_bytes.anyOf[0].maximum = MAX_UPLOAD_BYTES;
   ApiKeyLimits.properties.mime_types.anyOf[0].items.pattern = MIME_TYPE;
   const confirm = openapi.paths["/v1/asset-uploads/{asset_upload_id}/confirmations"].post;

@@ -19,7 +19,7 @@ const SUCCESSES = operations()
   .filter(({ operation }) => operation.security.length > 0)
   .map(({ path, method, operation: { responses } }) => ({
     success: `${method.toUpperCase()} ${path} ${Object.keys(responses).find((status) => status.startsWith("2"))}`,
-    writes: codesOf(responses[403]).includes("IMPERSONATION_READ_ONLY"),
+    writes: responses[403] !== undefined && codesOf(responses[403]).includes("IMPERSONATION_READ_ONLY"),
   }));
 const ALL = SUCCESSES.map(({ success }) => success);
 // The list of keys is for those who may make some.
