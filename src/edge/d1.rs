@@ -68,7 +68,7 @@ fn texts(result: &D1Result) -> Result<Vec<String>, JsValue> {
     let rows = result.results()?.unwrap_or_default();
     let text = |row: JsValue| {
         let json = Reflect::get(&row, &"json".into())?;
-        let text = json.dyn_ref().map(text_of).transpose()?.flatten();
+        let text = json.dyn_ref().map(read_text).transpose()?.flatten();
         text.ok_or_else(|| JsValue::from_str("a row without json"))
     };
     rows.iter().map(text).collect()
@@ -76,7 +76,7 @@ fn texts(result: &D1Result) -> Result<Vec<String>, JsValue> {
 
 /// wasm-bindgen copies a string character by character. A page of a list is 30 KB, and with the platform's encoder 5%
 /// faster (canned storage); a short text is 2% slower so.
-fn text_of(text: &JsString) -> Result<Option<String>, JsValue> {
+fn read_text(text: &JsString) -> Result<Option<String>, JsValue> {
     const LONG: u32 = 4_096;
     if text.length() < LONG {
         return Ok(text.as_string());

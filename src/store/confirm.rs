@@ -104,7 +104,8 @@ impl Confirm<'_> {
         Statement { sql: SQL, params }
     }
 
-    fn insert(&self, object: &VerifiedObject) -> Statement {
+    /// `params` are those of `find`.
+    fn insert(&self, object: &VerifiedObject, mut params: Vec<Param>) -> Statement {
         // The guard is in the INSERT itself, so it sees every change that was committed after the request arrived.
         // ?1 to ?3 as in `find`, ?4 key of the object, ?5 MIME type, ?6 size, ?7 asset type, ?8 ETag,
         // ?9 Idempotency-Key or '', ?10 1 where declared and actual must agree, ?11 request id.
@@ -125,7 +126,6 @@ impl Confirm<'_> {
                 SELECT 1 FROM folders f
                 WHERE f.id = ifnull(?3, c.limits ->> 'folder_id') AND f.org_id = u.org_id AND f.deleted_at IS NULL))
             ON CONFLICT (id) DO NOTHING";
-        let mut params = self.find().params;
         params.extend([
             Param::from(&self.asset_upload_id.object_key()),
             Param::from(&object.mime_type),
@@ -192,9 +192,10 @@ impl CallerOperation for Confirm<'_> {
     type Output = Confirmed;
 
     fn statements(&self) -> Vec<Statement> {
+        let find = self.find();
         match &self.object {
-            ObjectState::Verified(object) => vec![self.insert(object), self.find()],
-            _ => vec![self.find()],
+            ObjectState::Verified(object) => vec![self.insert(object, find.params.clone()), find],
+            _ => vec![find],
         }
     }
 
