@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use crate::domain::asset::Links;
 use crate::domain::media::AllowedTypes;
+use crate::domain::multipart::{MAX_PART_BYTES, MIN_PART_BYTES};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::UploadRules;
 use crate::error::ApiError;
@@ -33,8 +34,10 @@ pub const DEFAULT_SWEEP_TIMEOUT_MS: u64 = 30_000;
 pub const DEFAULT_RETENTION_DAYS: u64 = 30;
 /// Where `SWEEP_MAX_STATEMENTS` is not set: what D1 permits an invocation on the Free plan.
 pub const DEFAULT_SWEEP_MAX_STATEMENTS: u64 = 50;
-/// The largest object a single PUT can make in R2: just under 5 GiB.
-const LARGEST_SINGLE_PUT: u64 = 5 * 1024 * 1024 * 1024 - 5 * 1024 * 1024;
+/// The largest object that R2 keeps: 5 GiB less than 5 TiB.
+const LARGEST_OBJECT: u64 = (1024 - 1) * 5 * 1024 * 1024 * 1024;
+/// Where `MULTIPART_PART_BYTES` is not set: 16 MiB.
+pub const DEFAULT_PART_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The configuration of a running Worker.
 #[derive(Clone, PartialEq, Eq)]
@@ -90,6 +93,8 @@ pub struct Uploads {
     pub download_url_seconds: u64,
     /// How long an upload may be confirmed, in seconds from its start.
     pub confirm_seconds: u64,
+    /// Bytes of a part of an upload in parts, if [`MAX_PARTS`](crate::domain::multipart::MAX_PARTS) of them suffice.
+    pub part_bytes: u64,
 }
 
 /// Origins whose pages may call the API from a browser.
@@ -132,10 +137,10 @@ impl Config {
         let max_bytes = match get("MAX_UPLOAD_BYTES")
             .map_or(Ok(DEFAULT_MAX_UPLOAD_BYTES), |text| text.parse())
         {
-            Ok(bytes) if (1..=LARGEST_SINGLE_PUT).contains(&bytes) => bytes,
+            Ok(bytes) if (1..=LARGEST_OBJECT).contains(&bytes) => bytes,
             _ => {
                 errors.push(format!(
-                    "MAX_UPLOAD_BYTES must be a whole number of bytes from 1 to {LARGEST_SINGLE_PUT}, the most that R2 takes in one PUT"
+                    "MAX_UPLOAD_BYTES must be a whole number of bytes from 1 to {LARGEST_OBJECT}, the most that an object in R2 can have"
                 ));
                 DEFAULT_MAX_UPLOAD_BYTES
             }
@@ -205,6 +210,12 @@ impl Config {
         let upload_url_seconds = number("UPLOAD_URL_TTL_SECONDS", 900, "seconds", of_signature.clone());
         let download_url_seconds = number("DOWNLOAD_URL_TTL_SECONDS", 3600, "seconds", of_signature);
         let confirm_seconds = number("CONFIRM_TTL_SECONDS", 86_400, "seconds", 1..=30 * 86_400);
+        let part_bytes = number(
+            "MULTIPART_PART_BYTES",
+            DEFAULT_PART_BYTES,
+            "bytes",
+            MIN_PART_BYTES..=MAX_PART_BYTES,
+        );
         let storage_timeout_ms =
             number("STORAGE_TIMEOUT_MS", DEFAULT_STORAGE_TIMEOUT_MS, "milliseconds", 100..=25_000);
         let sweep_timeout_ms =
@@ -265,6 +276,7 @@ impl Config {
                     upload_url_seconds,
                     download_url_seconds,
                     confirm_seconds,
+                    part_bytes,
                 },
                 storage_timeout_ms,
                 sweep: SweepSettings {

@@ -28,7 +28,7 @@ pub enum ErrorCode {
     ImpersonationReadOnly,
     /// The role or the key lacks the permission.
     PermissionDenied,
-    /// The body is not JSON, not UTF-8, not an object, over 64 KiB, or not sent as `application/json`.
+    /// The body is not JSON, not UTF-8, not an object, too large, or not sent as `application/json`.
     BadRequest,
     /// Wrong fields, ids, headers or parameters: `errors` lists every error, the first 100 of them.
     ValidationError,
@@ -393,14 +393,14 @@ const MAX_ERRORS: usize = 100;
 /// The envelope of every error.
 #[derive(Debug, Serialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(rename = "ErrorResponse"))]
-pub struct Envelope<'a> {
+pub struct Envelope {
     /// A stable word for programs. Each operation says which ones it answers with a status.
-    code: &'a str,
+    code: &'static str,
     /// What to do next, for people.
-    message: &'a str,
+    message: &'static str,
     /// The details, if there are any, at most the first 100.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(length(max = MAX_ERRORS)))]
-    errors: Option<&'a [FieldError]>,
+    errors: Option<Vec<FieldError>>,
 }
 
 impl ApiError {
@@ -478,12 +478,14 @@ impl ApiError {
         }
     }
 
+    /// What the client gets.
+    pub fn envelope(&self) -> Envelope {
+        Envelope { code: self.code().as_str(), message: self.message(), errors: self.field_errors() }
+    }
+
     /// The JSON body.
     pub fn body(&self) -> String {
-        let errors = self.field_errors();
-        let code = self.code().as_str();
-        let envelope = Envelope { code, message: self.message(), errors: errors.as_deref() };
         // Strings, numbers and maps with string keys cannot fail to serialize.
-        serde_json::to_string(&envelope).unwrap_or_default()
+        serde_json::to_string(&self.envelope()).unwrap_or_default()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The Worker's implementation is in `edge`, on D1 and R2; the tests have one on SQLite and an in-memory bucket.
 
+use crate::domain::multipart::{CompletedPart, Completion};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::StoredObject;
 use crate::storage_error::StorageError;
@@ -35,6 +36,36 @@ pub trait Platform {
     /// Any of them may or may not be there then.
     async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError>;
 
+    /// Begins an object that is sent in parts; the id of R2's multipart upload. `content_type` and `content_disposition`
+    /// are those that the object will have.
+    ///
+    /// # Errors
+    /// It may have begun all the same: R2 itself ends what is not completed within 7 days.
+    async fn create_multipart(
+        &self,
+        key: &str,
+        content_type: &str,
+        content_disposition: &str,
+    ) -> Result<String, StorageError>;
+
+    /// Makes an object of its parts: all of them, in order. One call may complete it, and its repeat find that there is
+    /// no such upload any more.
+    ///
+    /// # Errors
+    /// The object may have been made.
+    async fn complete_multipart(
+        &self,
+        key: &str,
+        multipart_id: &str,
+        parts: &[CompletedPart],
+    ) -> Result<Completion, StorageError>;
+
+    /// Gives up a multipart upload, and with it the parts that were sent; one that does not exist is no error.
+    ///
+    /// # Errors
+    /// It may or may not exist then.
+    async fn abort_multipart(&self, key: &str, multipart_id: &str) -> Result<(), StorageError>;
+
     /// The id of the database that the bucket belongs to, which the object [`OWNER_KEY`] holds. Where there is no such
     /// object, it is written with `database_id`.
     ///
@@ -61,7 +92,7 @@ pub const OWNER_KEY: &str = "asset-uploads-database-id";
 /// What the storage calls of a request, or of a run of the sweeper, have cost so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Milliseconds spent in R2; `None` where it was not asked.
+    /// Milliseconds spent in R2, also where calls ran at the same time; `None` where it was not asked.
     pub r2_ms: Option<u64>,
     /// Milliseconds spent in D1, repeats included; `None` where it was not asked.
     pub d1_ms: Option<u64>,

@@ -77,7 +77,7 @@ impl S3 {
         let write_once = put.write_once.then(|| ("if-none-match", "*".to_owned()));
         let mut signed = vec![&disposition, &length, &content_type];
         signed.extend(&write_once);
-        let url = self.signer(origin, now)?.sign("PUT", put.key, &signed, seconds);
+        let url = self.signer(origin, now)?.sign("PUT", put.key, "", &signed, seconds);
         let mut headers = vec![content_type, disposition];
         headers.extend(write_once);
         Ok(SignedPut { url, headers })
@@ -137,11 +137,27 @@ pub struct Signer<'a> {
 impl Signer<'_> {
     /// Signs the download of an object for so many seconds, 1 to 604800.
     pub fn get(&self, key: &str, seconds: u64) -> String {
-        self.sign("GET", key, &[], seconds)
+        self.sign("GET", key, "", &[], seconds)
     }
 
-    /// Signs one request. `headers` are in lower case and sorted by name; `host` is put in its place among them.
-    fn sign(&self, method: &str, key: &str, headers: &[&(&str, String)], seconds: u64) -> String {
+    /// Signs the upload of one part (`UploadPart`) for so many seconds, 1 to 604800. Its length is signed, as it is into
+    /// [`S3::put`]. `upload_id` is storage's.
+    pub fn part(&self, key: &str, upload_id: &str, number: u64, size_bytes: u64, seconds: u64) -> String {
+        let length = ("content-length", size_bytes.to_string());
+        let query = format!("&partNumber={number}&uploadId={}", encode_value(upload_id));
+        self.sign("PUT", key, &query, &[&length], seconds)
+    }
+
+    /// Signs one request. `query` is further parameters, encoded, each with `&` before it, whose names sort behind
+    /// `X-Amz-SignedHeaders`. `headers` are in lower case and sorted by name; `host` is put in its place among them.
+    fn sign(
+        &self,
+        method: &str,
+        key: &str,
+        query: &str,
+        headers: &[&(&str, String)],
+        seconds: u64,
+    ) -> String {
         let Self { access_key_id, server, bucket, host, date_time, scope, signing_key } = self;
         let mut headers: Vec<(&str, &str)> =
             headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -154,7 +170,7 @@ impl Signer<'_> {
         let path = format!("{bucket}/{}", encode_path(key));
         let credential = format!("{access_key_id}/{scope}");
         let query = format!(
-            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}&X-Amz-Date={date_time}&X-Amz-Expires={seconds}&X-Amz-SignedHeaders={}",
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}&X-Amz-Date={date_time}&X-Amz-Expires={seconds}&X-Amz-SignedHeaders={}{query}",
             encode_value(&credential),
             encode_value(&signed_headers),
         );

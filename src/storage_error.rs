@@ -1,6 +1,7 @@
 //! What an error of D1 or R2 means. The bindings give no codes that can be relied on (their variants differ from
 //! method to method), so the text decides.
 
+use crate::domain::multipart::Completion;
 use crate::error::ApiError;
 
 /// What to do about a storage error.
@@ -51,10 +52,17 @@ const D1_OVERLOADED: [&str; 7] = [
     "internal error",
 ];
 
-/// R2's error codes that no repeat changes, of those that a HEAD, a list or a delete can meet: credentials
-/// (10002, 10003, 10042), a bucket or key that cannot be (10005, 10006, 10020), what R2 forbids (10031, 10037)
-/// and a locked object (10069), and a binding that is not there. From Cloudflare's list of R2's error codes.
-const R2_PERMANENT: [&str; 10] = [
+/// R2's error of a multipart upload that does not exist, or no longer.
+const NO_SUCH_UPLOAD: &str = "(10024)";
+
+/// R2's errors of parts that cannot be put together: one that it does not have (10025), that is smaller than 5 MiB
+/// (10011), too large (100100), or of another size than the others (10048), or no ETag (10029).
+const R2_INVALID_PARTS: [&str; 5] = ["(10025)", "(10011)", "(100100)", "(10048)", "(10029)"];
+
+/// R2's error codes that no repeat changes, of those that our calls can meet: credentials (10002, 10003, 10042), a bucket
+/// or key that cannot be (10005, 10006, 10020), what R2 forbids (10031, 10037) and a locked object (10069), a multipart
+/// upload that does not exist, and a binding that is not there. From Cloudflare's list of R2's error codes.
+const R2_PERMANENT: [&str; 11] = [
     "no binding",
     "(10002)",
     "(10003)",
@@ -65,6 +73,7 @@ const R2_PERMANENT: [&str; 10] = [
     "(10037)",
     "(10042)",
     "(10069)",
+    NO_SUCH_UPLOAD,
 ];
 
 impl StorageErrorKind {
@@ -79,12 +88,33 @@ impl StorageErrorKind {
         }
     }
 
-    /// Of an R2 error with this text. HEAD, list and delete are safe to repeat, and a lost connection has no code:
-    /// so whatever is not known to last is repeated. The object's state is unknown after any error, so there is no
+    /// Of an R2 error with this text. Every call is safe to repeat, and a lost connection has no code: so whatever is not
+    /// known to last is repeated. The object's state is unknown after any error, so there is no
     /// `Unexpected`.
     pub fn of_r2(message: &str) -> Self {
-        let permanent = R2_PERMANENT.iter().any(|code| message.contains(code));
+        let permanent = R2_PERMANENT.iter().chain(&R2_INVALID_PARTS).any(|code| message.contains(code));
         if permanent { Self::Overloaded } else { Self::Transient }
+    }
+}
+
+impl StorageError {
+    /// Whether R2 has no such multipart upload.
+    pub fn is_no_such_upload(&self) -> bool {
+        self.message.contains(NO_SUCH_UPLOAD)
+    }
+
+    /// What the failure to complete a multipart upload means.
+    ///
+    /// # Errors
+    /// This error, where R2 did not decide.
+    pub fn into_completion(self) -> Result<Completion, Self> {
+        if self.is_no_such_upload() {
+            Ok(Completion::NoSuchUpload)
+        } else if R2_INVALID_PARTS.iter().any(|code| self.message.contains(code)) {
+            Ok(Completion::Rejected)
+        } else {
+            Err(self)
+        }
     }
 }
 

@@ -20,7 +20,8 @@ use crate::platform::{OWNER_KEY, Platform};
 use crate::presign::LONGEST_SIGNATURE_SECONDS;
 use crate::store::purge::{PurgeAssets, PurgeFolders, PurgedFolders};
 use crate::store::sweep::{
-    Begin, NextRemovals, NoteOrphans, NoteRemovals, PostponeRemovals, Progress, Retire, RetireOrphans,
+    Begin, MultipartRemoval, NextRemovals, NoteOrphans, NoteRemovals, PostponeRemovals, Progress, Removals, Retire,
+    RetireOrphans,
 };
 use crate::store::{Operation, Rows, Statement};
 
@@ -40,6 +41,8 @@ pub const MAX_RUN_MS: u64 = 600_000;
 /// Removals that may fail in a run. To find the one bad key of a page of 1,000 takes 11: one for the page, and
 /// one for each half that it is in.
 const MAX_FAILED_REMOVALS: u32 = 24;
+/// Multipart uploads that are aborted before the next task: each takes a call of its own.
+const MAX_ABORTS: u32 = 250;
 /// Keys named in a problem.
 const NAMED_KEYS: usize = 10;
 
@@ -79,6 +82,8 @@ pub struct Report {
     pub orphans_retired: u32,
     /// Removals that were carried out, of objects that may never have been sent among them.
     pub objects_removed: u32,
+    /// Multipart uploads that were given up, before their objects were removed; completed ones among them.
+    pub multipart_aborted: u32,
     /// Objects that could not be removed, and are set aside for a day.
     pub objects_set_aside: u32,
     /// What an operator should look at, a sentence each.
@@ -291,11 +296,13 @@ impl<P: Platform> Run<'_, P> {
     /// others, so that one bad key delays no other object.
     async fn remove_objects(&mut self) -> Option<bool> {
         let limit = self.size.objects * self.size.pages * 2;
-        let ids = self.run(&NextRemovals { now: self.now, limit }).await?;
-        let full = ids.len() == limit as usize;
+        let next = NextRemovals { now: self.now, limit, multipart_limit: MAX_ABORTS };
+        let Removals { mut ids, multipart } = self.run(&next).await?;
+        let full = ids.len() == limit as usize || multipart.len() == MAX_ABORTS as usize;
+        let mut failed = FailedRemovals::default();
+        ids.extend(self.abort(multipart, &mut failed).await);
         let mut pages = ids.chunks(self.size.objects as usize);
         let mut removed = Vec::new();
-        let mut failed = FailedRemovals::default();
         while failed.count < MAX_FAILED_REMOVALS && self.has_time() {
             let Some(batch) = pages.next().map(<[_]>::to_vec).or_else(|| failed.halves.pop_front()) else {
                 break;
@@ -314,6 +321,26 @@ impl<P: Platform> Run<'_, P> {
         }
         self.postpone(failed).await;
         Some(full)
+    }
+
+    /// Aborts multipart uploads; those whose objects can be removed now.
+    async fn abort(
+        &mut self,
+        uploads: Vec<MultipartRemoval>,
+        failed: &mut FailedRemovals,
+    ) -> Vec<AssetUploadId> {
+        let mut aborted = Vec::new();
+        for MultipartRemoval { id, multipart_id } in uploads {
+            if failed.count >= MAX_FAILED_REMOVALS || !self.has_time() {
+                break;
+            }
+            match self.platform.abort_multipart(&id.object_key(), &multipart_id).await {
+                Ok(()) => aborted.push(id),
+                Err(error) => failed.note(vec![id], log_text(&error.into())),
+            }
+        }
+        self.report.multipart_aborted += u32::try_from(aborted.len()).unwrap_or(u32::MAX);
+        aborted
     }
 
     async fn note_removals(&mut self, ids: Vec<AssetUploadId>) {

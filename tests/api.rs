@@ -121,7 +121,7 @@ fn rules_3_to_8_come_before_9_and_9_before_10() {
             for request in [&wrong_field, &wrong_key] {
                 wrong_requests.push((request.clone(), ErrorCode::ValidationError, place.clone()));
             }
-            for body in [Body::Bytes(b"[".to_vec()), Body::TooLarge, Body::Broken] {
+            for body in [Body::Bytes(b"[".to_vec()), Body::Over(BodyLimit::Kib64), Body::Broken] {
                 wrong_requests.push((TestRequest { body, ..wrong_key.clone() }, code_of_body, place.clone()));
             }
         }

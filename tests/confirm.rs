@@ -8,7 +8,7 @@ use asset_uploads::store::confirm::{Confirm, Confirmed};
 use asset_uploads::store::rights::Identity;
 use rusqlite::types::Value::{Integer, Null, Text};
 use serde_json::json;
-use sqlite::fixtures::{
+use sqlite::fixtures::{ConfirmOne, 
     DEADLINE, RULES, STRICT, asset_of, confirm, confirmed_asset, expect_field_errors, pending_upload,
     stored_object,
 };
@@ -20,7 +20,7 @@ fn a_confirmation_writes_every_column_of_the_asset() {
     let folder = sqlite::folder(&conn, org, &editor, None);
     // Declared are 640 bytes of image/png: what HEAD says counts, without parameters and case.
     let object = RULES.verify(stored_object(999, "Video/MP4; codecs=avc1"));
-    let operation = Confirm { folder_id: Some(folder), object, ..confirm(&editor, upload) };
+    let operation = ConfirmOne { folder_id: Some(folder), object, ..confirm(&editor, upload) };
 
     let (answer, identity) = sqlite::run_with_identity(&conn, &operation);
 
@@ -101,12 +101,12 @@ fn rule_17_an_unfit_object_is_rejected_with_every_reason() {
             json!([large, encrypted, kind("text/html")]),
         ),
     ] {
-        let operation = Confirm { object: RULES.verify(object), ..confirm(&editor, upload) };
+        let operation = ConfirmOne { object: RULES.verify(object), ..confirm(&editor, upload) };
         expect_field_errors(&conn, &operation, "UPLOAD_REJECTED", &errors);
     }
     // The largest that is permitted.
     let object = RULES.verify(stored_object(1_000, "image/png"));
-    assert!(run(&conn, &Confirm { object, ..confirm(&editor, upload) }).is_ok());
+    assert!(run(&conn, &ConfirmOne { object, ..confirm(&editor, upload) }).is_ok());
 }
 
 #[test]
@@ -114,13 +114,13 @@ fn an_untyped_object_takes_the_declared_type() {
     let (conn, org, editor, upload) = pending_upload();
     for content_type in [None, Some(String::new()), Some(" \t".to_owned())] {
         let object = StoredObject { content_type, ..stored_object(640, "") };
-        let first = Confirm { object: RULES.verify(object), ..confirm(&editor, upload) };
+        let first = ConfirmOne { object: RULES.verify(object), ..confirm(&editor, upload) };
         let before = contents(&conn);
         assert_eq!(run(&conn, &first), Ok(Confirmed::NeedsDeclaredType("image/png".to_owned())));
         assert_eq!(contents(&conn), before);
     }
     let object = RULES.verify_as(StoredObject { content_type: None, ..stored_object(640, "") }, "image/png");
-    let second = Confirm { object, rules: &STRICT, ..confirm(&editor, upload) };
+    let second = ConfirmOne { object, rules: &STRICT, ..confirm(&editor, upload) };
     assert_eq!(run(&conn, &second), confirmed_asset(asset_of(org, upload, &editor, None), &editor, false));
 }
 
@@ -138,15 +138,15 @@ fn rule_17_a_mismatch_counts_where_the_operator_says_so() {
         (stored_object(641, "image/gif"), json!([size, kind])),
     ] {
         let strict =
-            Confirm { object: STRICT.verify(object.clone()), rules: &STRICT, ..confirm(&editor, upload) };
+            ConfirmOne { object: STRICT.verify(object.clone()), rules: &STRICT, ..confirm(&editor, upload) };
         expect_field_errors(&conn, &strict, "UPLOAD_REJECTED", &errors);
         let other = sqlite::session(&conn, org, &editor, DEADLINE);
-        let lenient = Confirm { object: RULES.verify(object.clone()), ..confirm(&editor, other) };
+        let lenient = ConfirmOne { object: RULES.verify(object.clone()), ..confirm(&editor, other) };
         let Ok(Confirmed::Asset { asset, .. }) = run(&conn, &lenient) else { panic!("{object:?}") };
         assert_eq!((asset.size_bytes, Some(asset.mime_type)), (object.size_bytes, object.content_type));
     }
     // What agrees, agrees in spite of case and parameters.
     let object = STRICT.verify(stored_object(640, "Image/PNG; q=1"));
-    let agreeing = Confirm { object, rules: &STRICT, ..confirm(&editor, upload) };
+    let agreeing = ConfirmOne { object, rules: &STRICT, ..confirm(&editor, upload) };
     assert_eq!(run(&conn, &agreeing), confirmed_asset(asset_of(org, upload, &editor, None), &editor, false));
 }

@@ -171,7 +171,7 @@ fn run_case(fixtures: &Fixtures, case: Case) -> (&'static str, i64) {
         allowed_types: AllowedTypes::parse(["image/*"]).unwrap(),
         reject_mismatch: case.reject_mismatch,
     };
-    let operation = Confirm {
+    let operation = ConfirmOne {
         caller: if case.may_write { editor } else { viewer }.caller(Permission::AssetsWrite),
         asset_upload_id: upload,
         folder_id: match case.folder {

@@ -9,10 +9,9 @@ use asset_uploads::domain::ids::{AssetUploadId, FolderId};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::{ObjectState, StoredObject};
 use asset_uploads::error::ApiError;
-use asset_uploads::store::confirm::Confirm;
 use rusqlite::params;
 use serde_json::json;
-use sqlite::fixtures::{
+use sqlite::fixtures::{ConfirmOne, 
     DEADLINE, RULES, asset_of, confirm, confirm_with_key, confirmed_asset, expect_error, expect_field_errors,
     pending_upload, stored_object,
 };
@@ -22,7 +21,7 @@ use sqlite::{Key, NOW, Person, contents, run};
 fn the_same_key_and_body_replay_the_first_answer() {
     let (conn, org, editor, upload) = pending_upload();
     let folder = sqlite::folder(&conn, org, &editor, None);
-    let first = Confirm { folder_id: Some(folder), ..confirm_with_key(&editor, upload, "k1") };
+    let first = ConfirmOne { folder_id: Some(folder), ..confirm_with_key(&editor, upload, "k1") };
     let asset = asset_of(org, upload, &editor, Some(folder));
     assert_eq!(run(&conn, &first), confirmed_asset(asset.clone(), &editor, false));
     let before = contents(&conn);
@@ -42,7 +41,7 @@ fn the_same_key_and_body_replay_the_first_answer() {
         for now in [NOW, late] {
             let object = object.clone();
             let mut again =
-                Confirm { object, folder_id: Some(folder), ..confirm_with_key(&other_key, upload, "k1") };
+                ConfirmOne { object, folder_id: Some(folder), ..confirm_with_key(&other_key, upload, "k1") };
             again.caller.now = now;
             assert_eq!(
                 run(&conn, &again),
@@ -74,7 +73,7 @@ fn rule_12_a_replay_is_the_same_users() {
     let colleague = sqlite::editor(&conn, org);
     let elsewhere = sqlite::folder(&conn, org, &editor, None);
     for folder_id in [None, Some(elsewhere)] {
-        let theirs = Confirm { folder_id, ..confirm_with_key(&colleague, upload, "k1") };
+        let theirs = ConfirmOne { folder_id, ..confirm_with_key(&colleague, upload, "k1") };
         expect_error(&conn, &theirs, &ApiError::AssetUploadAlreadyConfirmed(upload.to_string()));
     }
 }
@@ -84,7 +83,7 @@ fn rule_12_a_replay_is_the_same_users() {
 fn a_replay_of_a_moved_asset_repeats_the_first_body() {
     let (conn, org, editor, upload) = pending_upload();
     let [first, now] = [(); 2].map(|()| sqlite::folder(&conn, org, &editor, None));
-    let filed = |folder_id| Confirm { folder_id, ..confirm_with_key(&editor, upload, "k1") };
+    let filed = |folder_id| ConfirmOne { folder_id, ..confirm_with_key(&editor, upload, "k1") };
     run(&conn, &filed(Some(first))).unwrap();
     conn.execute("UPDATE assets SET folder_id = ?1, name = 'sea.png'", [now.to_string()]).unwrap();
 
@@ -102,7 +101,7 @@ fn a_replay_of_a_deleted_asset_finds_none() {
     conn.execute("UPDATE assets SET deleted_at = ?1", [NOW.0]).unwrap();
     expect_error(&conn, &confirm_with_key(&editor, upload, "k1"), &ApiError::AssetNotFound);
     let other =
-        Confirm { folder_id: Some(sqlite::unused_folder_id()), ..confirm_with_key(&editor, upload, "k1") };
+        ConfirmOne { folder_id: Some(sqlite::unused_folder_id()), ..confirm_with_key(&editor, upload, "k1") };
     expect_field_errors(&conn, &other, "VALIDATION_ERROR", &reused());
     // To everybody else it is confirmed, as before.
     let already = ApiError::AssetUploadAlreadyConfirmed(upload.to_string());
@@ -134,12 +133,12 @@ fn a_confirmation_from_before_the_migration_is_replayed() {
     let moved = sqlite::folder(&conn, org, &editor, None);
     conn.execute("UPDATE assets SET folder_id = ?1", [moved.to_string()]).unwrap();
     for (upload, folder_id) in [(filed, Some(folder)), (loose, None)] {
-        let again = Confirm { folder_id, ..confirm_with_key(&editor, upload, "k1") };
+        let again = ConfirmOne { folder_id, ..confirm_with_key(&editor, upload, "k1") };
         assert_eq!(
             run(&conn, &again),
             confirmed_asset(asset_of(org, upload, &editor, Some(moved)), &editor, true)
         );
-        let other = Confirm { folder_id: Some(moved), ..confirm_with_key(&editor, upload, "k1") };
+        let other = ConfirmOne { folder_id: Some(moved), ..confirm_with_key(&editor, upload, "k1") };
         expect_field_errors(&conn, &other, "VALIDATION_ERROR", &reused());
     }
     expect_error(
@@ -162,14 +161,14 @@ fn rule_10_the_same_key_with_another_folder_is_an_error() {
     let (conn, org, editor, upload) = pending_upload();
     let [folder, other] = [(); 2].map(|()| sqlite::folder(&conn, org, &editor, None));
     let in_no_folder = sqlite::session(&conn, org, &editor, DEADLINE);
-    run(&conn, &Confirm { folder_id: Some(folder), ..confirm_with_key(&editor, upload, "k1") }).unwrap();
+    run(&conn, &ConfirmOne { folder_id: Some(folder), ..confirm_with_key(&editor, upload, "k1") }).unwrap();
     run(&conn, &confirm_with_key(&editor, in_no_folder, "k1")).unwrap();
 
     let nowhere = sqlite::unused_folder_id();
     for (upload, folder_id) in
         [(upload, Some(other)), (upload, None), (upload, Some(nowhere)), (in_no_folder, Some(folder))]
     {
-        let again = Confirm { folder_id, ..confirm_with_key(&editor, upload, "k1") };
+        let again = ConfirmOne { folder_id, ..confirm_with_key(&editor, upload, "k1") };
         expect_field_errors(&conn, &again, "VALIDATION_ERROR", &reused());
     }
 }

@@ -9,7 +9,7 @@ use asset_uploads::api::confirmations::Confirm;
 use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
 use asset_uploads::error::ApiError;
-use asset_uploads::http::request::{Body, MAX_BODY_BYTES, RequestHeaders};
+use asset_uploads::http::request::{Body, BodyLimit, RequestHeaders};
 use serde_json::{Value, json};
 
 const UPLOAD: &str = "018f4d2e-7c4b-7a35-9c1f-0242ac120001";
@@ -183,10 +183,10 @@ fn rule_10_an_absent_body_is_an_error_whatever_its_type() {
 fn rule_9_a_body_that_did_not_arrive_is_a_bad_request() {
     let read = |body| parse_all("no id", &json_headers(), body);
     let too_large = ApiError::BadRequest("The body is over 64 KiB; send a smaller one.");
-    assert_eq!(read(Body::TooLarge), Err(too_large));
+    assert_eq!(read(Body::Over(BodyLimit::Kib64)), Err(too_large));
     let broken = ApiError::BadRequest("The body did not arrive whole; send the request again.");
     assert_eq!(read(Body::Broken), Err(broken));
-    assert_eq!(MAX_BODY_BYTES, 65_536);
+    assert_eq!(BodyLimit::Kib64.bytes(), 65_536);
 }
 
 #[test]

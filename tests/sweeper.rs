@@ -13,12 +13,11 @@ use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::ApiError;
 use asset_uploads::platform::OWNER_KEY;
 use asset_uploads::store::Operation;
-use asset_uploads::store::confirm::Confirm;
 use asset_uploads::store::rights::Permission;
 use asset_uploads::store::sweep::{NoteOrphans, Retire};
 use asset_uploads::store::uploads::{Cancel, Create};
 use asset_uploads::sweeper::{GRACE_SECONDS, ORPHAN_NOTICE_SECONDS, Report, SETTLE_SECONDS};
-use sqlite::fixtures::{RULES, confirm, create_for, pending_upload};
+use sqlite::fixtures::{ConfirmOne, RULES, confirm, create_for, pending_upload};
 use sqlite::{NOW, Person, run, run_system, session};
 use sweeper_platform::{ALL, DAY, FEW, HOUR, LATER, SweeperPlatform};
 
@@ -34,7 +33,7 @@ fn unconfirmed_uploads_are_removed_after_the_grace_period_and_confirmed_ones_sta
         platform.put(id.object_key());
     }
     let object = RULES.verify(platform.head(confirmed).unwrap());
-    run(&platform.conn, &Confirm { object, ..confirm(&editor, confirmed) }).unwrap();
+    run(&platform.conn, &ConfirmOne { object, ..confirm(&editor, confirmed) }).unwrap();
     run(
         &platform.conn,
         &Cancel { caller: editor.caller(Permission::AssetsWrite), asset_upload_id: cancelled },

@@ -10,10 +10,13 @@ use crate::domain::api_key::Scope;
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{AssetId, AssetUploadId};
 use crate::domain::media::MimeType;
+use crate::domain::multipart::Division;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::upload::{Filename, Session, Status, UploadRules};
+use crate::domain::upload::{
+    Filename, LARGEST_SINGLE_PUT, Session, Status, UploadRules, single_put_error,
+};
 use crate::error::{ApiError, ErrorCode, FieldError};
-use crate::http::fields::{FieldErrors, JsonBody, filename, path_id, string, whole_number};
+use crate::http::fields::{FieldErrors, JsonBody, boolean, filename, path_id, string, whole_number};
 use crate::http::reply::{Reply, as_object};
 use crate::http::request::Input;
 use crate::http::route::Route;
@@ -29,6 +32,9 @@ pub(super) const ID: Parameter = Parameter {
     values: Values::Id,
 };
 
+/// The longest life of an upload in parts, in seconds: 6 days, a day less than R2 keeps parts.
+const LONGEST_MULTIPART_SECONDS: u64 = 6 * 86_400;
+
 /// `POST /v1/asset-uploads`: one D1 transaction, which writes the session; the URL is signed here.
 #[derive(Clone, PartialEq)]
 pub struct Create {
@@ -40,6 +46,8 @@ pub struct Create {
     pub mime_type: MimeType,
     /// Its size in bytes, 1 to the limit.
     pub size_bytes: u64,
+    /// Whether it is sent in parts.
+    pub multipart: bool,
     signer: S3,
 }
 
@@ -78,7 +86,11 @@ impl Endpoint for Create {
         let filename = body.required("filename", |value| filename("filename", value));
         let mime_type = body.required("mime_type", |value| parse_mime_type(value, &config.rules));
         let size_bytes = body.required("size_bytes", |value| parse_size(value, &config.rules));
+        let multipart = body.optional("multipart", |value| boolean("multipart", value)).unwrap_or_default();
         body.finish(&mut errors);
+        if !multipart && size_bytes.is_some_and(|size| size > LARGEST_SINGLE_PUT) {
+            errors.push(single_put_error());
+        }
         let idempotency_key = errors.check(input.headers.idempotency_key());
         let fields = match (filename, mime_type, size_bytes, idempotency_key) {
             (Some(filename), Some(mime_type), Some(size_bytes), Some(idempotency_key)) => {
@@ -88,7 +100,7 @@ impl Endpoint for Create {
         };
         let (filename, mime_type, size_bytes, idempotency_key) = errors.finish(fields)?;
         let signer = config.uploads.s3.clone().map_err(ApiError::unavailable)?;
-        Ok(Self { idempotency_key, filename, mime_type, size_bytes, signer })
+        Ok(Self { idempotency_key, filename, mime_type, size_bytes, multipart, signer })
     }
 
     async fn handle<P: Platform>(
@@ -103,33 +115,52 @@ impl Endpoint for Create {
             }
             None => AssetUploadId::v7(now.unix_ms(), &cx.random()?),
         };
+        let division = self.multipart.then(|| Division::of(self.size_bytes, settings.part_bytes));
+        let longest = if self.multipart { LONGEST_MULTIPART_SECONDS } else { u64::MAX };
         let create = uploads::Create {
             caller,
             asset_upload_id: id,
-            filename: self.filename,
-            mime_type: self.mime_type,
+            filename: self.filename.clone(),
+            mime_type: self.mime_type.clone(),
             size_bytes: self.size_bytes,
-            expires_at: now.plus_seconds(settings.confirm_seconds),
+            expires_at: now.plus_seconds(settings.confirm_seconds.min(longest)),
+            part_size: division.map(|division| division.part_size),
             request_id: cx.request_id,
             rules: &cx.config.rules,
         };
         let created = cx.run(&create).await?;
 
+        let replayed = created.existed && self.idempotency_key.is_some();
+        let upload = match created.session.division() {
+            Some(division) => UploadRequest::multipart(division, created.session.expires_at),
+            None => self.sign(cx, &create, created.session.expires_at)?,
+        };
+        let reply = Reply::json(201, &CreateResponse::new(id, upload))?
+            .with_header("location", format!("/v1/asset-uploads/{id}"));
+        Ok(if replayed { reply.with_header("idempotent-replayed", "true") } else { reply })
+    }
+}
+
+impl Create {
+    /// The signed PUT of the file.
+    fn sign<P: Platform>(
+        &self,
+        cx: &RequestContext<'_, P>,
+        create: &uploads::Create<'_>,
+        deadline: Timestamp,
+    ) -> Result<UploadRequest, ApiError> {
+        let (settings, now) = (&cx.config.uploads, cx.now());
         // No URL outlives its session. A signature counts in whole seconds.
-        let seconds = settings.upload_url_seconds.min(now.seconds_until(created.session.expires_at)).max(1);
+        let seconds = settings.upload_url_seconds.min(now.seconds_until(deadline)).max(1);
         let put = Put {
-            key: &id.object_key(),
+            key: &create.asset_upload_id.object_key(),
             mime_type: &create.mime_type,
             filename: &create.filename,
             size_bytes: create.size_bytes,
             write_once: settings.write_once,
         };
         let signed = self.signer.put(put, cx.origin, now, seconds)?;
-        let expires_at = now.whole_second().plus_seconds(seconds);
-        let reply = Reply::json(201, &CreateResponse::new(id, signed, expires_at))?
-            .with_header("location", format!("/v1/asset-uploads/{id}"));
-        let replayed = created.existed && self.idempotency_key.is_some();
-        Ok(if replayed { reply.with_header("idempotent-replayed", "true") } else { reply })
+        Ok(UploadRequest::put(signed, now.whole_second().plus_seconds(seconds)))
     }
 }
 
@@ -187,6 +218,9 @@ pub struct CreateBody {
     /// the operator says otherwise); above it `errors` names it as `limit`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1)))]
     pub size_bytes: u64,
+    /// Whether the file is sent in parts: necessary above 5 GiB, and useful where lines break.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(default))]
+    pub multipart: bool,
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -202,20 +236,31 @@ const EXAMPLE_URL: &str = "https://0123456789abcdef0123456789abcdef.r2.cloudflar
 pub struct CreateResponse {
     /// The upload's id: the `asset_upload_id` to confirm, and then the asset's id.
     asset_id: AssetId,
-    /// The same as `upload.url`.
+    /// The same as `upload.url`; null where the file is sent in parts.
     #[cfg_attr(
         not(target_arch = "wasm32"),
         schemars(url, example = EXAMPLE_URL)
     )]
-    upload_url: String,
-    /// The request that sends the file to storage.
+    upload_url: Option<String>,
+    /// How the file is sent to storage.
     upload: UploadRequest,
 }
 
-/// The request that the client sends to storage.
+/// How the client sends the file to storage.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline))]
+pub enum UploadRequest {
+    /// With one request.
+    Put(PutRequest),
+    /// In parts, where `multipart` was asked for.
+    Multipart(MultipartRequest),
+}
+
+/// The request that sends the whole file.
 #[derive(Debug, Serialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline))]
-struct UploadRequest {
+pub struct PutRequest {
     #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("const" = "PUT")))]
     method: &'static str,
     /// The signed URL. It needs no API key.
@@ -232,6 +277,36 @@ struct UploadRequest {
     /// `expires_at`.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(example = "2026-11-22T13:00:00.000Z"))]
     expires_at: Timestamp,
+}
+
+/// How the file is divided. The requests that send the parts are signed later.
+#[derive(Debug, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline))]
+pub struct MultipartRequest {
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(extend("const" = "MULTIPART")))]
+    method: &'static str,
+    /// Bytes of every part but the last, which has what is left.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 5_242_880)))]
+    part_size: u64,
+    /// How many parts there are.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1, max = 10_000)))]
+    part_count: u64,
+    /// The deadline of the upload: until then parts can be sent, and the upload confirmed.
+    expires_at: Timestamp,
+}
+
+impl UploadRequest {
+    /// `expires_at` is when the signature ends.
+    pub fn put(put: SignedPut, expires_at: Timestamp) -> Self {
+        let SignedPut { url, headers } = put;
+        Self::Put(PutRequest { method: "PUT", url, headers, expires_at })
+    }
+
+    /// `expires_at` is the upload's deadline.
+    pub fn multipart(division: Division, expires_at: Timestamp) -> Self {
+        let Division { part_size, part_count, .. } = division;
+        Self::Multipart(MultipartRequest { method: "MULTIPART", part_size, part_count, expires_at })
+    }
 }
 
 /// What openapi.json says of the headers: they are signed as pairs.
@@ -265,11 +340,13 @@ pub struct UploadHeaders {
 }
 
 impl CreateResponse {
-    /// Puts a signed request to an upload; `expires_at` is when the signature ends.
-    pub fn new(id: AssetUploadId, put: SignedPut, expires_at: Timestamp) -> Self {
-        let SignedPut { url, headers } = put;
-        let upload = UploadRequest { method: "PUT", url: url.clone(), headers, expires_at };
-        Self { asset_id: id.into(), upload_url: url, upload }
+    /// Puts the way to storage to an upload.
+    pub fn new(id: AssetUploadId, upload: UploadRequest) -> Self {
+        let upload_url = match &upload {
+            UploadRequest::Put(put) => Some(put.url.clone()),
+            UploadRequest::Multipart(_) => None,
+        };
+        Self { asset_id: id.into(), upload_url, upload }
     }
 }
 
@@ -375,6 +452,14 @@ pub struct AssetUploadResponse<'a> {
     expires_at: Timestamp,
     /// The asset's id; null while the upload is not confirmed.
     asset_id: Option<AssetId>,
+    /// Bytes of every part but the last, where the file is sent in parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "u64", range(min = 5_242_880)))]
+    part_size: Option<u64>,
+    /// How many parts there are, where the file is sent in parts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "u64", range(min = 1, max = 10_000)))]
+    part_count: Option<u64>,
 }
 
 impl<'a> AssetUploadResponse<'a> {
@@ -388,6 +473,8 @@ impl<'a> AssetUploadResponse<'a> {
             size_bytes: session.size_bytes,
             expires_at: session.expires_at,
             asset_id: (status == Status::Confirmed).then(|| id.into()),
+            part_size: session.part_size,
+            part_count: session.division().map(|division| division.part_count),
         }
     }
 }
@@ -434,7 +521,12 @@ impl Endpoint for Cancel {
         caller: Caller,
     ) -> Result<Reply, ApiError> {
         let id = self.asset_upload_id;
-        cx.run(&uploads::Cancel { caller, asset_upload_id: id }).await?;
+        // First the parts, so that nobody puts them together after the object is gone. What fails here the sweeper does.
+        if let Some(multipart_id) = cx.run(&uploads::Cancel { caller, asset_upload_id: id }).await?
+            && let Err(error) = cx.platform.abort_multipart(&id.object_key(), &multipart_id).await
+        {
+            cx.log_failure(error);
+        }
         if let Err(error) = cx.platform.delete_objects(&[id.object_key()]).await {
             cx.log_failure(error);
         }

@@ -1,12 +1,17 @@
-//! Confirmations of uploads: the only endpoint that creates an asset.
+//! Confirmations of uploads: what alone creates assets.
+
+use std::pin::Pin;
+
+use futures_util::stream::{self, StreamExt};
 
 use super::asset_response::AssetResponse;
 use super::asset_uploads::ID;
 use super::assets;
 use super::context::RequestContext;
 use super::endpoint::{Doc, Endpoint, Example};
-use crate::config::Config;
+use crate::config::{AssetUrls, Config};
 use crate::domain::api_key::Scope;
+use crate::domain::asset::{Asset, Links, User};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{AssetUploadId, FolderId};
 use crate::domain::upload::ObjectState;
@@ -16,7 +21,7 @@ use crate::http::reply::Reply;
 use crate::http::request::Input;
 use crate::http::route::Route;
 use crate::platform::Platform;
-use crate::store::confirm;
+use crate::store::confirm::{self, Item};
 use crate::store::rights::{Caller, Permission};
 
 /// `POST /v1/asset-uploads/{asset_upload_id}/confirmations`
@@ -129,41 +134,114 @@ impl Endpoint for Confirm {
         cx: &RequestContext<'_, P>,
         caller: Caller,
     ) -> Result<Reply, ApiError> {
+        let item = (self.asset_upload_id, self.folder_id);
+        let outcomes = confirm_all(cx, caller, self.idempotency_key, vec![item]).await?;
+        let outcome = outcomes.into_iter().next();
+        let confirmed =
+            outcome.ok_or_else(|| ApiError::Internal("a confirmation without an outcome".to_owned()))??;
+        let body = confirmed.response(&cx.config.links);
+        let location = format!("/v1/assets/{}", confirmed.asset.id);
+        let reply = Reply::json(201, &body)?.with_header("location", location);
+        Ok(if confirmed.replayed { reply.with_header("idempotent-replayed", "true") } else { reply })
+    }
+}
+
+/// HEADs at a time. The platform opens at most six connections for a request.
+const HEADS_AT_A_TIME: usize = 6;
+
+/// A confirmed upload.
+pub(super) struct ConfirmedUpload {
+    asset: Box<Asset>,
+    created_by_user: User,
+    url: Option<String>,
+    /// Whether an earlier request made the asset.
+    pub(super) replayed: bool,
+}
+
+impl ConfirmedUpload {
+    /// The asset as it is answered.
+    pub(super) fn response(&self, links: &Links) -> AssetResponse<'_> {
+        AssetResponse::new(&self.asset, Some(&self.created_by_user), self.url.clone(), links)
+    }
+}
+
+/// What each of several confirmations came to.
+pub(super) type Outcomes = Vec<Result<ConfirmedUpload, ApiError>>;
+
+/// Confirms uploads, each into a folder or into none: what each came to, in the same order. Boxed, so that the Worker has
+/// this code once.
+///
+/// # Errors
+/// Those of the caller's rights; `StorageUnavailable` where the database does not answer, and then nothing was lost.
+pub(super) fn confirm_all<'a, P: Platform>(
+    cx: &'a RequestContext<'_, P>,
+    caller: Caller,
+    idempotency_key: Option<IdempotencyKey>,
+    items: Vec<(AssetUploadId, Option<FolderId>)>,
+) -> Pin<Box<dyn Future<Output = Result<Outcomes, ApiError>> + 'a>> {
+    Box::pin(async move {
         let rules = &cx.config.rules;
-        let object = match cx.platform.head_object(&self.asset_upload_id.object_key()).await {
-            Ok(Some(object)) => rules.verify(object),
-            Ok(None) => ObjectState::Missing,
-            Err(error) => ObjectState::Unavailable(error.message),
-        };
-        let mut confirm = confirm::Confirm {
-            caller,
-            asset_upload_id: self.asset_upload_id,
-            folder_id: self.folder_id,
-            idempotency_key: self.idempotency_key,
-            request_id: cx.request_id,
-            object,
-            rules,
-        };
-        loop {
-            match (cx.run(&confirm).await?, confirm.object) {
-                (confirm::Confirmed::Asset { asset, created_by_user, replayed }, _) => {
-                    let url = cx.config.asset_url(&asset.r2_key, cx.origin, cx.now())?;
-                    let body = AssetResponse::new(&asset, Some(&created_by_user), url, &cx.config.links);
-                    let reply =
-                        Reply::json(201, &body)?.with_header("location", format!("/v1/assets/{}", asset.id));
-                    return Ok(if replayed {
-                        reply.with_header("idempotent-replayed", "true")
-                    } else {
-                        reply
-                    });
-                }
-                (confirm::Confirmed::NeedsDeclaredType(declared), ObjectState::Untyped(object)) => {
-                    confirm.object = rules.verify_as(object, &declared);
-                }
-                (confirm::Confirmed::NeedsDeclaredType(_), _) => {
-                    return Err(ApiError::Internal("a typed object needs no declared type".to_owned()));
+        let heads = items.into_iter().map(async |(asset_upload_id, folder_id)| {
+            let object = match cx.platform.head_object(&asset_upload_id.object_key()).await {
+                Ok(Some(object)) => rules.verify(object),
+                Ok(None) => ObjectState::Missing,
+                Err(error) => ObjectState::Unavailable(error.message),
+            };
+            Item { asset_upload_id, folder_id, object }
+        });
+        let items = stream::iter(heads).buffered(HEADS_AT_A_TIME).collect().await;
+        let request_id = cx.request_id;
+        let mut confirm = confirm::Confirm { caller, items, idempotency_key, request_id, rules };
+        let mut outcomes = cx.run(&confirm).await?;
+        let untyped = verify_as_declared(&mut confirm, &outcomes);
+        if !untyped.is_empty() {
+            // The others stand already, whatever becomes of these.
+            let again = cx.run(&confirm).await;
+            let again = again.unwrap_or_else(|error| vec![Err(error); untyped.len()]);
+            for (place, outcome) in untyped.into_iter().zip(again) {
+                if let Some(old) = outcomes.get_mut(place) {
+                    *old = outcome;
                 }
             }
+        }
+        let any = outcomes.iter().any(Result::is_ok);
+        let urls = any.then(|| cx.config.asset_urls(cx.origin, cx.now())).transpose()?;
+        Ok(outcomes.into_iter().map(|outcome| with_url(outcome, urls.as_ref())).collect())
+    })
+}
+
+/// Leaves the items that have no content type, verified as what their sessions declare; their places before.
+fn verify_as_declared(
+    confirm: &mut confirm::Confirm<'_>,
+    outcomes: &[Result<confirm::Confirmed, ApiError>],
+) -> Vec<usize> {
+    let rules = confirm.rules;
+    let mut places = Vec::new();
+    let mut items = Vec::new();
+    for (place, (item, outcome)) in std::mem::take(&mut confirm.items).into_iter().zip(outcomes).enumerate() {
+        if let (ObjectState::Untyped(object), Ok(confirm::Confirmed::NeedsDeclaredType(declared))) =
+            (&item.object, outcome)
+        {
+            let object = rules.verify_as(object.clone(), declared);
+            places.push(place);
+            items.push(Item { object, ..item });
+        }
+    }
+    confirm.items = items;
+    places
+}
+
+fn with_url(
+    outcome: Result<confirm::Confirmed, ApiError>,
+    urls: Option<&AssetUrls<'_>>,
+) -> Result<ConfirmedUpload, ApiError> {
+    match outcome? {
+        confirm::Confirmed::Asset { asset, created_by_user, replayed } => {
+            let url = urls.and_then(|urls| urls.url(&asset.r2_key));
+            Ok(ConfirmedUpload { asset, created_by_user, url, replayed })
+        }
+        confirm::Confirmed::NeedsDeclaredType(_) => {
+            Err(ApiError::Internal("a typed object needs no declared type".to_owned()))
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::ids::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::error::{ApiError, AuthError, ErrorCode, FieldError};
 use crate::http::reply::Reply;
-use crate::http::request::{Body, IncomingRequest, Input, RequestHeaders};
+use crate::http::request::{Body, BodyLimit, IncomingRequest, Input, RequestHeaders};
 use crate::http::route::{PathParams, Route};
 use crate::http::schema::Schema;
 use crate::platform::Platform;
@@ -29,6 +29,8 @@ pub trait Endpoint: Sized {
         Some(permission) => permission.scopes(),
         None => &[],
     };
+    /// How large a body it reads.
+    const BODY_LIMIT: BodyLimit = BodyLimit::Kib64;
     /// What openapi.json says about it, beside the types.
     const DOC: Doc;
     /// Who calls: [`Caller`], where the table has `serve`; [`Anyone`], where it has `serve_public`.
@@ -209,7 +211,8 @@ pub async fn serve<E: Endpoint<Caller = Caller>, P: Platform>(
     // 3, for a missing or malformed key: no storage call.
     let token = TokenHash::from_authorization(request.header("authorization")?.as_deref())
         .ok_or(AuthError::Unauthorized)?;
-    let Received { headers, body, now } = receive(cx, request, E::ROUTE.method.has_body()).await?;
+    let body_limit = E::ROUTE.method.has_body().then_some(E::BODY_LIMIT);
+    let Received { headers, body, now } = receive(cx, request, body_limit).await?;
     // 9 and 10 are known now, but rights come first.
     let input = Input { path, query: cx.query, headers: &headers, body: &body };
     let Parsed { endpoint, organization, organization_readable } = parse::<E>(&input, cx.config);
@@ -233,10 +236,13 @@ struct Received {
 async fn receive<P: Platform>(
     cx: &RequestContext<'_, P>,
     request: &impl IncomingRequest,
-    has_body: bool,
+    body_limit: Option<BodyLimit>,
 ) -> Result<Received, ApiError> {
     let headers = RequestHeaders::of(request)?;
-    let body = if has_body { request.body().await } else { Body::Bytes(Vec::new()) };
+    let body = match body_limit {
+        Some(limit) => request.body(limit).await,
+        None => Body::Bytes(Vec::new()),
+    };
     // The whole request has arrived, and every check uses this time: sending the body slowly cannot outlive a key or a
     // deadline, and slow storage makes no request late.
     Ok(Received { headers, body, now: cx.complete() })

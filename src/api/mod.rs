@@ -7,6 +7,7 @@ pub mod asset_response;
 pub mod asset_types;
 pub mod asset_uploads;
 pub mod assets;
+pub mod confirmation_batch;
 pub mod confirmations;
 pub mod context;
 pub mod endpoint;
@@ -16,6 +17,7 @@ pub mod folders;
 pub mod health;
 mod lists;
 pub mod me;
+pub mod multipart;
 
 use crate::error::ApiError;
 use crate::http::reply::Reply;
@@ -66,7 +68,10 @@ endpoints! {
     serve asset_uploads::Create,
     serve asset_uploads::Read,
     serve asset_uploads::Cancel,
+    serve multipart::SignParts,
+    serve multipart::Complete,
     serve confirmations::Confirm,
+    serve confirmation_batch::ConfirmBatch,
     serve asset_list::List,
     serve asset_types::Types,
     serve asset_types::SourceTypes,

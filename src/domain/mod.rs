@@ -1,4 +1,4 @@
-//! The rules: what an id, a time, a media type, a folder, a key and a stored object are, and when an upload may become
+//! The rules: what an id, a time, a media type, a part, a folder, a key and a stored object are, and when an upload may become
 //! an asset. No SQL, HTTP, clock or randomness.
 
 pub mod account;
@@ -9,6 +9,7 @@ pub mod folder;
 pub mod idempotency;
 pub mod ids;
 pub mod media;
+pub mod multipart;
 pub mod page;
 pub mod percent;
 pub mod timestamp;

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::media::{AllowedTypes, AssetType, MimeType};
+use super::multipart::Division;
 use super::timestamp::Timestamp;
 use crate::error::{DetailValue, ErrorDetails, FieldError};
 
@@ -17,9 +18,16 @@ pub struct Session {
     pub size_bytes: u64,
     /// From this time on it can no longer be confirmed; negative when it was cancelled.
     pub expires_at: Timestamp,
+    /// Bytes of every part but the last; `None` where it is sent with one PUT.
+    pub part_size: Option<u64>,
 }
 
 impl Session {
+    /// How the file is divided; `None` where it is sent with one PUT.
+    pub fn division(&self) -> Option<Division> {
+        self.part_size.map(|part_size| Division::stored(self.size_bytes, part_size))
+    }
+
     /// Whether it was cancelled. Only a repeated cancellation still finds it; every other request gets 404.
     pub fn is_cancelled(&self) -> bool {
         self.expires_at.0 < 0
@@ -118,6 +126,16 @@ pub enum ObjectState {
     Unavailable(String),
 }
 
+impl ObjectState {
+    /// The object, where it may become an asset.
+    pub fn verified(&self) -> Option<&VerifiedObject> {
+        match self {
+            Self::Verified(object) => Some(object),
+            _ => None,
+        }
+    }
+}
+
 /// One reason why an object is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Violation {
@@ -133,6 +151,21 @@ pub enum Violation {
     OtherSize(u64),
     /// Another media type than declared; holds the actual one.
     OtherType(String),
+}
+
+/// The largest object that a single PUT can make in R2: just under 5 GiB.
+pub const LARGEST_SINGLE_PUT: u64 = 5 * 1024 * 1024 * 1024 - 5 * 1024 * 1024;
+
+/// The error of a declared size that one PUT cannot send.
+pub fn single_put_error() -> FieldError {
+    let msg = format!("Must be at most {LARGEST_SINGLE_PUT} bytes, or sent in parts: with `multipart: true`.");
+    size_error(LARGEST_SINGLE_PUT, msg)
+}
+
+fn size_error(limit: u64, msg: String) -> FieldError {
+    let limit = Some(DetailValue::Number(limit));
+    FieldError::new(&["body", "size_bytes"], "size_out_of_range", msg)
+        .with(ErrorDetails { limit, ..ErrorDetails::default() })
 }
 
 impl UploadRules {
@@ -152,10 +185,7 @@ impl UploadRules {
 
     /// The error of a declared size that is not permitted.
     pub fn size_error(&self) -> FieldError {
-        let msg = format!("Must be from 1 to {} bytes.", self.max_bytes);
-        let limit = Some(DetailValue::Number(self.max_bytes));
-        FieldError::new(&["body", "size_bytes"], "size_out_of_range", msg)
-            .with(ErrorDetails { limit, ..ErrorDetails::default() })
+        size_error(self.max_bytes, format!("Must be from 1 to {} bytes.", self.max_bytes))
     }
 
     /// Checks what does not depend on the object's session.

@@ -1,12 +1,13 @@
-//! Asks R2 about objects, and removes them.
+//! Asks R2 about objects, removes them, and puts them together from parts.
 
-use worker::js_sys::{JSON, Object, Promise, Reflect};
+use worker::js_sys::{Function, JSON, Object, Promise, Reflect};
 use worker::wasm_bindgen::{JsCast, JsValue};
 // The SDK's thin layer: in the one above it a missing property is a panic.
-use worker::worker_sys::types::{R2Bucket, R2Object, R2Objects};
+use worker::worker_sys::types::{R2Bucket, R2MultipartUpload, R2Object, R2Objects};
 
 use super::runtime::{error_text, timestamp};
 use super::storage::Storage;
+use crate::domain::multipart::{CompletedPart, Completion};
 use crate::domain::upload::StoredObject;
 use crate::platform::{ListedObject, OWNER_KEY, ObjectPage};
 use crate::storage_error::{StorageError, StorageErrorKind};
@@ -72,6 +73,56 @@ impl Storage {
             object = self.ask(&read).await?;
         }
         owner(object.unchecked_ref()).map_err(|error| unexpected(&error))
+    }
+
+    /// Begins a multipart upload; its id.
+    pub(super) async fn create_multipart(
+        &self,
+        key: &str,
+        content_type: &str,
+        content_disposition: &str,
+    ) -> Result<String, StorageError> {
+        // Texts cannot fail to serialize.
+        let metadata = serde_json::json!({
+            "httpMetadata": {"contentType": content_type, "contentDisposition": content_disposition}
+        });
+        let create = |bucket: R2Bucket| {
+            bucket.create_multipart_upload(key.to_owned(), JSON::parse(&metadata.to_string())?)
+        };
+        let upload: R2MultipartUpload = self.ask(&create).await?.unchecked_into();
+        upload.upload_id().map_err(|error| unexpected(&error))
+    }
+
+    /// Makes an object of the parts of a multipart upload.
+    pub(super) async fn complete_multipart(
+        &self,
+        key: &str,
+        multipart_id: &str,
+        parts: &[CompletedPart],
+    ) -> Result<Completion, StorageError> {
+        // As one text: there may be 10,000 of them.
+        let parts = serde_json::to_string(parts).unwrap_or_default();
+        let complete = |bucket: R2Bucket| {
+            let upload = bucket.resume_multipart_upload(key.to_owned(), multipart_id.to_owned())?;
+            let method: Function = Reflect::get(&upload, &"complete".into())?.unchecked_into();
+            method.call1(&upload, &JSON::parse(&parts)?).map(JsCast::unchecked_into)
+        };
+        match self.ask(&complete).await {
+            Ok(_) => Ok(Completion::Completed),
+            Err(error) => error.into_completion(),
+        }
+    }
+
+    /// Gives up a multipart upload.
+    pub(super) async fn abort_multipart(&self, key: &str, multipart_id: &str) -> Result<(), StorageError> {
+        let abort = |bucket: R2Bucket| {
+            let upload = bucket.resume_multipart_upload(key.to_owned(), multipart_id.to_owned())?;
+            upload.unchecked_into::<R2MultipartUpload>().abort()
+        };
+        match self.ask(&abort).await {
+            Err(error) if !error.is_no_such_upload() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     async fn ask(

@@ -7,7 +7,7 @@ use worker::web_sys::{Headers, ReadableStreamDefaultReader, Request};
 
 use super::runtime::error_text;
 use crate::error::ApiError;
-use crate::http::request::{Body, IncomingRequest, MAX_BODY_BYTES};
+use crate::http::request::{Body, BodyLimit, IncomingRequest};
 
 /// A request whose body is still on the way.
 pub(super) struct EdgeRequest {
@@ -23,7 +23,7 @@ impl EdgeRequest {
     }
 
     /// Reads a chunked body chunk by chunk and stops at the limit.
-    async fn body_of_unknown_length(&self) -> Result<Body, JsValue> {
+    async fn body_of_unknown_length(&self, limit: BodyLimit) -> Result<Body, JsValue> {
         let Some(stream) = self.request.body() else {
             return Ok(Body::Bytes(Vec::new()));
         };
@@ -35,10 +35,10 @@ impl EdgeRequest {
                 return Ok(Body::Bytes(bytes));
             }
             bytes.extend(Uint8Array::new(&Reflect::get(&step, &"value".into())?).to_vec());
-            if bytes.len() > MAX_BODY_BYTES {
+            if bytes.len() > limit.bytes() {
                 // Nobody waits for the outcome of the cancellation.
                 let _ = reader.cancel();
-                return Ok(Body::TooLarge);
+                return Ok(Body::Over(limit));
             }
         }
     }
@@ -62,12 +62,12 @@ impl IncomingRequest for EdgeRequest {
         self.headers.get(name).map_err(|error| ApiError::Internal(error_text(&error)))
     }
 
-    async fn body(&self) -> Body {
+    async fn body(&self, limit: BodyLimit) -> Body {
         let length = self.header("content-length").ok().flatten();
         let body = match length.and_then(|text| text.parse::<usize>().ok()) {
-            Some(length) if length > MAX_BODY_BYTES => return Body::TooLarge,
+            Some(length) if length > limit.bytes() => return Body::Over(limit),
             Some(_) => self.body_of_known_length().await,
-            None => self.body_of_unknown_length().await,
+            None => self.body_of_unknown_length(limit).await,
         };
         body.unwrap_or(Body::Broken)
     }

@@ -12,6 +12,7 @@ use worker::wasm_bindgen_futures::JsFuture;
 use super::runtime::{error_text, fill_random, now, random_u16};
 use super::timer::{TimeLimit, sleep};
 use crate::config::{Config, DEFAULT_STORAGE_TIMEOUT_MS};
+use crate::domain::multipart::{CompletedPart, Completion};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::StoredObject;
 use crate::error::ApiError;
@@ -141,6 +142,28 @@ impl Platform for Storage {
 
     async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError> {
         self.delete(keys).await
+    }
+
+    async fn create_multipart(
+        &self,
+        key: &str,
+        content_type: &str,
+        content_disposition: &str,
+    ) -> Result<String, StorageError> {
+        self.create_multipart(key, content_type, content_disposition).await
+    }
+
+    async fn complete_multipart(
+        &self,
+        key: &str,
+        multipart_id: &str,
+        parts: &[CompletedPart],
+    ) -> Result<Completion, StorageError> {
+        self.complete_multipart(key, multipart_id, parts).await
+    }
+
+    async fn abort_multipart(&self, key: &str, multipart_id: &str) -> Result<(), StorageError> {
+        self.abort_multipart(key, multipart_id).await
     }
 
     async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError> {

@@ -1,7 +1,9 @@
 //! The fields of a request: each is parsed by itself, so that every error is found at once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -51,6 +53,33 @@ pub fn string(name: &str, value: &RawValue, msg: &str) -> Result<String, FieldEr
     text.ok_or_else(|| FieldError::new(&["body", name], "string_type", msg))
 }
 
+/// A JSON boolean.
+///
+/// # Errors
+/// Any other value.
+pub fn boolean(name: &str, value: &RawValue) -> Result<bool, FieldError> {
+    value
+        .get()
+        .parse()
+        .map_err(|_| FieldError::new(&["body", name], "bool_type", "Must be true or false."))
+}
+
+/// A JSON array of so many values.
+///
+/// # Errors
+/// Any other value.
+pub fn list<'a>(
+    name: &str,
+    value: &'a RawValue,
+    length: RangeInclusive<usize>,
+) -> Result<Vec<&'a RawValue>, FieldError> {
+    let values: Option<Vec<&RawValue>> = serde_json::from_str(value.get()).ok();
+    values.filter(|values| length.contains(&values.len())).ok_or_else(|| {
+        let msg = format!("Must be a list of {} to {} entries.", length.start(), length.end());
+        FieldError::new(&["body", name], "list_type", msg)
+    })
+}
+
 /// A JSON string that holds a file's name.
 ///
 /// # Errors
@@ -70,6 +99,15 @@ pub fn whole_number(value: &RawValue) -> Option<Option<u64>> {
     };
     let digits = whole.strip_prefix('-').unwrap_or(whole);
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| whole.parse().ok())
+}
+
+/// A JSON string that holds a UUID. `loc` is the way to it.
+///
+/// # Errors
+/// Any other value.
+pub fn id<T>(loc: &[&str], value: &RawValue, parse: fn(&str) -> Option<T>) -> Result<T, FieldError> {
+    optional_id(loc, value, parse)?
+        .ok_or_else(|| FieldError::new(loc, "string_type", "Must be a string holding a UUID."))
 }
 
 /// A JSON string that holds a UUID, or null. `loc` is the way to it.
@@ -95,7 +133,7 @@ pub fn optional_id<T>(
 /// The members of a JSON body, in order and with duplicates, their values unread: nesting costs nothing.
 pub struct JsonBody<'a> {
     /// The way to the object: `["body"]`, or to one in it.
-    at: Vec<&'static str>,
+    at: Vec<Cow<'static, str>>,
     members: Vec<Member<'a>>,
     known: Vec<&'static str>,
     /// Whether there is no body at all.
@@ -134,15 +172,13 @@ impl<'a> JsonBody<'a> {
     pub fn parse_optional(input: &Input<'a>) -> Result<Self, ApiError> {
         let bytes = match input.body {
             Body::Bytes(bytes) => bytes,
-            Body::TooLarge => {
-                return Err(ApiError::BadRequest("The body is over 64 KiB; send a smaller one."));
-            }
+            Body::Over(limit) => return Err(ApiError::BadRequest(limit.error())),
             Body::Broken => {
                 return Err(ApiError::BadRequest("The body did not arrive whole; send the request again."));
             }
         };
         if bytes.is_empty() {
-            return Ok(Self::of(vec!["body"], Vec::new(), true));
+            return Ok(Self::of(vec!["body".into()], Vec::new(), true));
         }
         if !input.headers.content_type.as_deref().is_some_and(is_json) {
             return Err(ApiError::BadRequest("Send the body with Content-Type: application/json."));
@@ -151,7 +187,7 @@ impl<'a> JsonBody<'a> {
             .map_err(|_| ApiError::BadRequest("The body is not UTF-8; send JSON in UTF-8."))?;
         let Members(members) = serde_json::from_str(text)
             .map_err(|_| ApiError::BadRequest("The body is not a JSON object; send one such as {}."))?;
-        Ok(Self::of(vec!["body"], members, false))
+        Ok(Self::of(vec!["body".into()], members, false))
     }
 
     /// The members of an object that is a member of the body.
@@ -159,20 +195,34 @@ impl<'a> JsonBody<'a> {
     /// # Errors
     /// When it is no object.
     pub fn nested(name: &'static str, value: &'a RawValue) -> Result<Self, FieldError> {
-        let at = vec!["body", name];
+        Self::object_at(vec!["body".into(), name.into()], value)
+    }
+
+    /// The members of an object that stands in a list of the body, at this place.
+    ///
+    /// # Errors
+    /// When it is no object.
+    pub fn element(name: &'static str, place: usize, value: &'a RawValue) -> Result<Self, FieldError> {
+        Self::object_at(vec!["body".into(), name.into(), place.to_string().into()], value)
+    }
+
+    fn object_at(at: Vec<Cow<'static, str>>, value: &'a RawValue) -> Result<Self, FieldError> {
         match serde_json::from_str(value.get()) {
             Ok(Members(members)) => Ok(Self::of(at, members, false)),
-            Err(_) => Err(FieldError::new(&at, "dict_type", "Must be a JSON object.")),
+            Err(_) => {
+                let at: Vec<&str> = at.iter().map(AsRef::as_ref).collect();
+                Err(FieldError::new(&at, "dict_type", "Must be a JSON object."))
+            }
         }
     }
 
-    fn of(at: Vec<&'static str>, members: Vec<Member<'a>>, absent: bool) -> Self {
+    fn of(at: Vec<Cow<'static, str>>, members: Vec<Member<'a>>, absent: bool) -> Self {
         Self { at, members, known: Vec::new(), absent, missing: Vec::new() }
     }
 
     /// The way to one of its members.
-    fn way<'b>(&self, name: &'b str) -> Vec<&'b str> {
-        self.at.iter().copied().chain([name]).collect()
+    pub fn way<'b>(&'b self, name: &'b str) -> Vec<&'b str> {
+        self.at.iter().map(AsRef::as_ref).chain([name]).collect()
     }
 
     /// A field that may be left out.
@@ -215,7 +265,7 @@ impl<'a> JsonBody<'a> {
     /// Every error of the body, in the order of its members; then those of members that are duplicated or missing.
     pub fn finish(mut self, errors: &mut FieldErrors) {
         let at = std::mem::take(&mut self.at);
-        let way = |name| at.iter().copied().chain([shortened(name)]).collect::<Vec<_>>();
+        let way = |name| at.iter().map(AsRef::as_ref).chain([shortened(name)]).collect::<Vec<_>>();
         let (mut counts, mut duplicates) = (BTreeMap::<&str, usize>::new(), Vec::new());
         for Member { name, error, .. } in &mut self.members {
             if !self.known.contains(&name.as_str()) {

@@ -6,8 +6,32 @@ use crate::error::{ApiError, FieldError};
 
 use super::route::PathParams;
 
-/// The largest body that is read, in bytes.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The largest body that an endpoint reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLimit {
+    /// 64 KiB
+    Kib64,
+    /// 4 MiB: room for the ETags of 10,000 parts.
+    Mib4,
+}
+
+impl BodyLimit {
+    /// In bytes.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Kib64 => 64 * 1024,
+            Self::Mib4 => 4 * 1024 * 1024,
+        }
+    }
+
+    /// What a client is told whose body is larger.
+    pub const fn error(self) -> &'static str {
+        match self {
+            Self::Kib64 => "The body is over 64 KiB; send a smaller one.",
+            Self::Mib4 => "The body is over 4 MiB; send a smaller one.",
+        }
+    }
+}
 
 /// A request as the platform hands it over: its body is still on the way.
 #[allow(async_fn_in_trait, reason = "a Worker has one thread, so nobody needs the futures to be Send")]
@@ -21,8 +45,8 @@ pub trait IncomingRequest {
     /// # Errors
     /// `Internal` when the platform fails.
     fn header(&self, name: &'static str) -> Result<Option<String>, ApiError>;
-    /// The body, of which no more than [`MAX_BODY_BYTES`] is ever held.
-    async fn body(&self) -> Body;
+    /// The body, of which no more than the limit is ever held.
+    async fn body(&self, limit: BodyLimit) -> Body;
 }
 
 /// A request body as it arrived.
@@ -30,8 +54,8 @@ pub trait IncomingRequest {
 pub enum Body {
     /// Read whole; empty when there was none.
     Bytes(Vec<u8>),
-    /// More than [`MAX_BODY_BYTES`]; not read.
-    TooLarge,
+    /// More than this; not read.
+    Over(BodyLimit),
     /// The connection broke while it was read.
     Broken,
 }

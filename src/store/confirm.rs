@@ -1,34 +1,41 @@
-//! Confirming an upload: the only operation that creates an asset.
+//! Confirming uploads: the only operation that creates assets.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::rights::{AuthorizedCaller, Caller, CallerOperation, LimitedFile};
+use super::rights::{AuthorizedCaller, Caller, CallerOperation};
 use super::uploads::reused_key;
 use super::{Param, Statement};
 use crate::domain::api_key::Limits;
 use crate::domain::asset::{Asset, User};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{AssetUploadId, FolderId, RequestId, UserId};
-use crate::domain::upload::{ObjectState, Session, UploadRules, VerifiedObject};
-use crate::error::ApiError;
+use crate::domain::upload::{ObjectState, Session, UploadRules};
+use crate::error::{ApiError, AuthError};
 
-/// Turns a pending upload into an asset, exactly once.
+/// Turns pending uploads into assets, each exactly once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Confirm<'a> {
     /// Who confirms.
     pub caller: Caller,
+    /// The uploads, at least one, none of them twice.
+    pub items: Vec<Item>,
+    /// The client's name for these confirmations, so that a repeat is a replay.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Shows whether this request or another one wrote the assets.
+    pub request_id: RequestId,
+    /// What the operator permits.
+    pub rules: &'a UploadRules,
+}
+
+/// An upload to be confirmed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
     /// The upload.
     pub asset_upload_id: AssetUploadId,
     /// The folder to put the asset in; `None`: the one of the key's limits, else none.
     pub folder_id: Option<FolderId>,
-    /// The client's name for this confirmation, so that a repeat is a replay.
-    pub idempotency_key: Option<IdempotencyKey>,
-    /// Shows whether this request or another one wrote the asset.
-    pub request_id: RequestId,
     /// The state of the object.
     pub object: ObjectState,
-    /// What the operator permits.
-    pub rules: &'a UploadRules,
 }
 
 /// The result of a confirmation.
@@ -51,12 +58,21 @@ pub enum Confirmed {
 /// What [`Confirm`] finds.
 #[derive(Debug, Deserialize)]
 pub struct Found {
+    /// The uploads that there are, in no order.
+    uploads: Vec<FoundUpload>,
+    /// The limits of the caller's key.
+    limits: Option<Limits>,
+}
+
+/// An upload in the database.
+#[derive(Debug, Deserialize)]
+struct FoundUpload {
+    id: AssetUploadId,
     session: Session,
     asset: Option<Asset>,
     confirmation: Option<Confirmation>,
     created_by_user: Option<User>,
     folder_found: u8,
-    limits: Option<Limits>,
 }
 
 /// The confirmation that created the asset.
@@ -68,90 +84,129 @@ struct Confirmation {
     request_id: Option<RequestId>,
 }
 
-impl Confirm<'_> {
-    /// The caller, the limits of whose key are compared with the object and the folder.
-    fn caller(&self) -> Param {
-        let (size_bytes, mime_types) = match &self.object {
-            ObjectState::Verified(object) => (Some(object.size_bytes), Some(object.mime_type.patterns())),
-            _ => (None, None),
-        };
-        let file = LimitedFile { size_bytes, mime_types, folder_id: self.folder_id, starts: false };
-        self.caller.param_for(&file)
-    }
+/// An upload as the statements read it. Without an object that may become an asset, all of it is NULL.
+#[derive(Serialize)]
+struct ItemParam<'a> {
+    id: AssetUploadId,
+    folder_id: Option<FolderId>,
+    mime_type: Option<&'a str>,
+    asset_type: Option<&'static str>,
+    etag: Option<&'a str>,
+    size_bytes: Option<u64>,
+    /// The patterns that permit its type, as in the view `limit_checks`.
+    mime_types: Option<Vec<String>>,
+}
 
-    fn find(&self) -> Statement {
-        // ?1 caller, ?2 upload, ?3 folder or NULL: then the key's own, where it has one.
-        const SQL: &str = "
-            SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
-              'found', json(CASE WHEN u.id IS NOT NULL THEN json_object(
-                'session', json(u.json),
-                'asset', json(a.json),
-                'confirmation', json(CASE WHEN a.id IS NOT NULL THEN json_object(
-                  'key', a.confirmation_key, 'folder_id', a.confirmed_folder_id, 'request_id', a.request_id) END),
-                'created_by_user', json(w.json),
-                'folder_found', f.id IS NOT NULL OR ifnull(?3, c.limits ->> 'folder_id') IS NULL,
-                'limits', json(c.limits)) END)) AS json
-            FROM caller_rights c
-            LEFT JOIN asset_uploads_json u ON u.id = ?2 AND u.org_id = c.org_id AND c.auth_error IS NULL
-              AND (c.upload_key_id IS NULL OR u.api_key_id = c.upload_key_id)
-            LEFT JOIN assets_json a ON a.id = u.id
-            LEFT JOIN users_json w ON w.id = a.created_by
-            LEFT JOIN folders f
-              ON f.id = ifnull(?3, c.limits ->> 'folder_id') AND f.org_id = u.org_id AND f.deleted_at IS NULL
-            WHERE c.request = ?1";
-        let params =
-            vec![self.caller(), Param::from(&self.asset_upload_id), Param::from(self.folder_id.as_ref())];
-        Statement { sql: SQL, params }
+impl Item {
+    fn param(&self) -> ItemParam<'_> {
+        let object = self.object.verified();
+        ItemParam {
+            id: self.asset_upload_id,
+            folder_id: self.folder_id,
+            mime_type: object.map(|object| object.mime_type.as_str()),
+            asset_type: object.map(|object| object.asset_type.as_str()),
+            etag: object.map(|object| object.etag.as_str()),
+            size_bytes: object.map(|object| object.size_bytes),
+            mime_types: object.map(|object| object.mime_type.patterns()),
+        }
     }
+}
 
-    /// `params` are those of `find`.
-    fn insert(&self, object: &VerifiedObject, mut params: Vec<Param>) -> Statement {
-        // The guard is in the INSERT itself, so it sees every change that was committed after the request arrived.
-        // ?1 to ?3 as in `find`, ?4 key of the object, ?5 MIME type, ?6 size, ?7 asset type, ?8 ETag,
-        // ?9 Idempotency-Key or '', ?10 1 where declared and actual must agree, ?11 request id.
-        const SQL: &str = "
-            INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type,
-              source_id, etag, confirmation_key, confirmed_folder_id, request_id, created_by, created_at, updated_at)
-            SELECT u.id, u.org_id, ifnull(?3, c.limits ->> 'folder_id'), u.filename, ?4, ?5, ?6, ?7, 'upload',
-              u.id, ?8, ?9, ?3, ?11, c.user_id, c.now, c.now
-            FROM caller_rights c
-            JOIN asset_uploads u ON u.id = ?2 AND u.org_id = c.org_id
-              AND (c.upload_key_id IS NULL OR u.api_key_id = c.upload_key_id)
-            WHERE c.request = ?1
-              AND c.auth_error IS NULL
-              AND c.within_limits
-              AND u.expires_at > c.now
-              AND (?10 = 0 OR (u.size_bytes = ?6 AND u.mime_type = ?5))
-              AND (ifnull(?3, c.limits ->> 'folder_id') IS NULL OR EXISTS (
-                SELECT 1 FROM folders f
-                WHERE f.id = ifnull(?3, c.limits ->> 'folder_id') AND f.org_id = u.org_id AND f.deleted_at IS NULL))
-            ON CONFLICT (id) DO NOTHING";
-        params.extend([
-            Param::from(&self.asset_upload_id.object_key()),
-            Param::from(&object.mime_type),
-            // Checked against the limit, which is far below 2^53.
-            Param::Int(i64::try_from(object.size_bytes).unwrap_or(i64::MAX)),
-            Param::from(&object.asset_type.as_str()),
-            Param::from(&object.etag),
-            Param::from(&self.idempotency_key.as_ref().map_or("", IdempotencyKey::as_str)),
-            Param::Int(i64::from(self.rules.reject_mismatch)),
-            Param::from(&self.request_id),
-        ]);
-        Statement { sql: SQL, params }
+// The guard is in the INSERT itself, so it sees every change that was committed after the request arrived.
+// ?1 caller, ?2 uploads, ?3 Idempotency-Key or '', ?4 1 where declared and actual must agree, ?5 request id.
+const INSERT: &str = "
+    INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type,
+      source_id, etag, confirmation_key, confirmed_folder_id, request_id, created_by, created_at, updated_at)
+    SELECT u.id, u.org_id, ifnull(i.value ->> 'folder_id', c.limits ->> 'folder_id'), u.filename, 'uploads/' || u.id,
+      i.value ->> 'mime_type', i.value ->> 'size_bytes', i.value ->> 'asset_type', 'upload',
+      u.id, i.value ->> 'etag', ?3, i.value ->> 'folder_id', ?5, c.user_id, c.now, c.now
+    FROM caller_rights c
+    CROSS JOIN json_each(?2) i
+    CROSS JOIN asset_uploads u ON u.id = i.value ->> 'id' AND u.org_id = c.org_id
+      AND (c.upload_key_id IS NULL OR u.api_key_id = c.upload_key_id)
+    WHERE c.request = ?1
+      AND c.auth_error IS NULL
+      AND i.value ->> 'etag' IS NOT NULL
+      AND u.expires_at > c.now
+      AND (?4 = 0 OR (u.size_bytes = i.value ->> 'size_bytes' AND u.mime_type = i.value ->> 'mime_type'))
+      AND (c.limits IS NULL OR (
+        ifnull(i.value ->> 'folder_id' = c.limits ->> 'folder_id', 1)
+        AND (
+          SELECT l.within_limits
+          FROM limit_checks l
+          WHERE l.request = json_array(json_object('limits', json(c.limits), 'file', json(i.value))))))
+      AND (ifnull(i.value ->> 'folder_id', c.limits ->> 'folder_id') IS NULL OR EXISTS (
+        SELECT 1 FROM folders f
+        WHERE f.id = ifnull(i.value ->> 'folder_id', c.limits ->> 'folder_id') AND f.org_id = u.org_id
+          AND f.deleted_at IS NULL))
+    ON CONFLICT (id) DO NOTHING";
+
+// ?1 caller, ?2 uploads. A folder that is not named is the key's own, where it has one.
+const FIND: &str = "
+    SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
+      'found', json(CASE WHEN c.auth_error IS NULL THEN json_object(
+        'limits', json(c.limits),
+        'uploads', json((
+          SELECT json_group_array(json_object(
+            'id', u.id,
+            'session', json(u.json),
+            'asset', json(a.json),
+            'confirmation', json(CASE WHEN a.id IS NOT NULL THEN json_object(
+              'key', a.confirmation_key, 'folder_id', a.confirmed_folder_id, 'request_id', a.request_id) END),
+            'created_by_user', json(w.json),
+            'folder_found', f.id IS NOT NULL OR ifnull(i.value ->> 'folder_id', c.limits ->> 'folder_id') IS NULL))
+          FROM json_each(?2) i
+          CROSS JOIN asset_uploads_json u ON u.id = i.value ->> 'id' AND u.org_id = c.org_id
+            AND (c.upload_key_id IS NULL OR u.api_key_id = c.upload_key_id)
+          LEFT JOIN assets_json a ON a.id = u.id
+          LEFT JOIN users_json w ON w.id = a.created_by
+          LEFT JOIN folders f
+            ON f.id = ifnull(i.value ->> 'folder_id', c.limits ->> 'folder_id') AND f.org_id = u.org_id
+            AND f.deleted_at IS NULL))) END)) AS json
+    FROM caller_rights c
+    WHERE c.request = ?1";
+
+impl Item {
+    /// What it came to, `found` being the upload as it is now.
+    fn outcome(
+        &self,
+        confirm: &Confirm<'_>,
+        user_id: UserId,
+        found: Option<FoundUpload>,
+        limits: Option<&Limits>,
+    ) -> Result<Confirmed, ApiError> {
+        let only_folder = limits.and_then(|limits| limits.folder_id);
+        if only_folder.is_some() && self.folder_id.is_some_and(|named| only_folder != Some(named)) {
+            return Err(AuthError::PermissionDenied.into());
+        }
+        let found =
+            found.filter(|found| !found.session.is_cancelled()).ok_or(ApiError::AssetUploadNotFound)?;
+        let FoundUpload { session, asset, confirmation, created_by_user, folder_found, .. } = found;
+        if let (Some(asset), Some(confirmation)) = (asset, confirmation) {
+            return self.existing_asset(confirm, user_id, asset, &confirmation, created_by_user);
+        }
+        if session.expires_at <= confirm.caller.now {
+            return Err(ApiError::AssetUploadExpired);
+        }
+        if folder_found == 0 {
+            return Err(ApiError::FolderNotFound);
+        }
+        self.check_object(confirm.rules, &session, limits)
     }
 
     /// What an existing asset means for this confirmation, sent by the user `user_id`.
     fn existing_asset(
         &self,
+        confirm: &Confirm<'_>,
         user_id: UserId,
         asset: Asset,
         confirmation: &Confirmation,
         created_by_user: Option<User>,
     ) -> Result<Confirmed, ApiError> {
         // Written by this very request: now, or by a call before it whose answer was lost.
-        let ours = confirmation.request_id == Some(self.request_id);
+        let ours = confirmation.request_id == Some(confirm.request_id);
         if !ours {
-            let key = self.idempotency_key.as_ref().map(IdempotencyKey::as_str);
+            let key = confirm.idempotency_key.as_ref().map(IdempotencyKey::as_str);
             if key != Some(confirmation.key.as_str()) || user_id != asset.created_by {
                 return Err(ApiError::AssetUploadAlreadyConfirmed(asset.id.to_string()));
             }
@@ -168,8 +223,13 @@ impl Confirm<'_> {
     }
 
     /// The answer where no asset was written although session and folder permit it: it depends on the object.
-    fn check_object(&self, session: &Session, limits: Option<&Limits>) -> Result<Confirmed, ApiError> {
-        let rules = limits.map_or_else(|| self.rules.clone(), |limits| limits.narrow(self.rules));
+    fn check_object(
+        &self,
+        rules: &UploadRules,
+        session: &Session,
+        limits: Option<&Limits>,
+    ) -> Result<Confirmed, ApiError> {
+        let rules = limits.map_or_else(|| rules.clone(), |limits| limits.narrow(rules));
         let violations = match &self.object {
             ObjectState::Unavailable(detail) => return Err(ApiError::unavailable(detail)),
             ObjectState::Missing => return Err(ApiError::ObjectNotUploaded),
@@ -189,31 +249,35 @@ impl Confirm<'_> {
 
 impl CallerOperation for Confirm<'_> {
     type Found = Found;
-    type Output = Confirmed;
+    /// What each upload came to, in the order of the items.
+    type Output = Vec<Result<Confirmed, ApiError>>;
 
     fn statements(&self) -> Vec<Statement> {
-        let find = self.find();
-        match &self.object {
-            ObjectState::Verified(object) => vec![self.insert(object, find.params.clone()), find],
-            _ => vec![find],
+        let items: Vec<_> = self.items.iter().map(Item::param).collect();
+        // Texts and numbers cannot fail to serialize.
+        let items = Param::Text(serde_json::to_string(&items).unwrap_or_default());
+        let params = vec![self.caller.param(), items];
+        let find = Statement { sql: FIND, params: params.clone() };
+        if !self.items.iter().any(|item| item.object.verified().is_some()) {
+            return vec![find];
         }
+        let mut params = params;
+        params.extend([
+            Param::from(&self.idempotency_key.as_ref().map_or("", IdempotencyKey::as_str)),
+            Param::Int(i64::from(self.rules.reject_mismatch)),
+            Param::from(&self.request_id),
+        ]);
+        vec![Statement { sql: INSERT, params }, find]
     }
 
-    fn decode(&self, caller: AuthorizedCaller, found: Option<Found>) -> Result<Confirmed, ApiError> {
-        let found = found.filter(|found| !found.session.is_cancelled());
-        let Some(Found { session, asset, confirmation, created_by_user, folder_found, limits }) = found
-        else {
-            return Err(ApiError::AssetUploadNotFound);
+    fn decode(&self, caller: AuthorizedCaller, found: Option<Found>) -> Result<Self::Output, ApiError> {
+        let Found { mut uploads, limits } =
+            found.ok_or_else(|| ApiError::Internal("rights without a key".to_owned()))?;
+        let outcome = |item: &Item| {
+            let place = uploads.iter().position(|upload| upload.id == item.asset_upload_id);
+            let upload = place.map(|place| uploads.swap_remove(place));
+            item.outcome(self, caller.user_id, upload, limits.as_ref())
         };
-        if let (Some(asset), Some(confirmation)) = (asset, confirmation) {
-            return self.existing_asset(caller.user_id, asset, &confirmation, created_by_user);
-        }
-        if session.expires_at <= self.caller.now {
-            return Err(ApiError::AssetUploadExpired);
-        }
-        if folder_found == 0 {
-            return Err(ApiError::FolderNotFound);
-        }
-        self.check_object(&session, limits.as_ref())
+        Ok(self.items.iter().map(outcome).collect())
     }
 }

@@ -12,6 +12,8 @@ pub mod folder_list;
 pub mod folder_trash;
 pub mod folders;
 pub mod health;
+mod limits;
+pub mod multipart;
 pub mod page;
 pub mod purge;
 pub mod rights;

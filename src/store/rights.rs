@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{Param, Rows, Statement, parse};
 use crate::domain::api_key::Scope;
-use crate::domain::ids::{FolderId, OrganizationId, UserId};
+use crate::domain::ids::{OrganizationId, UserId};
 use crate::domain::timestamp::Timestamp;
 use crate::error::{ApiError, AuthError};
 use crate::token::TokenHash;
@@ -53,19 +53,6 @@ pub struct Access {
     pub writes: bool,
 }
 
-/// A file that the limits of a key are compared with.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct LimitedFile {
-    /// Its size; `None` while it is not known.
-    pub size_bytes: Option<u64>,
-    /// The patterns that permit its media type; `None` while that is not known.
-    pub mime_types: Option<Vec<String>>,
-    /// The folder that it is to be put into, where one is named.
-    pub folder_id: Option<FolderId>,
-    /// Whether the request starts an upload.
-    pub starts: bool,
-}
-
 /// The caller of a request, and what the rights are checked against.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Caller {
@@ -82,15 +69,6 @@ pub struct Caller {
 impl Caller {
     /// `?1` of every statement for a caller: what `caller_rights.request` is compared with.
     pub fn param(&self) -> Param {
-        self.param_with(None)
-    }
-
-    /// The same where the limits of the caller's key are compared with a file.
-    pub fn param_for(&self, file: &LimitedFile) -> Param {
-        self.param_with(Some(file))
-    }
-
-    fn param_with(&self, file: Option<&LimitedFile>) -> Param {
         #[derive(Serialize)]
         struct Request<'a> {
             token_hash: &'a str,
@@ -99,8 +77,6 @@ impl Caller {
             permission: Option<&'static str>,
             scopes: &'static [Scope],
             writes: bool,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            file: Option<&'a LimitedFile>,
         }
         let request = Request {
             token_hash: self.token.as_str(),
@@ -109,7 +85,6 @@ impl Caller {
             permission: self.access.permission.as_str(),
             scopes: self.access.scopes,
             writes: self.access.writes,
-            file,
         };
         // Texts and numbers cannot fail to serialize.
         Param::Text(serde_json::to_string(&[request]).unwrap_or_default())

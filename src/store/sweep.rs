@@ -140,9 +140,11 @@ impl Operation for Retire {
                 SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || d.id AND a.r2_key <> 'uploads/' || a.id)), 0)) AS json
             FROM (SELECT id, deadline FROM sessions_to_sweep WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2) d";
         const RETIRE: &str = "
-            INSERT INTO retired_uploads (id)
-            SELECT d.id
-            FROM (SELECT id, deadline FROM sessions_to_sweep WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2) d
+            INSERT INTO retired_uploads (id, multipart_id)
+            SELECT d.id, d.multipart_id
+            FROM (
+              SELECT id, deadline, multipart_id
+              FROM sessions_to_sweep WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2) d
             WHERE NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = d.id)
               AND NOT EXISTS (
                 SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || d.id AND a.r2_key <> 'uploads/' || a.id)
@@ -332,31 +334,71 @@ pub struct NextRemovals {
     pub now: Timestamp,
     /// How many at most.
     pub limit: u32,
+    /// How many with a multipart upload, besides.
+    pub multipart_limit: u32,
+}
+
+/// Retired uploads whose objects have still to be removed, of each kind those that never failed first.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Removals {
+    /// Without a multipart upload.
+    pub ids: Vec<AssetUploadId>,
+    /// With one, which is to be aborted first.
+    pub multipart: Vec<MultipartRemoval>,
+}
+
+/// A retired upload that was sent in parts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct MultipartRemoval {
+    /// The upload.
+    pub id: AssetUploadId,
+    /// The id of R2's multipart upload.
+    pub multipart_id: String,
 }
 
 impl Operation for NextRemovals {
-    /// Retired uploads whose objects have still to be removed, those that never failed first.
-    type Output = Vec<AssetUploadId>;
+    type Output = Removals;
 
     fn statements(&self) -> Vec<Statement> {
         // A session or an asset that was restored, with the database or by hand, keeps its object, also where its id is
-        // retired.
+        // retired. ?1 now, ?2 limit, ?3 limit of those with a multipart upload.
         const NEXT: &str = "
-            SELECT json_group_array(id) AS json
-            FROM (
-              SELECT r.id
-              FROM retired_uploads r
-              WHERE r.object_deleted_at IS NULL
-                AND r.retry_at <= ?1
-                AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = r.id)
-                AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.id)
-              AND NOT EXISTS (
-                SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || r.id AND a.r2_key <> 'uploads/' || a.id)
-              ORDER BY r.retry_at LIMIT ?2)";
-        vec![Statement { sql: NEXT, params: vec![Param::Int(self.now.0), Param::Int(self.limit.into())] }]
+            SELECT json_object(
+              'ids', (
+                SELECT json_group_array(id)
+                FROM (
+                  SELECT r.id
+                  FROM retired_uploads r
+                  WHERE r.object_deleted_at IS NULL
+                    AND r.multipart_id IS NULL
+                    AND r.retry_at <= ?1
+                    AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = r.id)
+                    AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.id)
+                    AND NOT EXISTS (
+                      SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || r.id AND a.r2_key <> 'uploads/' || a.id)
+                  ORDER BY r.retry_at LIMIT ?2)),
+              'multipart', (
+                SELECT json_group_array(json_object('id', id, 'multipart_id', multipart_id))
+                FROM (
+                  SELECT r.id, r.multipart_id
+                  FROM retired_uploads r
+                  WHERE r.object_deleted_at IS NULL
+                    AND r.multipart_id IS NOT NULL
+                    AND r.retry_at <= ?1
+                    AND NOT EXISTS (SELECT 1 FROM asset_uploads u WHERE u.id = r.id)
+                    AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.id)
+                    AND NOT EXISTS (
+                      SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || r.id AND a.r2_key <> 'uploads/' || a.id)
+                  ORDER BY r.retry_at LIMIT ?3))) AS json";
+        let params = vec![
+            Param::Int(self.now.0),
+            Param::Int(self.limit.into()),
+            Param::Int(self.multipart_limit.into()),
+        ];
+        vec![Statement { sql: NEXT, params }]
     }
 
-    fn decode(&self, rows: &Rows) -> Result<Self::Output, ApiError> {
+    fn decode(&self, rows: &Rows) -> Result<Removals, ApiError> {
         row(rows, 0)
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::rights::{AuthorizedCaller, Caller, CallerOperation, LimitedFile};
+use super::limits::LimitedFile;
+use super::rights::{AuthorizedCaller, Caller, CallerOperation};
 use super::{Param, Statement};
 use crate::domain::api_key::Limits;
 use crate::domain::ids::{AssetUploadId, RequestId};
@@ -14,24 +15,26 @@ use crate::error::{ApiError, FieldError};
 /// A session in the database.
 #[derive(Debug, Deserialize)]
 pub struct FoundUpload {
-    session: Session,
+    pub(super) session: Session,
     request_id: Option<RequestId>,
+    pub(super) multipart_id: Option<String>,
     confirmed: u8,
 }
 
 impl FoundUpload {
-    fn is_confirmed(&self) -> bool {
+    pub(super) fn is_confirmed(&self) -> bool {
         self.confirmed != 0
     }
 }
 
 /// Reads the caller, and the session with whether it is confirmed.
-fn find(caller: &Caller, id: AssetUploadId) -> Statement {
+pub(super) fn find(caller: &Caller, id: AssetUploadId) -> Statement {
     // ?1 caller, ?2 upload.
     const SQL: &str = "
         SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
           'found', json(CASE WHEN u.id IS NOT NULL THEN json_object(
-            'session', json(u.json), 'request_id', u.request_id, 'confirmed', a.id IS NOT NULL) END)) AS json
+            'session', json(u.json), 'request_id', u.request_id, 'multipart_id', u.multipart_id,
+            'confirmed', a.id IS NOT NULL) END)) AS json
         FROM caller_rights c
         LEFT JOIN asset_uploads_json u ON u.id = ?2 AND u.org_id = c.org_id AND c.auth_error IS NULL
           AND (c.upload_key_id IS NULL OR u.api_key_id = c.upload_key_id)
@@ -55,6 +58,8 @@ pub struct Create<'a> {
     pub size_bytes: u64,
     /// Until when it may be confirmed.
     pub expires_at: Timestamp,
+    /// Bytes of every part but the last; `None` where it is sent with one PUT.
+    pub part_size: Option<u64>,
     /// Shows whether this request or another one wrote the session.
     pub request_id: RequestId,
     /// What the operator permits; a key's limits narrow it.
@@ -84,15 +89,21 @@ impl CallerOperation for Create<'_> {
     type Output = Created;
 
     fn statements(&self) -> Vec<Statement> {
-        // ?1 caller, ?2 upload, ?3 filename, ?4 MIME type, ?5 size, ?6 deadline, ?7 request id.
+        // ?1 caller, ?2 upload, ?3 filename, ?4 MIME type, ?5 size, ?6 deadline, ?7 request id, ?8 part size or NULL,
+        // ?9 what limits are compared with.
         const INSERT: &str = "
             INSERT INTO asset_uploads (id, org_id, filename, mime_type, size_bytes, created_by, created_at,
-              expires_at, request_id, api_key_id)
-            SELECT ?2, c.org_id, ?3, ?4, ?5, c.user_id, c.now, ?6, ?7, c.key_id
+              expires_at, request_id, api_key_id, part_size)
+            SELECT ?2, c.org_id, ?3, ?4, ?5, c.user_id, c.now, ?6, ?7, c.key_id, ?8
             FROM caller_rights c
             WHERE c.request = ?1
               AND c.auth_error IS NULL
-              AND c.within_limits
+              AND (c.limits IS NULL OR (
+                ifnull(c.uploads_started < c.limits ->> 'max_uploads', 1)
+                AND (
+                  SELECT l.within_limits
+                  FROM limit_checks l
+                  WHERE l.request = json_array(json_object('limits', json(c.limits), 'file', json(?9))))))
               AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = ?2)
             ON CONFLICT (id) DO NOTHING";
         const FIND: &str = "
@@ -106,13 +117,7 @@ impl CallerOperation for Create<'_> {
               AND (c.upload_key_id IS NULL OR u.api_key_id = c.upload_key_id)
             LEFT JOIN assets a ON a.id = u.id
             WHERE c.request = ?1";
-        let file = LimitedFile {
-            size_bytes: Some(self.size_bytes),
-            mime_types: Some(self.mime_type.patterns()),
-            folder_id: None,
-            starts: true,
-        };
-        let mut params = vec![self.caller.param_for(&file), Param::from(&self.asset_upload_id)];
+        let mut params = vec![self.caller.param(), Param::from(&self.asset_upload_id)];
         let find = Statement { sql: FIND, params: params.clone() };
         params.extend([
             Param::from(&self.filename.as_str()),
@@ -121,6 +126,8 @@ impl CallerOperation for Create<'_> {
             Param::Int(i64::try_from(self.size_bytes).unwrap_or(i64::MAX)),
             Param::Int(self.expires_at.0),
             Param::from(&self.request_id),
+            self.part_size.map_or(Param::Null, |size| Param::Int(i64::try_from(size).unwrap_or(i64::MAX))),
+            LimitedFile::new(&self.mime_type, self.size_bytes).param(),
         ]);
         vec![Statement { sql: INSERT, params }, find]
     }
@@ -150,6 +157,7 @@ impl CallerOperation for Create<'_> {
         if session.filename != self.filename.as_str()
             || session.mime_type != self.mime_type.as_str()
             || session.size_bytes != self.size_bytes
+            || session.part_size.is_some() != self.part_size.is_some()
         {
             return Err(reused_key());
         }
@@ -213,7 +221,8 @@ pub struct Cancel {
 
 impl CallerOperation for Cancel {
     type Found = FoundUpload;
-    type Output = ();
+    /// The id of R2's multipart upload, where it has begun.
+    type Output = Option<String>;
 
     fn statements(&self) -> Vec<Statement> {
         // ?1 caller, ?2 upload.
@@ -231,14 +240,14 @@ impl CallerOperation for Cancel {
         vec![update, find]
     }
 
-    fn decode(&self, _: AuthorizedCaller, found: Option<FoundUpload>) -> Result<(), ApiError> {
+    fn decode(&self, _: AuthorizedCaller, found: Option<FoundUpload>) -> Result<Self::Output, ApiError> {
         match found {
             Some(found) if found.is_confirmed() => {
                 Err(ApiError::AssetUploadAlreadyConfirmed(self.asset_upload_id.to_string()))
             }
             // Also if it was cancelled before: a client that got no answer repeats the request, and if the deletion of
             // the object failed, it happens now.
-            Some(_) => Ok(()),
+            Some(found) => Ok(found.multipart_id),
             None => Err(ApiError::AssetUploadNotFound),
         }
     }

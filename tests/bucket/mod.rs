@@ -11,6 +11,7 @@ mod signature;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use asset_uploads::domain::multipart::{CompletedPart, Completion, MIN_PART_BYTES};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
 use asset_uploads::platform::{ListedObject, OWNER_KEY, ObjectPage};
@@ -36,13 +37,37 @@ impl PutRequest {
     }
 }
 
+impl PutRequest {
+    /// The multipart upload and the number of the part that it sends; `None` where it sends a whole object.
+    fn part(&self) -> Option<(String, u64)> {
+        let query = self.url.split_once('?').map(|(_, query)| query)?;
+        let get = |name| {
+            let pairs = form_urlencoded::parse(query.as_bytes());
+            pairs.into_iter().find(|(other, _)| other == name).map(|(_, value)| value.into_owned())
+        };
+        Some((get("uploadId")?, get("partNumber")?.parse().ok()?))
+    }
+}
+
 /// Objects, and who may write them. The default bucket has no S3 endpoint, so it accepts no signed PUT.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bucket {
     objects: BTreeMap<String, Object>,
     endpoint: Option<Endpoint>,
-    /// How many objects were ever stored.
+    /// Multipart uploads that are neither completed nor aborted, by their ids.
+    multiparts: BTreeMap<String, MultipartUpload>,
+    /// How many objects and parts were ever stored.
     writes: u64,
+    /// How many multipart uploads ever began.
+    begun: u64,
+}
+
+#[derive(Debug, Clone)]
+struct MultipartUpload {
+    key: String,
+    content_type: String,
+    /// Size and ETag of each part, by its number.
+    parts: BTreeMap<u64, (u64, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -97,6 +122,77 @@ impl Bucket {
         owner.unwrap_or_else(|| "nothing".to_owned())
     }
 
+    /// As `Platform::create_multipart`.
+    pub(crate) fn create_multipart(&mut self, key: &str, content_type: &str) -> String {
+        self.begun += 1;
+        let id = format!("multipart/{}+=", self.begun);
+        let upload = MultipartUpload {
+            key: key.to_owned(),
+            content_type: content_type.to_owned(),
+            parts: BTreeMap::new(),
+        };
+        self.multiparts.insert(id.clone(), upload);
+        id
+    }
+
+    /// As `Platform::complete_multipart`. What was there is replaced.
+    pub(crate) fn complete_multipart(
+        &mut self,
+        key: &str,
+        id: &str,
+        parts: &[CompletedPart],
+        now: Timestamp,
+    ) -> Completion {
+        let Some(upload) = self.multiparts.get(id).filter(|upload| upload.key == key) else {
+            return Completion::NoSuchUpload;
+        };
+        let stored = |part: &CompletedPart| {
+            let (size, etag) = upload.parts.get(&part.part_number)?;
+            (*etag == part.etag).then_some(*size)
+        };
+        let sizes: Option<Vec<u64>> = parts.iter().map(stored).collect();
+        let Some((last, others)) = sizes.as_deref().and_then(<[u64]>::split_last) else {
+            return Completion::Rejected;
+        };
+        // All but the last are equally long, and none of them is too small.
+        let first = others.first().copied().unwrap_or(*last);
+        if others.iter().any(|size| *size != first || *size < MIN_PART_BYTES) || *last > first {
+            return Completion::Rejected;
+        }
+        let size_bytes = others.iter().sum::<u64>() + last;
+        let content_type = upload.content_type.clone();
+        self.multiparts.remove(id);
+        self.store(key, size_bytes, Some(&content_type), None, now);
+        Completion::Completed
+    }
+
+    /// As `Platform::abort_multipart`: one that does not exist is no error.
+    pub(crate) fn abort_multipart(&mut self, key: &str, id: &str) {
+        if self.multiparts.get(id).is_some_and(|upload| upload.key == key) {
+            self.multiparts.remove(id);
+        }
+    }
+
+    /// The ids of multipart uploads that are neither completed nor aborted.
+    pub(crate) fn open_multiparts(&self) -> Vec<String> {
+        self.multiparts.keys().cloned().collect()
+    }
+
+    /// A PUT of a part whose body arrives at once: its ETag, else the status.
+    pub(crate) fn put_part(&mut self, request: &PutRequest, now: Timestamp) -> Result<String, u16> {
+        let key = self.authorize_put(request, now)?;
+        self.store_part(request, &key)
+    }
+
+    fn store_part(&mut self, request: &PutRequest, key: &str) -> Result<String, u16> {
+        let (id, number) = request.part().ok_or(400_u16)?;
+        self.writes += 1;
+        let etag = format!("{:032x}", self.writes);
+        let upload = self.multiparts.get_mut(&id).filter(|upload| upload.key == key).ok_or(404_u16)?;
+        upload.parts.insert(number, (request.size_bytes, etag.clone()));
+        Ok(etag)
+    }
+
     /// Stores an object as the binding or an operator does: what was there is replaced.
     pub(crate) fn put(&mut self, key: &str, size_bytes: u64, content_type: Option<&str>, now: Timestamp) {
         self.store(key, size_bytes, content_type, None, now);
@@ -128,6 +224,9 @@ impl Bucket {
     /// Stores what was authorized earlier, once all of its body has arrived: 200, or 412 where another object has
     /// come in between. An expiry since then does not matter.
     pub(crate) fn finish_put(&mut self, request: &PutRequest, key: &str, now: Timestamp) -> u16 {
+        if request.part().is_some() {
+            return self.store_part(request, key).map_or_else(|status| status, |_| 200);
+        }
         if self.precondition_fails(request, key) {
             return 412;
         }
@@ -142,7 +241,8 @@ impl Bucket {
 
     /// Whether a PUT may not overwrite, and there is an object. The header counts whether or not it is signed.
     fn precondition_fails(&self, request: &PutRequest, key: &str) -> bool {
-        request.header("if-none-match") == Some("*") && self.objects.contains_key(key)
+        let write_once = request.header("if-none-match") == Some("*") && request.part().is_none();
+        write_once && self.objects.contains_key(key)
     }
 
     fn store(

@@ -11,6 +11,7 @@ use std::cell::{Cell, RefCell};
 
 use asset_uploads::api::answer::answer;
 use asset_uploads::config::Config;
+use asset_uploads::domain::multipart::{CompletedPart, Completion};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
 use asset_uploads::error::ApiError;
@@ -111,6 +112,27 @@ impl Platform for TestPlatform {
     async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError> {
         self.r2()?;
         self.bucket.borrow_mut().delete(keys);
+        Ok(())
+    }
+
+    async fn create_multipart(&self, key: &str, content_type: &str, _: &str) -> Result<String, StorageError> {
+        self.r2()?;
+        Ok(self.bucket.borrow_mut().create_multipart(key, content_type))
+    }
+
+    async fn complete_multipart(
+        &self,
+        key: &str,
+        multipart_id: &str,
+        parts: &[CompletedPart],
+    ) -> Result<Completion, StorageError> {
+        self.r2()?;
+        Ok(self.bucket.borrow_mut().complete_multipart(key, multipart_id, parts, self.clock.get()))
+    }
+
+    async fn abort_multipart(&self, key: &str, multipart_id: &str) -> Result<(), StorageError> {
+        self.r2()?;
+        self.bucket.borrow_mut().abort_multipart(key, multipart_id);
         Ok(())
     }
 

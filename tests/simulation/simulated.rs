@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use asset_uploads::domain::ids::AssetUploadId;
+use asset_uploads::domain::multipart::{CompletedPart, Completion};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
 use asset_uploads::platform::{ObjectPage, Platform, Usage};
@@ -67,6 +68,11 @@ enum Call {
     List(String, String, u32),
     Delete(Vec<String>),
     Owner(String),
+    /// Key and content type.
+    CreateMultipart(String, String),
+    /// Key and multipart id.
+    CompleteMultipart(String, String, Vec<CompletedPart>),
+    AbortMultipart(String, String),
 }
 
 /// What a storage call is answered.
@@ -74,8 +80,11 @@ enum CallOutput {
     Rows(Rows),
     Object(Option<StoredObject>),
     Page(ObjectPage),
+    /// Or aborted.
     Deleted,
     Owner(String),
+    MultipartId(String),
+    Completion(Completion),
 }
 
 /// What is known of a task.
@@ -164,6 +173,16 @@ impl State<'_> {
                 CallOutput::Deleted
             }
             Call::Owner(id) => CallOutput::Owner(self.bucket.borrow_mut().owner(id, self.clock.get())),
+            Call::CreateMultipart(key, content_type) => {
+                CallOutput::MultipartId(self.bucket.borrow_mut().create_multipart(key, content_type))
+            }
+            Call::CompleteMultipart(key, id, parts) => CallOutput::Completion(
+                self.bucket.borrow_mut().complete_multipart(key, id, parts, self.clock.get()),
+            ),
+            Call::AbortMultipart(key, id) => {
+                self.bucket.borrow_mut().abort_multipart(key, id);
+                CallOutput::Deleted
+            }
         })
     }
 
@@ -275,6 +294,30 @@ impl Platform for TaskPlatform<'_> {
 
     async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError> {
         self.call(Call::Delete(keys.to_vec())).await.map(drop)
+    }
+
+    async fn create_multipart(&self, key: &str, content_type: &str, _: &str) -> Result<String, StorageError> {
+        match self.call(Call::CreateMultipart(key.to_owned(), content_type.to_owned())).await? {
+            CallOutput::MultipartId(id) => Ok(id),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn complete_multipart(
+        &self,
+        key: &str,
+        multipart_id: &str,
+        parts: &[CompletedPart],
+    ) -> Result<Completion, StorageError> {
+        let call = Call::CompleteMultipart(key.to_owned(), multipart_id.to_owned(), parts.to_vec());
+        match self.call(call).await? {
+            CallOutput::Completion(completion) => Ok(completion),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    async fn abort_multipart(&self, key: &str, multipart_id: &str) -> Result<(), StorageError> {
+        self.call(Call::AbortMultipart(key.to_owned(), multipart_id.to_owned())).await.map(drop)
     }
 
     async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError> {

@@ -4,13 +4,14 @@ use std::sync::LazyLock;
 
 use asset_uploads::domain::asset::Asset;
 use asset_uploads::domain::idempotency::IdempotencyKey;
-use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
+use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId, RequestId};
 use asset_uploads::domain::media::{AllowedTypes, MimeType};
 use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::domain::upload::{Filename, StoredObject, UploadRules};
+use asset_uploads::domain::upload::{Filename, ObjectState, StoredObject, UploadRules};
 use asset_uploads::error::ApiError;
-use asset_uploads::store::confirm::{Confirm, Confirmed};
-use asset_uploads::store::rights::{Caller, Permission};
+use asset_uploads::store::Statement;
+use asset_uploads::store::confirm::{Confirm, Confirmed, Found, Item};
+use asset_uploads::store::rights::{AuthorizedCaller, Caller, CallerOperation, Permission};
 use asset_uploads::store::uploads::Create;
 use rusqlite::Connection;
 use serde_json::json;
@@ -46,15 +47,60 @@ pub(crate) fn create_for(caller: Caller, asset_upload_id: AssetUploadId) -> Crea
         mime_type: MimeType::parse("image/png").unwrap(),
         size_bytes: 640,
         expires_at: DEADLINE,
+        part_size: None,
         request_id: super::new_request_id(),
         rules: &RULES,
     }
 }
 
+/// The confirmation of one upload.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ConfirmOne<'a> {
+    pub(crate) caller: Caller,
+    pub(crate) asset_upload_id: AssetUploadId,
+    pub(crate) folder_id: Option<FolderId>,
+    pub(crate) idempotency_key: Option<IdempotencyKey>,
+    pub(crate) request_id: RequestId,
+    pub(crate) object: ObjectState,
+    pub(crate) rules: &'a UploadRules,
+}
+
+impl<'a> ConfirmOne<'a> {
+    fn confirm(&self) -> Confirm<'a> {
+        let item = Item {
+            asset_upload_id: self.asset_upload_id,
+            folder_id: self.folder_id,
+            object: self.object.clone(),
+        };
+        Confirm {
+            caller: self.caller.clone(),
+            items: vec![item],
+            idempotency_key: self.idempotency_key.clone(),
+            request_id: self.request_id,
+            rules: self.rules,
+        }
+    }
+}
+
+impl CallerOperation for ConfirmOne<'_> {
+    type Found = Found;
+    type Output = Confirmed;
+
+    fn statements(&self) -> Vec<Statement> {
+        self.confirm().statements()
+    }
+
+    fn decode(&self, caller: AuthorizedCaller, found: Option<Found>) -> Result<Confirmed, ApiError> {
+        let mut outcomes = self.confirm().decode(caller, found)?;
+        assert_eq!(outcomes.len(), 1);
+        outcomes.remove(0)
+    }
+}
+
 /// A confirmation without Idempotency-Key or folder, of an object that is as it was declared. Each is a request
 /// of its own.
-pub(crate) fn confirm_for(caller: Caller, asset_upload_id: AssetUploadId) -> Confirm<'static> {
-    Confirm {
+pub(crate) fn confirm_for(caller: Caller, asset_upload_id: AssetUploadId) -> ConfirmOne<'static> {
+    ConfirmOne {
         caller,
         asset_upload_id,
         folder_id: None,
@@ -66,13 +112,13 @@ pub(crate) fn confirm_for(caller: Caller, asset_upload_id: AssetUploadId) -> Con
 }
 
 /// The same by somebody who names no organization.
-pub(crate) fn confirm(by: &Person, asset_upload_id: AssetUploadId) -> Confirm<'static> {
+pub(crate) fn confirm(by: &Person, asset_upload_id: AssetUploadId) -> ConfirmOne<'static> {
     confirm_for(by.caller(Permission::AssetsWrite), asset_upload_id)
 }
 
 /// The same with an Idempotency-Key.
-pub(crate) fn confirm_with_key(by: &Person, asset_upload_id: AssetUploadId, key: &str) -> Confirm<'static> {
-    Confirm { idempotency_key: IdempotencyKey::parse(key), ..confirm(by, asset_upload_id) }
+pub(crate) fn confirm_with_key(by: &Person, asset_upload_id: AssetUploadId, key: &str) -> ConfirmOne<'static> {
+    ConfirmOne { idempotency_key: IdempotencyKey::parse(key), ..confirm(by, asset_upload_id) }
 }
 
 /// An organization with an editor and a pending upload of theirs.
@@ -114,7 +160,7 @@ pub(crate) fn confirmed_asset(asset: Asset, by: &Person, replayed: bool) -> Resu
 }
 
 /// The operation fails with this error, and the database is as it was.
-pub(crate) fn expect_error(conn: &Connection, operation: &Confirm<'_>, expected: &ApiError) {
+pub(crate) fn expect_error(conn: &Connection, operation: &ConfirmOne<'_>, expected: &ApiError) {
     let before = contents(conn);
     assert_eq!(run(conn, operation).as_ref(), Err(expected));
     assert_eq!(contents(conn), before, "{expected:?} left something behind");
@@ -123,7 +169,7 @@ pub(crate) fn expect_error(conn: &Connection, operation: &Confirm<'_>, expected:
 /// The same for an error that lists others: its code, and `errors` as the client reads them.
 pub(crate) fn expect_field_errors(
     conn: &Connection,
-    operation: &Confirm<'_>,
+    operation: &ConfirmOne<'_>,
     code: &str,
     errors: &serde_json::Value,
 ) {

@@ -9,7 +9,6 @@ use asset_uploads::domain::ids::{ApiKeyId, AssetUploadId, FolderId, Organization
 use asset_uploads::domain::page::{PageRequest, Sort, SortBy};
 use asset_uploads::domain::upload::Filename;
 use asset_uploads::error::ApiError;
-use asset_uploads::store::confirm::Confirm;
 use asset_uploads::store::rights::{
     self, Access, Caller, CallerOperation, CheckRights, Identity, Permission,
 };
@@ -18,7 +17,7 @@ use asset_uploads::store::{
 };
 use rusqlite::{Connection, params_from_iter};
 
-use super::fixtures::{DEADLINE, confirm_for, create_for};
+use super::fixtures::{ConfirmOne, DEADLINE, confirm_for, create_for};
 use super::{Key, OF_UPLOADS, Person, TestAccess, asset, folder, new_request_id, session, unused_upload_id};
 use crate::sqlite;
 
@@ -196,7 +195,7 @@ pub(crate) fn all() -> Vec<Kind> {
             caller,
             asset_upload_id,
         }),
-        Kind::new(OF_UPLOADS, true, PendingUpload, |caller, id| -> Confirm<'static> {
+        Kind::new(OF_UPLOADS, true, PendingUpload, |caller, id| -> ConfirmOne<'static> {
             confirm_for(caller, id)
         }),
         Kind::new(AssetsRead, false, Asset, |caller, id| assets::Read { caller, asset_id: id.into() }),

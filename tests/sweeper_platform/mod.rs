@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use asset_uploads::config::{SweepOrphans, SweepSettings};
 use asset_uploads::domain::ids::AssetUploadId;
+use asset_uploads::domain::multipart::{CompletedPart, Completion};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
 use asset_uploads::platform::{OWNER_KEY, ObjectPage, Platform, Usage};
@@ -35,6 +36,7 @@ pub(crate) enum Call {
     Owner,
     List,
     Delete,
+    Abort,
 }
 
 /// A database, a bucket, and failures of the calls to them. A page is `PAGE` objects: a handful of uploads fills several.
@@ -164,8 +166,7 @@ impl<const PAGE: u32> Platform for SweeperPlatform<PAGE> {
     }
 
     async fn head_object(&self, _: &str) -> Result<Option<StoredObject>, StorageError> {
-        let kind = StorageErrorKind::Unexpected;
-        Err(StorageError { kind, message: "the sweeper asks for no object".to_owned() })
+        Err(unexpected("the sweeper asks for no object"))
     }
 
     async fn list_objects(&self, prefix: &str, after: &str, limit: u32) -> Result<ObjectPage, StorageError> {
@@ -179,6 +180,23 @@ impl<const PAGE: u32> Platform for SweeperPlatform<PAGE> {
             return Err(unavailable("R2: delete: locked (10069)"));
         }
         self.r2(Call::Delete, || self.bucket.borrow_mut().delete(keys))
+    }
+
+    async fn create_multipart(&self, _: &str, _: &str, _: &str) -> Result<String, StorageError> {
+        Err(unexpected("the sweeper begins no multipart upload"))
+    }
+
+    async fn complete_multipart(
+        &self,
+        _: &str,
+        _: &str,
+        _: &[CompletedPart],
+    ) -> Result<Completion, StorageError> {
+        Err(unexpected("the sweeper completes no multipart upload"))
+    }
+
+    async fn abort_multipart(&self, key: &str, multipart_id: &str) -> Result<(), StorageError> {
+        self.r2(Call::Abort, || self.bucket.borrow_mut().abort_multipart(key, multipart_id))
     }
 
     async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError> {
@@ -200,4 +218,8 @@ impl<const PAGE: u32> Platform for SweeperPlatform<PAGE> {
 
 pub(crate) fn unavailable(message: &str) -> StorageError {
     StorageError { kind: StorageErrorKind::Transient, message: message.to_owned() }
+}
+
+fn unexpected(message: &str) -> StorageError {
+    StorageError { kind: StorageErrorKind::Unexpected, message: message.to_owned() }
 }

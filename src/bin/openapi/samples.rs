@@ -7,7 +7,7 @@ use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::{Session, UploadRules, Violation};
 use asset_uploads::error::{ApiError, AuthError, ErrorCode};
 use asset_uploads::http::fields::JsonBody;
-use asset_uploads::http::request::{Body, Input, RequestHeaders};
+use asset_uploads::http::request::{Body, BodyLimit, Input, RequestHeaders};
 use asset_uploads::http::route::PathParams;
 use asset_uploads::store::uploads::reused_key;
 use serde_json::{Map, Value, json};
@@ -152,7 +152,7 @@ fn bad_requests() -> Result<Vec<Sample>, String> {
     [
         ("not_an_object", "Not a JSON object", Body::Bytes(b"[]".to_vec()), json.clone()),
         ("content_type", "Another content type", Body::Bytes(b"{}".to_vec()), None),
-        ("too_large", "Too large", Body::TooLarge, json),
+        ("too_large", "Too large", Body::Over(BodyLimit::Kib64), json),
     ]
     .into_iter()
     .map(|(name, summary, body, content_type)| {
