@@ -210,12 +210,8 @@ impl Config {
         let upload_url_seconds = number("UPLOAD_URL_TTL_SECONDS", 900, "seconds", of_signature.clone());
         let download_url_seconds = number("DOWNLOAD_URL_TTL_SECONDS", 3600, "seconds", of_signature);
         let confirm_seconds = number("CONFIRM_TTL_SECONDS", 86_400, "seconds", 1..=30 * 86_400);
-        let part_bytes = number(
-            "MULTIPART_PART_BYTES",
-            DEFAULT_PART_BYTES,
-            "bytes",
-            MIN_PART_BYTES..=MAX_PART_BYTES,
-        );
+        let part_bytes =
+            number("MULTIPART_PART_BYTES", DEFAULT_PART_BYTES, "bytes", MIN_PART_BYTES..=MAX_PART_BYTES);
         let storage_timeout_ms =
             number("STORAGE_TIMEOUT_MS", DEFAULT_STORAGE_TIMEOUT_MS, "milliseconds", 100..=25_000);
         let sweep_timeout_ms =

@@ -20,8 +20,8 @@ use crate::platform::{OWNER_KEY, Platform};
 use crate::presign::LONGEST_SIGNATURE_SECONDS;
 use crate::store::purge::{PurgeAssets, PurgeFolders, PurgedFolders};
 use crate::store::sweep::{
-    Begin, MultipartRemoval, NextRemovals, NoteOrphans, NoteRemovals, PostponeRemovals, Progress, Removals, Retire,
-    RetireOrphans,
+    Begin, MultipartRemoval, NextRemovals, NoteOrphans, NoteRemovals, PostponeRemovals, Progress, Removals,
+    Retire, RetireOrphans,
 };
 use crate::store::{Operation, Rows, Statement};
 

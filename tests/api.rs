@@ -11,7 +11,7 @@ mod sqlite;
 use asset_uploads::api::descriptions;
 use asset_uploads::api::endpoint::{Description, Values};
 use asset_uploads::error::{AuthError, ErrorCode};
-use asset_uploads::http::request::Body;
+use asset_uploads::http::request::{Body, BodyLimit};
 use asset_uploads::storage_error::StorageErrorKind;
 use asset_uploads::store::rights::Permission;
 use platform::client::{TestAnswer, TestRequest};

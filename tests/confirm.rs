@@ -4,13 +4,13 @@ mod sqlite;
 
 use asset_uploads::domain::asset::Asset;
 use asset_uploads::domain::upload::StoredObject;
-use asset_uploads::store::confirm::{Confirm, Confirmed};
+use asset_uploads::store::confirm::Confirmed;
 use asset_uploads::store::rights::Identity;
 use rusqlite::types::Value::{Integer, Null, Text};
 use serde_json::json;
-use sqlite::fixtures::{ConfirmOne, 
-    DEADLINE, RULES, STRICT, asset_of, confirm, confirmed_asset, expect_field_errors, pending_upload,
-    stored_object,
+use sqlite::fixtures::{
+    ConfirmOne, DEADLINE, RULES, STRICT, asset_of, confirm, confirmed_asset, expect_field_errors,
+    pending_upload, stored_object,
 };
 use sqlite::{NOW, contents, run};
 

@@ -11,10 +11,10 @@ use asset_uploads::domain::media::AllowedTypes;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::{ObjectState, StoredObject, UploadRules};
 use asset_uploads::error::ApiError;
-use asset_uploads::store::confirm::{Confirm, Confirmed};
+use asset_uploads::store::confirm::Confirmed;
 use asset_uploads::store::rights::Permission;
 use rusqlite::Connection;
-use sqlite::fixtures::stored_object;
+use sqlite::fixtures::{ConfirmOne, stored_object};
 use sqlite::{NOW, Person, contents, run};
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -11,9 +11,9 @@ use asset_uploads::domain::upload::{ObjectState, StoredObject};
 use asset_uploads::error::ApiError;
 use rusqlite::params;
 use serde_json::json;
-use sqlite::fixtures::{ConfirmOne, 
-    DEADLINE, RULES, asset_of, confirm, confirm_with_key, confirmed_asset, expect_error, expect_field_errors,
-    pending_upload, stored_object,
+use sqlite::fixtures::{
+    ConfirmOne, DEADLINE, RULES, asset_of, confirm, confirm_with_key, confirmed_asset, expect_error,
+    expect_field_errors, pending_upload, stored_object,
 };
 use sqlite::{Key, NOW, Person, contents, run};
 

@@ -11,7 +11,7 @@ const METHODS: [&str; 13] = [
 ];
 
 /// Paths, with the pattern of each, its methods in the order of `Allow`, and the value of its parameter.
-const PATHS: [(&str, &str, &[&str], &str); 19] = [
+const PATHS: [(&str, &str, &[&str], &str); 22] = [
     ("/v1/health", "/v1/health", &["GET", "HEAD"], ""),
     ("/v1/ready", "/v1/ready", &["GET", "HEAD"], ""),
     ("/v1/auth/me", "/v1/auth/me", &["GET", "HEAD"], ""),
@@ -21,6 +21,9 @@ const PATHS: [(&str, &str, &[&str], &str); 19] = [
     ("/v1/asset-uploads/7", UPLOAD, &["GET", "HEAD", "DELETE"], "7"),
     ("/v1/asset-uploads/confirmations", UPLOAD, &["GET", "HEAD", "DELETE"], "confirmations"),
     ("/v1/asset-uploads/7/confirmations", CONFIRMATIONS, &["POST"], "7"),
+    ("/v1/asset-uploads/7/parts", "/v1/asset-uploads/{asset_upload_id}/parts", &["POST"], "7"),
+    ("/v1/asset-uploads/7/completions", "/v1/asset-uploads/{asset_upload_id}/completions", &["POST"], "7"),
+    ("/v1/asset-upload-confirmations", "/v1/asset-upload-confirmations", &["POST"], ""),
     // What the id is like is checked later: after the caller's rights.
     ("/v1/asset-uploads/%2e%2E é/confirmations", CONFIRMATIONS, &["POST"], "%2e%2E é"),
     ("/v1/asset-uploads/confirmations/confirmations", CONFIRMATIONS, &["POST"], "confirmations"),

@@ -45,6 +45,7 @@ fn session_of_beach() -> Session {
         mime_type: "image/png".to_owned(),
         size_bytes: 640,
         expires_at: DEADLINE,
+        part_size: None,
     }
 }
 
@@ -162,8 +163,8 @@ fn an_answer_that_was_lost_is_given_again() {
     assert_eq!(sessions(&conn), 2);
 
     let id = first.asset_upload_id;
-    assert_eq!(run(&conn, &cancel(&editor, id)), Ok(()));
-    assert_eq!(run(&conn, &cancel(&editor, id)), Ok(()));
+    assert_eq!(run(&conn, &cancel(&editor, id)), Ok(None));
+    assert_eq!(run(&conn, &cancel(&editor, id)), Ok(None));
     assert_eq!(sessions(&conn), 1);
 }
 
@@ -251,10 +252,10 @@ fn a_pending_session_is_cancelled_and_again() {
     let (conn, org, editor, upload) = pending_upload();
     let other = sqlite::session(&conn, org, &editor, DEADLINE);
     let colleague = sqlite::editor(&conn, org);
-    assert_eq!(run(&conn, &cancel(&colleague, upload)), Ok(()));
+    assert_eq!(run(&conn, &cancel(&colleague, upload)), Ok(None));
     assert_eq!(sessions(&conn), 1);
     let before = contents(&conn);
-    assert_eq!(run(&conn, &cancel(&editor, upload)), Ok(()));
+    assert_eq!(run(&conn, &cancel(&editor, upload)), Ok(None));
     assert_eq!(contents(&conn), before);
     assert_eq!(run(&conn, &read(&editor, upload)), Err(ApiError::AssetUploadNotFound));
     assert_eq!(run(&conn, &confirm(&editor, upload)), Err(ApiError::AssetUploadNotFound));
@@ -265,7 +266,7 @@ fn a_pending_session_is_cancelled_and_again() {
 fn an_expired_session_can_be_cancelled() {
     let (conn, _, editor, upload) = pending_upload();
     let late = Cancel { caller: caller_at(&editor, Timestamp(DEADLINE.0 + 1)), asset_upload_id: upload };
-    assert_eq!(run(&conn, &late), Ok(()));
+    assert_eq!(run(&conn, &late), Ok(None));
     assert_eq!(sessions(&conn), 0);
 }
 

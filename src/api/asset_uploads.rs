@@ -12,9 +12,7 @@ use crate::domain::ids::{AssetId, AssetUploadId};
 use crate::domain::media::MimeType;
 use crate::domain::multipart::Division;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::upload::{
-    Filename, LARGEST_SINGLE_PUT, Session, Status, UploadRules, single_put_error,
-};
+use crate::domain::upload::{Filename, LARGEST_SINGLE_PUT, Session, Status, UploadRules, single_put_error};
 use crate::error::{ApiError, ErrorCode, FieldError};
 use crate::http::fields::{FieldErrors, JsonBody, boolean, filename, path_id, string, whole_number};
 use crate::http::reply::{Reply, as_object};

@@ -55,11 +55,7 @@ pub struct ConfirmBatchBody {
 
 /// An upload to confirm.
 #[derive(Debug)]
-#[cfg_attr(
-    not(target_arch = "wasm32"),
-    derive(schemars::JsonSchema),
-    schemars(inline, deny_unknown_fields)
-)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline, deny_unknown_fields))]
 pub struct ItemBody {
     /// The upload.
     pub asset_upload_id: AssetUploadId,
@@ -72,7 +68,7 @@ pub struct ItemBody {
 #[cfg_attr(
     not(target_arch = "wasm32"),
     derive(schemars::JsonSchema),
-    schemars(rename = "ConfirmAssetUploadsResponse")
+    schemars(rename = "ConfirmAssetUploadsResponse", example = example())
 )]
 pub struct ConfirmBatchResponse<'a> {
     /// The uploads.
@@ -95,6 +91,24 @@ struct ItemResponse<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "Envelope"))]
     error: Option<Envelope>,
+}
+
+/// An asset, and an upload without a file.
+#[cfg(not(target_arch = "wasm32"))]
+fn example() -> serde_json::Value {
+    serde_json::json!({"items": [
+                {"asset_upload_id": "018f4d2e-7c4b-7a35-9c1f-0242ac120002", "status": 201, "asset": {
+                    "id": "018f4d2e-7c4b-7a35-9c1f-0242ac120002", "org_id": "018f4d2a-11d0-7c52-8b3e-5f0c9d7a6e41",
+                    "folder_id": null, "name": "sunrise.png", "r2_key": "uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002",
+                    "url": null, "thumbnail_url": null, "mime_type": "image/png", "size_bytes": 482133,
+                    "asset_type": "image", "source_type": "upload", "source_id": "018f4d2e-7c4b-7a35-9c1f-0242ac120002",
+                    "created_by": "018f4d29-8a6c-7e90-b7d2-1c4e5f6a7b83", "created_at": "2026-11-22T12:51:07.042Z",
+                    "updated_at": "2026-11-22T12:51:07.042Z", "deleted_at": null, "deleted_by": null,
+                    "created_by_user": {"id": "018f4d29-8a6c-7e90-b7d2-1c4e5f6a7b83", "email": "ada@example.com",
+                        "first_name": "Ada", "last_name": "Byron", "avatar_url": null}}},
+                {"asset_upload_id": "018f4d2e-7c4b-7a35-9c1f-0242ac120003", "status": 409, "error": {
+                    "code": "OBJECT_NOT_UPLOADED",
+                    "message": ApiError::ObjectNotUploaded.message(), "errors": null}}]})
 }
 
 impl<'a> ItemResponse<'a> {
@@ -136,19 +150,7 @@ impl Endpoint for ConfirmBatch {
         examples: &[Example {
             name: "mixed",
             summary: "One asset, and one upload whose file is not there",
-            changes: r#"{"items": [
-                {"asset_upload_id": "018f4d2e-7c4b-7a35-9c1f-0242ac120002", "status": 201, "asset": {
-                    "id": "018f4d2e-7c4b-7a35-9c1f-0242ac120002", "org_id": "018f4d2a-11d0-7c52-8b3e-5f0c9d7a6e41",
-                    "folder_id": null, "name": "sunrise.png", "r2_key": "uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002",
-                    "url": null, "thumbnail_url": null, "mime_type": "image/png", "size_bytes": 482133,
-                    "asset_type": "image", "source_type": "upload", "source_id": "018f4d2e-7c4b-7a35-9c1f-0242ac120002",
-                    "created_by": "018f4d29-8a6c-7e90-b7d2-1c4e5f6a7b83", "created_at": "2026-11-22T12:51:07.042Z",
-                    "updated_at": "2026-11-22T12:51:07.042Z", "deleted_at": null, "deleted_by": null,
-                    "created_by_user": {"id": "018f4d29-8a6c-7e90-b7d2-1c4e5f6a7b83", "email": "ada@example.com",
-                        "first_name": "Ada", "last_name": "Byron", "avatar_url": null}}},
-                {"asset_upload_id": "018f4d2e-7c4b-7a35-9c1f-0242ac120003", "status": 409, "error": {
-                    "code": "OBJECT_NOT_UPLOADED",
-                    "message": "The file is not in storage yet; upload it, then confirm again.", "errors": null}}]}"#,
+            changes: "{}",
         }],
     };
     type Caller = Caller;

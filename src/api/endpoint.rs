@@ -149,6 +149,8 @@ pub struct Description {
     pub permission: Option<Permission>,
     /// Which keys may send it.
     pub scopes: &'static [Scope],
+    /// How large a body it reads.
+    pub body_limit: BodyLimit,
     /// Its documentation.
     pub doc: Doc,
 }
@@ -162,7 +164,13 @@ pub trait Visitor {
 impl Description {
     /// The description of one endpoint.
     pub fn of<E: Endpoint>() -> Self {
-        Self { route: E::ROUTE, permission: E::PERMISSION, scopes: E::SCOPES, doc: E::DOC }
+        Self {
+            route: E::ROUTE,
+            permission: E::PERMISSION,
+            scopes: E::SCOPES,
+            body_limit: E::BODY_LIMIT,
+            doc: E::DOC,
+        }
     }
 
     /// What it needs of its caller; `None` where no key is needed.

@@ -176,7 +176,14 @@ impl Endpoint for SignParts {
         let sign = |part_number: u64| {
             let size_bytes = upload.division.size_of(part_number)?;
             let url = signer.part(&key, &multipart_id, part_number, size_bytes, seconds);
-            Some(SignedPart { part_number, method: "PUT", url, headers: NoHeaders {}, size_bytes, expires_at })
+            Some(SignedPart {
+                part_number,
+                method: "PUT",
+                url,
+                headers: NoHeaders {},
+                size_bytes,
+                expires_at,
+            })
         };
         let parts = self.part_numbers.iter().filter_map(|number| sign(*number)).collect();
         Reply::json(200, &SignPartsResponse { parts })
@@ -251,10 +258,7 @@ pub struct CompleteBody {
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline, deny_unknown_fields))]
 pub struct PartBody {
     /// Its number.
-    #[cfg_attr(
-        not(target_arch = "wasm32"),
-        schemars(with = "u64", range(min = 1, max = 10_000))
-    )]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "u64", range(min = 1, max = 10_000)))]
     part_number: WholeNumber,
     /// The `ETag` that storage answered with, with or without its quotes.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(length(min = 1, max = 255)))]
@@ -361,16 +365,23 @@ impl Endpoint for Complete {
             Completion::Completed => true,
             Completion::NoSuchUpload => cx.platform.head_object(&key).await?.is_some(),
             Completion::Rejected => {
-                return Err(rejected(
-                    "Storage does not have all of these parts with these ETags. Send those again that it may lack, each with the length that was signed, and complete the upload with the ETags that it answers.",
-                ));
+                return Err(unknown_parts());
             }
         };
         if !completed {
-            return Err(rejected("Storage has given this upload up, and its parts with it. Start another one."));
+            return Err(rejected(
+                "Storage has given this upload up, and its parts with it. Start another one.",
+            ));
         }
         Reply::json(200, &AssetUploadResponse::new(id, &session, Status::Received))
     }
+}
+
+/// The error of parts that storage does not have.
+pub fn unknown_parts() -> ApiError {
+    rejected(
+        "Storage does not have all of these parts with these ETags. Send those again that it may lack, and complete the upload with the ETags that it answers.",
+    )
 }
 
 /// The error of parts that storage did not put together.

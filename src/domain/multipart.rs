@@ -60,8 +60,7 @@ impl Division {
     /// The error of a list of parts that is not all of the file's, in order, each once.
     pub fn check_complete(&self, parts: &[CompletedPart]) -> Option<FieldError> {
         let complete = (1..=self.part_count).eq(parts.iter().map(|part| part.part_number));
-        let msg =
-            format!("Must be all parts from 1 to {}, in this order, each once.", self.part_count);
+        let msg = format!("Must be all parts from 1 to {}, in this order, each once.", self.part_count);
         (!complete).then(|| FieldError::new(&["body", "parts"], "parts_incomplete", msg))
     }
 }

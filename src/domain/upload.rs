@@ -158,7 +158,8 @@ pub const LARGEST_SINGLE_PUT: u64 = 5 * 1024 * 1024 * 1024 - 5 * 1024 * 1024;
 
 /// The error of a declared size that one PUT cannot send.
 pub fn single_put_error() -> FieldError {
-    let msg = format!("Must be at most {LARGEST_SINGLE_PUT} bytes, or sent in parts: with `multipart: true`.");
+    let msg =
+        format!("Must be at most {LARGEST_SINGLE_PUT} bytes, or sent in parts: with `multipart: true`.");
     size_error(LARGEST_SINGLE_PUT, msg)
 }
 

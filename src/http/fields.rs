@@ -58,10 +58,7 @@ pub fn string(name: &str, value: &RawValue, msg: &str) -> Result<String, FieldEr
 /// # Errors
 /// Any other value.
 pub fn boolean(name: &str, value: &RawValue) -> Result<bool, FieldError> {
-    value
-        .get()
-        .parse()
-        .map_err(|_| FieldError::new(&["body", name], "bool_type", "Must be true or false."))
+    value.get().parse().map_err(|_| FieldError::new(&["body", name], "bool_type", "Must be true or false."))
 }
 
 /// A JSON array of so many values.

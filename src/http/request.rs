@@ -24,6 +24,14 @@ impl BodyLimit {
         }
     }
 
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kib64 => "64 KiB",
+            Self::Mib4 => "4 MiB",
+        }
+    }
+
     /// What a client is told whose body is larger.
     pub const fn error(self) -> &'static str {
         match self {

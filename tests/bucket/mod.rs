@@ -184,13 +184,20 @@ impl Bucket {
         self.store_part(request, &key)
     }
 
-    fn store_part(&mut self, request: &PutRequest, key: &str) -> Result<String, u16> {
-        let (id, number) = request.part().ok_or(400_u16)?;
+    /// Sends a part past the signed URLs: its ETag.
+    pub(crate) fn upload_part(&mut self, id: &str, number: u64, size_bytes: u64) -> Option<String> {
         self.writes += 1;
         let etag = format!("{:032x}", self.writes);
-        let upload = self.multiparts.get_mut(&id).filter(|upload| upload.key == key).ok_or(404_u16)?;
-        upload.parts.insert(number, (request.size_bytes, etag.clone()));
-        Ok(etag)
+        self.multiparts.get_mut(id)?.parts.insert(number, (size_bytes, etag.clone()));
+        Some(etag)
+    }
+
+    fn store_part(&mut self, request: &PutRequest, key: &str) -> Result<String, u16> {
+        let (id, number) = request.part().ok_or(400_u16)?;
+        if self.multiparts.get(&id).is_none_or(|upload| upload.key != key) {
+            return Err(404);
+        }
+        self.upload_part(&id, number, request.size_bytes).ok_or(404)
     }
 
     /// Stores an object as the binding or an operator does: what was there is replaced.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use asset_uploads::api::answer::Answer;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::ApiError;
-use asset_uploads::http::request::{Body, IncomingRequest};
+use asset_uploads::http::request::{Body, BodyLimit, IncomingRequest};
 use asset_uploads::log::{RequestLine, to_json};
 use asset_uploads::platform::Usage;
 use serde_json::{Value, json};
@@ -82,7 +82,7 @@ impl IncomingRequest for RequestInFlight<'_> {
         Ok(self.request.headers.get(name).cloned())
     }
 
-    async fn body(&self) -> Body {
+    async fn body(&self, _: BodyLimit) -> Body {
         assert!(!self.body_read.replace(true), "a body can be read once");
         self.clock.set(Timestamp(self.clock.get().0 + self.request.body_ms));
         self.request.body.clone()

@@ -25,6 +25,10 @@ pub(crate) struct Api {
     pub(crate) token: String,
     /// A pending upload, whose object is in the bucket.
     pub(crate) upload: AssetUploadId,
+    /// A pending upload of one part, which is in the bucket.
+    pub(crate) multipart: AssetUploadId,
+    /// The ETag of that part.
+    pub(crate) part_etag: String,
     /// A confirmed upload.
     pub(crate) asset: AssetUploadId,
     /// An empty folder.
@@ -66,17 +70,22 @@ impl Api {
         sqlite::add_member(&conn, &editor, org, Some("editor"));
         let token = sqlite::give_token(&conn, &editor, Key::default());
         let person = Person { user: editor.clone(), key: sqlite::unused_key() };
-        let [upload, asset] = [(); 2].map(|()| sqlite::session(&conn, org, &person, DEADLINE));
+        let [upload, multipart, asset] = [(); 3].map(|()| sqlite::session(&conn, org, &person, DEADLINE));
         sqlite::asset(&conn, asset, None, "");
         let folder = sqlite::folder(&conn, org, &person, None);
         let config = requests::config(variables);
         let hash = sqlite::key(&conn, &editor, Key { org: Some(org), ..Key::default() });
         let key = sqlite::key_id(&conn, &hash);
-        let platform = TestPlatform::new(conn, bucket(&config));
+        let mut bucket = bucket(&config);
+        let multipart_id = bucket.create_multipart(&multipart.object_key(), "image/png");
+        let part_etag = bucket.upload_part(&multipart_id, 1, 640).unwrap();
+        let sql = "UPDATE asset_uploads SET part_size = 5242880, multipart_id = ?2 WHERE id = ?1";
+        assert_eq!(conn.execute(sql, [multipart.to_string(), multipart_id]), Ok(1));
+        let platform = TestPlatform::new(conn, bucket);
         for id in [upload, asset] {
             platform.put(&id.object_key(), 640, Some("image/png"));
         }
-        Self { platform, config, org, editor, token, upload, asset, folder, key }
+        Self { platform, config, org, editor, token, upload, multipart, part_etag, asset, folder, key }
     }
 
     /// Sends a request. An error must be among those that openapi.json has for its endpoint.
@@ -110,6 +119,7 @@ impl Api {
             | "createApiKey"
             | "listApiKeys"
             | "createAssetUpload"
+            | "createAssetUploadConfirmations"
             | "listAssets"
             | "listAssetTypes"
             | "listAssetSourceTypes"
@@ -118,6 +128,9 @@ impl Api {
             "revokeApiKey" => endpoint.route.path.replace("{api_key_id}", &self.key),
             "getAssetUpload" | "cancelAssetUpload" | "createAssetUploadConfirmation" => {
                 endpoint.route.path.replace("{asset_upload_id}", &self.upload.to_string())
+            }
+            "signAssetUploadParts" | "completeAssetUpload" => {
+                endpoint.route.path.replace("{asset_upload_id}", &self.multipart.to_string())
             }
             "getAsset" | "updateAsset" | "deleteAsset" | "createAssetRestoration" => {
                 endpoint.route.path.replace("{asset_id}", &self.asset.to_string())
@@ -134,6 +147,13 @@ impl Api {
             }
             "createApiKey" => request.json(r#"{"name":"page","scope":"upload","expires_in_seconds":900}"#),
             "createAssetUploadConfirmation" => request.json("{}"),
+            "createAssetUploadConfirmations" => {
+                request.json(&format!(r#"{{"items":[{{"asset_upload_id":"{}"}}]}}"#, self.upload))
+            }
+            "signAssetUploadParts" => request.json(r#"{"part_numbers":[1]}"#),
+            "completeAssetUpload" => {
+                request.json(&format!(r#"{{"parts":[{{"part_number":1,"etag":"{}"}}]}}"#, self.part_etag))
+            }
             "updateAsset" | "createAssetFolder" | "updateAssetFolder" => {
                 request.json(r#"{"name":"other.png"}"#)
             }

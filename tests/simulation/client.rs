@@ -1,7 +1,7 @@
 //! Requests as clients send them: each is HTTP, whose body arrives after a while.
 
 use asset_uploads::error::{ApiError, ErrorCode};
-use asset_uploads::http::request::{Body, IncomingRequest};
+use asset_uploads::http::request::{Body, BodyLimit, IncomingRequest};
 
 use crate::model::{Declared, Model};
 use crate::platform::client::TestRequest;
@@ -101,7 +101,7 @@ impl IncomingRequest for ArrivingRequest<'_> {
         Ok(self.http.headers.get(name).cloned())
     }
 
-    async fn body(&self) -> Body {
+    async fn body(&self, _: BodyLimit) -> Body {
         pause().await;
         self.record.arrived_at.set(Some(self.state.clock.get()));
         self.http.body.clone()

@@ -117,7 +117,11 @@ pub(crate) fn confirm(by: &Person, asset_upload_id: AssetUploadId) -> ConfirmOne
 }
 
 /// The same with an Idempotency-Key.
-pub(crate) fn confirm_with_key(by: &Person, asset_upload_id: AssetUploadId, key: &str) -> ConfirmOne<'static> {
+pub(crate) fn confirm_with_key(
+    by: &Person,
+    asset_upload_id: AssetUploadId,
+    key: &str,
+) -> ConfirmOne<'static> {
     ConfirmOne { idempotency_key: IdempotencyKey::parse(key), ..confirm(by, asset_upload_id) }
 }
 

@@ -9,11 +9,13 @@ use asset_uploads::domain::ids::{ApiKeyId, AssetUploadId, FolderId, Organization
 use asset_uploads::domain::page::{PageRequest, Sort, SortBy};
 use asset_uploads::domain::upload::Filename;
 use asset_uploads::error::ApiError;
+use asset_uploads::store::confirm::Confirm;
 use asset_uploads::store::rights::{
     self, Access, Caller, CallerOperation, CheckRights, Identity, Permission,
 };
 use asset_uploads::store::{
-    Rows, Statement, account, api_keys, asset_list, assets, folder_list, folder_trash, folders, uploads,
+    Rows, Statement, account, api_keys, asset_list, assets, folder_list, folder_trash, folders, multipart,
+    uploads,
 };
 use rusqlite::{Connection, params_from_iter};
 
@@ -59,6 +61,8 @@ pub(crate) enum Target {
     OwnKey,
     /// A pending upload of the caller's organization.
     PendingUpload,
+    /// The same, sent in parts.
+    MultipartUpload,
     /// An asset of the caller's organization.
     Asset,
     /// The same, in the trash.
@@ -85,6 +89,12 @@ impl Target {
                 AssetUploadId::parse(&sqlite::key_id(conn, &hash)).unwrap()
             }
             Self::PendingUpload => session(conn, org, by, DEADLINE),
+            Self::MultipartUpload => {
+                let upload = session(conn, org, by, DEADLINE);
+                let sql = "UPDATE asset_uploads SET part_size = 5242880 WHERE id = ?1";
+                assert_eq!(conn.execute(sql, [upload.to_string()]), Ok(1));
+                upload
+            }
             Self::Asset => {
                 let upload = session(conn, org, by, DEADLINE);
                 asset(conn, upload, None, "");
@@ -120,7 +130,7 @@ impl Target {
         match self {
             Self::Nothing => None,
             Self::OwnKey => Some(ApiError::ApiKeyNotFound),
-            Self::PendingUpload => Some(ApiError::AssetUploadNotFound),
+            Self::PendingUpload | Self::MultipartUpload => Some(ApiError::AssetUploadNotFound),
             Self::Asset | Self::DeletedAsset => Some(ApiError::AssetNotFound),
             Self::Folder | Self::DeletedFolder => Some(ApiError::FolderNotFound),
         }
@@ -160,7 +170,9 @@ impl Kind {
 /// All kinds: permission, whether it writes, what it needs, and how it is made.
 pub(crate) fn all() -> Vec<Kind> {
     use Permission::{AnyKey, AssetsRead, AssetsWrite};
-    use Target::{Asset, DeletedAsset, DeletedFolder, Folder, Nothing, OwnKey, PendingUpload};
+    use Target::{
+        Asset, DeletedAsset, DeletedFolder, Folder, MultipartUpload, Nothing, OwnKey, PendingUpload,
+    };
     const LIST_KEYS: Access = Access { permission: AssetsWrite, scopes: AssetsWrite.scopes(), writes: false };
     const READ_UPLOAD: Access = Access { permission: AssetsRead, scopes: &Scope::ALL, writes: false };
     vec![
@@ -195,9 +207,21 @@ pub(crate) fn all() -> Vec<Kind> {
             caller,
             asset_upload_id,
         }),
-        Kind::new(OF_UPLOADS, true, PendingUpload, |caller, id| -> ConfirmOne<'static> {
-            confirm_for(caller, id)
+        Kind::new(OF_UPLOADS, false, MultipartUpload, |caller, asset_upload_id| multipart::Find {
+            caller,
+            asset_upload_id,
         }),
+        Kind::new(OF_UPLOADS, true, MultipartUpload, |caller, asset_upload_id| multipart::Begin {
+            caller,
+            asset_upload_id,
+            multipart_id: "R2's id".to_owned(),
+        }),
+        Kind {
+            name: std::any::type_name::<Confirm>(),
+            ..Kind::new(OF_UPLOADS, true, PendingUpload, |caller, id| -> ConfirmOne<'static> {
+                confirm_for(caller, id)
+            })
+        },
         Kind::new(AssetsRead, false, Asset, |caller, id| assets::Read { caller, asset_id: id.into() }),
         Kind::new(AssetsWrite, true, Asset, |caller, id| assets::Update {
             caller,

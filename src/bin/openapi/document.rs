@@ -48,7 +48,7 @@ pub(crate) fn openapi() -> Result<Value, String> {
     let mut collect = Collect { schemas: Schemas::new(), endpoints: Vec::new() };
     api::visit(&mut collect);
     let Collect { mut schemas, endpoints } = collect;
-    schemas.response::<Envelope<'static>>();
+    schemas.response::<Envelope>();
     let mut components = schemas.components()?;
 
     let mut errors = Errors::new()?;

@@ -38,7 +38,7 @@ pub(crate) fn operation(
         let body = match &endpoint.body {
             Some(schema) => json!({
                 "required": true,
-                "description": "At most 64 KiB of JSON in UTF-8.",
+                "description": format!("At most {} of JSON in UTF-8.", endpoint.description.body_limit.as_str()),
                 "content": content(schema, doc.body_examples, schemas)?,
             }),
             None => json!({

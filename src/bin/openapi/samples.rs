@@ -1,6 +1,7 @@
 //! An error of each code, as the code itself makes it.
 
 use asset_uploads::api::endpoint::Description;
+use asset_uploads::api::multipart::unknown_parts;
 use asset_uploads::config::Config;
 use asset_uploads::domain::media::AllowedTypes;
 use asset_uploads::domain::timestamp::Timestamp;
@@ -79,7 +80,13 @@ impl WrongRequests {
             ErrorCode::AssetNotFound => ApiError::AssetNotFound,
             ErrorCode::StorageUnavailable => ApiError::unavailable("for the log"),
             ErrorCode::ObjectNotUploaded => ApiError::ObjectNotUploaded,
-            ErrorCode::UploadRejected => upload_rejected()?,
+            ErrorCode::UploadRejected => {
+                let sample = |name, summary, error| Sample { name, summary, shared: true, error };
+                return Ok(vec![
+                    sample(code.as_str(), "", upload_rejected()?),
+                    sample("parts_rejected", "Parts that storage does not have", unknown_parts()),
+                ]);
+            }
             ErrorCode::InternalError => ApiError::Internal("for the log".to_owned()),
         };
         Ok(vec![Sample { name: code.as_str(), summary: "", shared: true, error }])
@@ -175,6 +182,7 @@ fn upload_rejected() -> Result<ApiError, String> {
         mime_type: "image/png".to_owned(),
         size_bytes: 482_133,
         expires_at: Timestamp(0),
+        part_size: None,
     };
     let violations = [Violation::TooLarge(73_400_320), Violation::TypeNotAllowed("text/html".to_owned())];
     Ok(ApiError::UploadRejected(violations.iter().map(|one| rules.explain(one, &session)).collect()))
