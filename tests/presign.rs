@@ -12,7 +12,7 @@ use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::Filename;
 use asset_uploads::presign::{Put, S3};
 use proptest::prelude::*;
-use rusty_s3::actions::{GetObject, PutObject};
+use rusty_s3::actions::{GetObject, PutObject, UploadPart};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use serde::Deserialize;
 
@@ -48,6 +48,12 @@ impl Oracle {
         if put.write_once {
             action.headers_mut().insert("if-none-match", "*");
         }
+        action.sign_with_time(self.life, &self.time).to_string()
+    }
+
+    fn part(&self, key: &str, upload_id: &str, number: u16, size_bytes: u64) -> String {
+        let mut action = UploadPart::new(&self.bucket, Some(&self.credentials), key, number, upload_id);
+        action.headers_mut().insert("content-length", size_bytes.to_string());
         action.sign_with_time(self.life, &self.time).to_string()
     }
 
@@ -168,6 +174,31 @@ proptest! {
     }
 
     #[test]
+    fn parts_are_signed_as_rusty_s3_signs_them(
+        endpoint in endpoints(),
+        given in credentials(),
+        key in keys(),
+        upload_id in "[-_.~a-zA-Z0-9]{1,300}|[ -~]{1,40}|\\PC{1,20}",
+        number in 1_u16..=10_000,
+        size_bytes in prop_oneof![1_u64..100_000_000, any::<u64>()],
+        now in times(),
+        seconds in 1_u64..=604_800,
+    ) {
+        let s3 = with(&endpoint, given);
+        let oracle = Oracle::new(&s3, &endpoint, now, seconds);
+        let ours = s3.signer(ORIGIN, now).unwrap().part(&key, &upload_id, number.into(), size_bytes, seconds);
+        let theirs = oracle.part(&key, &upload_id, number, size_bytes);
+        // The order of the parameters does not count: the signature is of the sorted ones.
+        let sorted = |url: &str| {
+            let (location, query) = url.split_once('?').unwrap();
+            let mut pairs: Vec<String> = query.split('&').map(str::to_owned).collect();
+            pairs.sort_unstable();
+            (location.to_owned(), pairs)
+        };
+        prop_assert_eq!(sorted(&ours), sorted(&theirs));
+    }
+
+    #[test]
     fn a_path_is_resolved_against_the_clients_own_origin(
         origin in endpoints().prop_map(|url| url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/")),
         path in "(/[a-z0-9][-.a-z0-9]{0,9}){1,3}/?",
@@ -189,8 +220,10 @@ struct Vector {
     access_key_id: String,
     secret_access_key: String,
     key: String,
-    /// Of an upload; a download has none of these.
+    /// Of an upload; a download has neither of these.
     upload: Option<Upload>,
+    /// Of a part of an upload.
+    part: Option<Part>,
     now: i64,
     seconds: u64,
     /// The URL up to its query.
@@ -206,6 +239,13 @@ struct Upload {
     write_once: bool,
 }
 
+#[derive(Deserialize)]
+struct Part {
+    number: u64,
+    upload_id: String,
+    size_bytes: u64,
+}
+
 impl Vector {
     fn sign(&self) -> String {
         let s3 = S3 {
@@ -215,6 +255,10 @@ impl Vector {
             secret_access_key: self.secret_access_key.clone(),
         };
         let now = Timestamp(self.now);
+        if let Some(Part { number, upload_id, size_bytes }) = &self.part {
+            let signer = s3.signer(ORIGIN, now).unwrap();
+            return signer.part(&self.key, upload_id, *number, *size_bytes, self.seconds);
+        }
         let Some(upload) = &self.upload else {
             return s3.get(&self.key, ORIGIN, now, self.seconds).unwrap();
         };
@@ -231,12 +275,14 @@ impl Vector {
 
 /// Made by dev/presign-botocore.py with botocore 1.44.5.
 const BOTOCORE: &str = r##"
-{"endpoint": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com", "bucket": "asset-uploads", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "upload": {"mime_type": "image/png", "filename": "beach.png", "size_bytes": 640, "write_once": true}, "now": 1795351867042, "seconds": 900, "location": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/asset-uploads/uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "signature": "5ededd85ff7918ba912e7020e831572d9282fef34e020a8a242e755453809c3b"}
-{"endpoint": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com", "bucket": "asset-uploads", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "upload": null, "now": 1795351867042, "seconds": 604800, "location": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/asset-uploads/uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "signature": "8711c4663ba412b52a50169e2a607c4ddc271e17fd83485520a16e4668cf578e"}
-{"endpoint": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3", "bucket": "asset-uploads", "access_key_id": "local-development", "secret_access_key": "local-development-only", "key": "uploads/x", "upload": {"mime_type": "image/svg+xml", "filename": "Report  \"Q3\"; 2026 100%.svg", "size_bytes": 52428800, "write_once": false}, "now": 1795351867042, "seconds": 900, "location": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3/asset-uploads/uploads/x", "signature": "a372cffe8e170c7755e4628f7c4b872ca91a3791b0c113fc12e2f9eb04f292a1"}
-{"endpoint": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3", "bucket": "asset-uploads", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "a b+c%20d~e/Ünï–côdé/日本/😀.png", "upload": {"mime_type": "application/vnd.oasis.opendocument.text", "filename": "Ünïcode–日本 😀.odt", "size_bytes": 1, "write_once": true}, "now": 1795351867042, "seconds": 900, "location": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3/asset-uploads/a%20b%2Bc%2520d~e/%C3%9Cn%C3%AF%E2%80%93c%C3%B4d%C3%A9/%E6%97%A5%E6%9C%AC/%F0%9F%98%80.png", "signature": "86116eccd4b204c5e35dcf7691ba53106b14847a5e29a87ca0aebf283c6f7963"}
-{"endpoint": "https://storage.example:8443/s3", "bucket": "b.u-c_k.et", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "!\"#$&'()*,:;<=>?@[\\]^`{|}", "upload": null, "now": 951782399999, "seconds": 900, "location": "https://storage.example:8443/s3/b.u-c_k.et/%21%22%23%24%26%27%28%29%2A%2C%3A%3B%3C%3D%3E%3F%40%5B%5C%5D%5E%60%7B%7C%7D", "signature": "24d468ebf63fe33d7a5577b9a5bbb0475ef5ad222e9c18feee53c4902d62e10f"}
-{"endpoint": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com", "bucket": "asset-uploads", "access_key_id": "id/with+odd=characters", "secret_access_key": "ssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss", "key": "/leading//double/trailing/", "upload": null, "now": 1795351867042, "seconds": 1, "location": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/asset-uploads//leading//double/trailing/", "signature": "29f657fab432e3a071cc0f2394dff1ec30d67e916f25735049568282e81878e8"}
+{"endpoint": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com", "bucket": "asset-uploads", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "upload": {"mime_type": "image/png", "filename": "beach.png", "size_bytes": 640, "write_once": true}, "part": null, "now": 1795351867042, "seconds": 900, "location": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/asset-uploads/uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "signature": "5ededd85ff7918ba912e7020e831572d9282fef34e020a8a242e755453809c3b"}
+{"endpoint": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com", "bucket": "asset-uploads", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "upload": null, "part": null, "now": 1795351867042, "seconds": 604800, "location": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/asset-uploads/uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "signature": "8711c4663ba412b52a50169e2a607c4ddc271e17fd83485520a16e4668cf578e"}
+{"endpoint": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3", "bucket": "asset-uploads", "access_key_id": "local-development", "secret_access_key": "local-development-only", "key": "uploads/x", "upload": {"mime_type": "image/svg+xml", "filename": "Report  \"Q3\"; 2026 100%.svg", "size_bytes": 52428800, "write_once": false}, "part": null, "now": 1795351867042, "seconds": 900, "location": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3/asset-uploads/uploads/x", "signature": "a372cffe8e170c7755e4628f7c4b872ca91a3791b0c113fc12e2f9eb04f292a1"}
+{"endpoint": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3", "bucket": "asset-uploads", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "a b+c%20d~e/Ünï–côdé/日本/😀.png", "upload": {"mime_type": "application/vnd.oasis.opendocument.text", "filename": "Ünïcode–日本 😀.odt", "size_bytes": 1, "write_once": true}, "part": null, "now": 1795351867042, "seconds": 900, "location": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3/asset-uploads/a%20b%2Bc%2520d~e/%C3%9Cn%C3%AF%E2%80%93c%C3%B4d%C3%A9/%E6%97%A5%E6%9C%AC/%F0%9F%98%80.png", "signature": "86116eccd4b204c5e35dcf7691ba53106b14847a5e29a87ca0aebf283c6f7963"}
+{"endpoint": "https://storage.example:8443/s3", "bucket": "b.u-c_k.et", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "!\"#$&'()*,:;<=>?@[\\]^`{|}", "upload": null, "part": null, "now": 951782399999, "seconds": 900, "location": "https://storage.example:8443/s3/b.u-c_k.et/%21%22%23%24%26%27%28%29%2A%2C%3A%3B%3C%3D%3E%3F%40%5B%5C%5D%5E%60%7B%7C%7D", "signature": "24d468ebf63fe33d7a5577b9a5bbb0475ef5ad222e9c18feee53c4902d62e10f"}
+{"endpoint": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com", "bucket": "asset-uploads", "access_key_id": "id/with+odd=characters", "secret_access_key": "ssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssssss", "key": "/leading//double/trailing/", "upload": null, "part": null, "now": 1795351867042, "seconds": 1, "location": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/asset-uploads//leading//double/trailing/", "signature": "29f657fab432e3a071cc0f2394dff1ec30d67e916f25735049568282e81878e8"}
+{"endpoint": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com", "bucket": "asset-uploads", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "upload": null, "part": {"number": 1, "upload_id": "AbC_-0.9", "size_bytes": 16777216}, "now": 1795351867042, "seconds": 900, "location": "https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com/asset-uploads/uploads/018f4d2e-7c4b-7a35-9c1f-0242ac120002", "signature": "8b193f21174cc9806856a7544c6222054517dca6edee2e5e5136a06302a24fd5"}
+{"endpoint": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3", "bucket": "asset-uploads", "access_key_id": "00000000000000000000000000000000", "secret_access_key": "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", "key": "uploads/x", "upload": null, "part": {"number": 10000, "upload_id": "a/b+c=d e~%2F&partNumber=2", "size_bytes": 1}, "now": 1795351867042, "seconds": 604800, "location": "http://127.0.0.1:8787/cdn-cgi/local/r2/s3/asset-uploads/uploads/x", "signature": "26eba867269f1e26dacf1d9cffe2ca179e820563248a5066058161a4e0802ec1"}
 "##;
 
 /// The vectors above, or those of the file that PRESIGN_VECTORS names, which the script makes at random.
@@ -249,7 +295,7 @@ fn botocore_makes_the_same_signatures() {
     for vector in vectors {
         let url = vector.sign();
         let (location, query) = url.split_once('?').unwrap();
-        let (_, signature) = query.rsplit_once("&X-Amz-Signature=").unwrap();
+        let signature = query.rsplit_once("&X-Amz-Signature=").unwrap().1;
         assert_eq!((location, signature), (&*vector.location, &*vector.signature), "{}", vector.key);
     }
 }
