@@ -195,7 +195,7 @@ impl ErrorCode {
             Self::UploadRejected => (
                 422,
                 "UPLOAD_REJECTED",
-                "The stored file may not become an asset, for the reasons in `errors`; start a new upload with a permitted file.",
+                "What is in storage may not become an asset, for the reasons in `errors`: correct that, or start a new upload with a permitted file.",
             ),
             Self::InternalError => (
                 500,

@@ -102,11 +102,22 @@ fn blank_is_unset() {
 
 #[test]
 fn sizes() {
-    for (text, bytes) in [("1", 1), (" 1000\n", 1_000), ("5363466240", 5_363_466_240)] {
+    for (text, bytes) in [("1", 1), (" 1000\n", 1_000), ("5492189429760", 5_492_189_429_760)] {
         assert_eq!(good("MAX_UPLOAD_BYTES", text).rules.max_bytes, bytes);
     }
-    for text in ["0", "-1", "1.5", "1e6", "50MB", "5363466241", "18446744073709551616", "x", "1 000"] {
+    for text in ["0", "-1", "1.5", "1e6", "50MB", "5492189429761", "18446744073709551616", "x", "1 000"] {
         wrong("MAX_UPLOAD_BYTES", text);
+    }
+}
+
+#[test]
+fn parts() {
+    assert_eq!(good("MULTIPART_PART_BYTES", "").uploads.part_bytes, 16 * 1024 * 1024);
+    for (text, bytes) in [("5242880", 5_242_880), ("5368709120", 5_368_709_120)] {
+        assert_eq!(good("MULTIPART_PART_BYTES", text).uploads.part_bytes, bytes);
+    }
+    for text in ["0", "5242879", "5368709121", "16MiB", "-1"] {
+        wrong("MULTIPART_PART_BYTES", text);
     }
 }
 

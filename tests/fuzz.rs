@@ -528,8 +528,9 @@ fn variables(set: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     Config::parse(|name| set.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned()))
 }
 
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "MAX_UPLOAD_BYTES",
+    "MULTIPART_PART_BYTES",
     "ALLOWED_MIME_TYPES",
     "DECLARED_MISMATCH",
     "PUBLIC_BASE_URL",
@@ -568,7 +569,7 @@ proptest! {
 
     #[test]
     fn variables_cause_no_panic_and_errors_name_one_without_a_secret(
-        values in prop::array::uniform15(prop::option::weighted(0.4, nearly(select(vec![
+        values in prop::array::uniform16(prop::option::weighted(0.4, nearly(select(vec![
             "1", "52428800", "image/*, !image/svg+xml", "[\"a/b\"]", "accept", "reject", "true", "*", "https://a.example",
             "https://a.example/{key}", "/cdn-cgi/local", "http://[::1]:80",
         ]).prop_map(str::to_owned)))),
@@ -595,10 +596,10 @@ proptest! {
     }
 
     #[test]
-    fn numbers_are_digits_within_their_range(text in "5363466240|5363466241|900|899|259200[01]|100|99|6000[01]|[ \t]?[-+]?0{0,2}[0-9]{1,11}[ \n]?|[0-9]{17,40}|[0-9]{1,4}[.e_ ][0-9]?") {
+    fn numbers_are_digits_within_their_range(text in "5492189429760|5492189429761|900|899|259200[01]|100|99|6000[01]|[ \t]?[-+]?0{0,2}[0-9]{1,13}[ \n]?|[0-9]{17,40}|[0-9]{1,4}[.e_ ][0-9]?") {
         // Widths of the texts go beyond what i128 holds, which is out of every range.
         let number = text.trim().parse::<i128>().ok();
-        for (name, range) in [("MAX_UPLOAD_BYTES", 1..=5_363_466_240), ("CONFIRM_TTL_SECONDS", 900..=2_592_000), ("STORAGE_TIMEOUT_MS", 100..=25_000)] {
+        for (name, range) in [("MAX_UPLOAD_BYTES", 1..=5_492_189_429_760), ("CONFIRM_TTL_SECONDS", 900..=2_592_000), ("STORAGE_TIMEOUT_MS", 100..=25_000)] {
             let valid = number.is_some_and(|number| range.contains(&number));
             prop_assert_eq!(variables(&[(name, &text)]).is_ok(), valid, "{}={:?}", name, text);
         }

@@ -1,6 +1,6 @@
 //! Presigned URLs: what a signature covers, and when there is none. tests/presign.rs has that it is right.
 
-#![allow(clippy::unwrap_used, reason = "test code may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
 use std::sync::LazyLock;
 
@@ -70,6 +70,31 @@ fn a_signature_covers_everything_that_was_asked_for() {
     signatures.dedup();
     assert_eq!(signatures.len(), all);
     assert!(signatures.iter().all(|one| one.len() == 64 && one.bytes().all(|c| c.is_ascii_hexdigit())));
+}
+
+#[test]
+fn a_signature_covers_everything_of_a_part() {
+    let s3 = s3("https://storage.example");
+    let signer = s3.signer(ORIGIN, NOW).unwrap();
+    let mut urls = vec![
+        signer.part("uploads/x", "one", 1, 640, 900),
+        signer.part("uploads/y", "one", 1, 640, 900),
+        signer.part("uploads/x", "two", 1, 640, 900),
+        signer.part("uploads/x", "one", 2, 640, 900),
+        signer.part("uploads/x", "one", 1, 641, 900),
+        signer.part("uploads/x", "one", 1, 640, 901),
+    ];
+    assert!(
+        urls[0].contains(
+            "&X-Amz-SignedHeaders=content-length%3Bhost&partNumber=1&uploadId=one&X-Amz-Signature="
+        )
+    );
+    let signature = |url: &mut String| *url = url.rsplit_once('=').unwrap().1.to_owned();
+    urls.iter_mut().for_each(signature);
+    let all = urls.len();
+    urls.sort();
+    urls.dedup();
+    assert_eq!(urls.len(), all);
 }
 
 #[test]
