@@ -1,6 +1,7 @@
 //! What the text of a storage error means, and how long repeats wait.
 
-use asset_uploads::storage_error::{MAX_CALLS, StorageErrorKind, backoff_ms};
+use asset_uploads::domain::multipart::Completion;
+use asset_uploads::storage_error::{MAX_CALLS, StorageError, StorageErrorKind, backoff_ms};
 
 /// As Cloudflare words them, and as D1's binding hands them on.
 #[test]
@@ -76,4 +77,26 @@ fn retries_wait_no_longer_than_a_second_and_a_half() {
     for call in [0, 1, 4, 63, 64, u32::MAX] {
         assert!(backoff_ms(call, u16::MAX) <= 1_000, "{call}");
     }
+}
+
+/// A repeat changes none of them; what is not known to last may have put the object together.
+#[test]
+fn a_completion_that_fails_says_why() {
+    let completion = |message: &str| {
+        let error = StorageError { kind: StorageErrorKind::of_r2(message), message: message.to_owned() };
+        (error.kind, error.into_completion().map_err(|error| error.message))
+    };
+    let text = |code: u32| format!("R2: completeMultipartUpload: There was a problem. ({code})");
+    assert_eq!(completion(&text(10_024)), (StorageErrorKind::Overloaded, Ok(Completion::NoSuchUpload)));
+    for code in [10_025, 10_011, 10_029, 10_048, 100_100] {
+        assert_eq!(
+            completion(&text(code)),
+            (StorageErrorKind::Overloaded, Ok(Completion::Rejected)),
+            "{code}"
+        );
+    }
+    for code in [10_001, 10_043] {
+        assert_eq!(completion(&text(code)), (StorageErrorKind::Transient, Err(text(code))), "{code}");
+    }
+    assert_eq!(completion(&text(10_002)), (StorageErrorKind::Overloaded, Err(text(10_002))));
 }

@@ -12,7 +12,7 @@ use asset_uploads::error::ApiError;
 use asset_uploads::store::rights::{Caller, Identity, Permission};
 use asset_uploads::store::uploads::{Cancel, Create, Created, Read};
 use rusqlite::Connection;
-use rusqlite::types::Value::{Integer, Text};
+use rusqlite::types::Value::{Integer, Null, Text};
 use serde_json::json;
 use sqlite::fixtures::{DEADLINE, confirm, create_for, pending_upload};
 use sqlite::{NOW, Person, contents, run, run_with_identity};
@@ -95,6 +95,8 @@ fn a_start_writes_every_column_of_the_session() {
         ("expires_at", Integer(DEADLINE.0)),
         ("request_id", text(&operation.request_id)),
         ("api_key_id", text(&sqlite::key_id(&conn, &editor.key))),
+        ("part_size", Null),
+        ("multipart_id", Null),
     ]
     .map(|(column, value)| (column.to_owned(), value));
     assert_eq!(sqlite::rows(&conn, "SELECT * FROM asset_uploads"), [expected.to_vec()]);

@@ -364,7 +364,7 @@ impl Operation for NextRemovals {
         // retired. ?1 now, ?2 limit, ?3 limit of those with a multipart upload.
         const NEXT: &str = "
             SELECT json_object(
-              'ids', (
+              'ids', json((
                 SELECT json_group_array(id)
                 FROM (
                   SELECT r.id
@@ -376,8 +376,8 @@ impl Operation for NextRemovals {
                     AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.id)
                     AND NOT EXISTS (
                       SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || r.id AND a.r2_key <> 'uploads/' || a.id)
-                  ORDER BY r.retry_at LIMIT ?2)),
-              'multipart', (
+                  ORDER BY r.retry_at LIMIT ?2))),
+              'multipart', json((
                 SELECT json_group_array(json_object('id', id, 'multipart_id', multipart_id))
                 FROM (
                   SELECT r.id, r.multipart_id
@@ -389,7 +389,7 @@ impl Operation for NextRemovals {
                     AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = r.id)
                     AND NOT EXISTS (
                       SELECT 1 FROM assets a WHERE a.r2_key = 'uploads/' || r.id AND a.r2_key <> 'uploads/' || a.id)
-                  ORDER BY r.retry_at LIMIT ?3))) AS json";
+                  ORDER BY r.retry_at LIMIT ?3)))) AS json";
         let params = vec![
             Param::Int(self.now.0),
             Param::Int(self.limit.into()),
