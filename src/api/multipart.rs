@@ -1,6 +1,7 @@
 //! Uploads in parts: signing the parts, and putting them together.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::asset_uploads::{AssetUploadResponse, ID};
 use super::context::RequestContext;
@@ -14,7 +15,7 @@ use crate::domain::multipart::{CompletedPart, Completion, MAX_PARTS};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::{Filename, Status};
 use crate::error::{ApiError, ErrorCode, FieldError};
-use crate::http::fields::{FieldErrors, JsonBody, path_id};
+use crate::http::fields::{FieldErrors, JsonBody, list, path_id, whole_number};
 use crate::http::reply::Reply;
 use crate::http::request::{BodyLimit, Input};
 use crate::http::route::Route;
@@ -138,16 +139,15 @@ impl Endpoint for SignParts {
         let mut errors = FieldErrors::default();
         let mut body = JsonBody::parse(input)?;
         let part_numbers = body.required("part_numbers", |value| {
-            let numbers: Option<Vec<WholeNumber>> = serde_json::from_str(value.get()).ok();
-            numbers.filter(|numbers| (1..=MAX_SIGNED).contains(&numbers.len())).ok_or_else(|| {
-                let msg = format!("Must be a list of 1 to {MAX_SIGNED} part numbers.");
-                FieldError::new(&["body", "part_numbers"], "list_type", msg)
+            let numbers = list("part_numbers", value, 1..=MAX_SIGNED)?;
+            numbers.into_iter().map(part_number).collect::<Option<Vec<u64>>>().ok_or_else(|| {
+                let msg = "Must be a list of part numbers, the first part being 1.";
+                FieldError::new(&["body", "part_numbers"], "int_type", msg)
             })
         });
         body.finish(&mut errors);
         let id = errors.check(path_id(ID.name, input.path.get(0), AssetUploadId::parse));
-        let (asset_upload_id, numbers) = errors.finish(id.zip(part_numbers))?;
-        let part_numbers = numbers.into_iter().map(|WholeNumber(number)| number).collect();
+        let (asset_upload_id, part_numbers) = errors.finish(id.zip(part_numbers))?;
         let signer = config.uploads.s3.clone().map_err(ApiError::unavailable)?;
         Ok(Self { asset_upload_id, part_numbers, signer })
     }
@@ -249,45 +249,36 @@ pub struct Complete {
 pub struct CompleteBody {
     /// All parts of the file, ascending, each once.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(length(min = 1, max = 10_000)))]
-    pub parts: Vec<PartBody>,
+    pub parts: Vec<PartBody<'static>>,
 }
 
 /// A part that was sent.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline, deny_unknown_fields))]
-pub struct PartBody {
+pub struct PartBody<'a> {
     /// Its number.
+    #[serde(borrow)]
     #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "u64", range(min = 1, max = 10_000)))]
-    part_number: WholeNumber,
+    part_number: &'a RawValue,
     /// The `ETag` that storage answered with, with or without its quotes.
     #[cfg_attr(not(target_arch = "wasm32"), schemars(length(min = 1, max = 255)))]
     etag: String,
 }
 
-impl PartBody {
-    /// `None` where the ETag is empty or too long.
+impl PartBody<'_> {
+    /// `None` where the number is no number, or the ETag is empty or too long.
     fn parse(self) -> Option<CompletedPart> {
         let etag = self.etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"')).unwrap_or(&self.etag);
         let valid = (1..=255).contains(&etag.chars().count());
-        valid.then(|| CompletedPart { part_number: self.part_number.0, etag: etag.to_owned() })
+        let part_number = part_number(self.part_number).filter(|_| valid)?;
+        Some(CompletedPart { part_number, etag: etag.to_owned() })
     }
 }
 
-/// A whole number above 0; 5.0 is the whole number 5.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WholeNumber(u64);
-
-impl<'de> Deserialize<'de> for WholeNumber {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = f64::deserialize(deserializer)?;
-        // Larger than any part number, and far below 2^53.
-        if number.fract() != 0.0 || !(1.0..=1e9).contains(&number) {
-            return Err(D::Error::custom("no whole number"));
-        }
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        Ok(Self(number as u64))
-    }
+/// A whole number; what is too large is the number of no part.
+fn part_number(value: &RawValue) -> Option<u64> {
+    whole_number(value).map(|number| number.unwrap_or_default())
 }
 
 impl Endpoint for Complete {
@@ -326,7 +317,7 @@ impl Endpoint for Complete {
         let mut errors = FieldErrors::default();
         let mut body = JsonBody::parse(input)?;
         let parts = body.required("parts", |value| {
-            let parts: Option<Vec<PartBody>> = serde_json::from_str(value.get()).ok();
+            let parts: Option<Vec<PartBody<'_>>> = serde_json::from_str(value.get()).ok();
             let parts = parts.filter(|parts| (1..=MAX_PARTS).contains(&(parts.len() as u64)));
             let parts = parts.and_then(|parts| parts.into_iter().map(PartBody::parse).collect());
             parts.ok_or_else(|| {

@@ -82,12 +82,13 @@ impl Storage {
         content_type: &str,
         content_disposition: &str,
     ) -> Result<String, StorageError> {
-        // Texts cannot fail to serialize.
-        let metadata = serde_json::json!({
-            "httpMetadata": {"contentType": content_type, "contentDisposition": content_disposition}
-        });
         let create = |bucket: R2Bucket| {
-            bucket.create_multipart_upload(key.to_owned(), JSON::parse(&metadata.to_string())?)
+            let metadata = Object::new();
+            Reflect::set(&metadata, &"contentType".into(), &content_type.into())?;
+            Reflect::set(&metadata, &"contentDisposition".into(), &content_disposition.into())?;
+            let options = Object::new();
+            Reflect::set(&options, &"httpMetadata".into(), &metadata)?;
+            bucket.create_multipart_upload(key.to_owned(), options.into())
         };
         let upload: R2MultipartUpload = self.ask(&create).await?.unchecked_into();
         upload.upload_id().map_err(|error| unexpected(&error))
