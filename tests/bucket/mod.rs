@@ -181,7 +181,7 @@ impl Bucket {
     /// A PUT of a part whose body arrives at once: its ETag, else the status.
     pub(crate) fn put_part(&mut self, request: &PutRequest, now: Timestamp) -> Result<String, u16> {
         let key = self.authorize_put(request, now)?;
-        self.store_part(request, &key)
+        self.finish_part(request, &key)
     }
 
     /// Sends a part past the signed URLs: its ETag.
@@ -192,7 +192,8 @@ impl Bucket {
         Some(etag)
     }
 
-    fn store_part(&mut self, request: &PutRequest, key: &str) -> Result<String, u16> {
+    /// Stores a part that was authorized earlier, once all of its body has arrived: its ETag, else the status.
+    pub(crate) fn finish_part(&mut self, request: &PutRequest, key: &str) -> Result<String, u16> {
         let (id, number) = request.part().ok_or(400_u16)?;
         if self.multiparts.get(&id).is_none_or(|upload| upload.key != key) {
             return Err(404);
@@ -232,7 +233,7 @@ impl Bucket {
     /// come in between. An expiry since then does not matter.
     pub(crate) fn finish_put(&mut self, request: &PutRequest, key: &str, now: Timestamp) -> u16 {
         if request.part().is_some() {
-            return self.store_part(request, key).map_or_else(|status| status, |_| 200);
+            return self.finish_part(request, key).map_or_else(|status| status, |_| 200);
         }
         if self.precondition_fails(request, key) {
             return 412;

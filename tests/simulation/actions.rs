@@ -57,6 +57,7 @@ impl Run<'_> {
     pub(crate) fn action(&self, client: usize, organization: Named, action: Action) -> Option<ActionModel> {
         Some(match action {
             Action::Start { file, key } => {
+                let key = key.filter(|key| !self.leads_to_foreign_object(client, organization, *key, file));
                 let id = key.and_then(|key| self.id_for_key(client, organization, key));
                 ActionModel::Start { file: file_of(file), id, key, body: FILES[usize::from(file)] }
             }
@@ -65,6 +66,9 @@ impl Run<'_> {
                 let folder = change.map(|change| change.place.flatten());
                 ActionModel::Confirm { upload: self.upload(upload), folder, key, body }
             }
+            Action::ConfirmBatch { items, unknown, key } => self.batch(&items, unknown, key),
+            Action::SignParts { upload, parts } => self.sign_parts(upload, parts),
+            Action::Complete { upload, parts, wrong } => self.completion(upload, parts, wrong),
             Action::Cancel { upload } => ActionModel::Cancel { upload: self.upload(upload) },
             Action::ReadUpload { upload } => ActionModel::ReadUpload { upload: self.upload(upload) },
             Action::ReadAsset { asset } => ActionModel::ReadAsset { asset: self.asset(asset) },
@@ -134,7 +138,7 @@ impl Run<'_> {
     }
 
     /// A body with a name, a folder or both, and what it asks for.
-    fn change(
+    pub(crate) fn change(
         &self,
         names: &[&'static str],
         name: Option<u8>,

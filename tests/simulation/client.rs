@@ -5,9 +5,10 @@ use asset_uploads::http::request::{Body, BodyLimit, IncomingRequest};
 
 use crate::model::{Declared, Model};
 use crate::platform::client::TestRequest;
+use crate::record::TaskRecord;
 use crate::request::{ActionModel, RequestModel};
 use crate::schedule::Named;
-use crate::simulated::{State, TaskRecord, pause};
+use crate::simulated::{State, pause};
 use crate::world::UNKNOWN_ID;
 
 /// A request as it is sent.
@@ -18,6 +19,15 @@ pub(crate) fn http_request(model: &Model, request: &RequestModel) -> TestRequest
         }
         ActionModel::Confirm { upload, key, body, .. } => {
             ("POST", format!("/v1/asset-uploads/{upload}/confirmations"), *key, Some(body.clone()))
+        }
+        ActionModel::ConfirmBatch { key, body, .. } => {
+            ("POST", "/v1/asset-upload-confirmations".to_owned(), *key, Some(body.clone()))
+        }
+        ActionModel::SignParts { upload, body, .. } => {
+            ("POST", format!("/v1/asset-uploads/{upload}/parts"), None, Some(body.clone()))
+        }
+        ActionModel::Complete { upload, body, .. } => {
+            ("POST", format!("/v1/asset-uploads/{upload}/completions"), None, Some(body.clone()))
         }
         ActionModel::Cancel { upload } => ("DELETE", format!("/v1/asset-uploads/{upload}"), None, None),
         ActionModel::ReadUpload { upload } => ("GET", format!("/v1/asset-uploads/{upload}"), None, None),
@@ -71,11 +81,15 @@ pub(crate) fn http_request(model: &Model, request: &RequestModel) -> TestRequest
 
 /// What a file of `FILES` declares, or what its body is answered.
 pub(crate) fn file_of(file: u8) -> Result<Declared, ErrorCode> {
+    let of = |filename, mime_type, size_bytes| Declared { filename, mime_type, size_bytes, multipart: false };
+    let in_parts = |file: Declared| Ok(Declared { multipart: true, ..file });
     match file {
-        0 => Ok(Declared { filename: "beach.png", mime_type: "image/png", size_bytes: 640 }),
-        1 => Ok(Declared { filename: "clip.mp4", mime_type: "video/mp4", size_bytes: 999 }),
-        2 => Ok(Declared { filename: "beach.png", mime_type: "image/png", size_bytes: 641 }),
+        0 => Ok(of("beach.png", "image/png", 640)),
+        1 => Ok(of("clip.mp4", "video/mp4", 999)),
+        2 => Ok(of("beach.png", "image/png", 641)),
         5 => Err(ErrorCode::BadRequest),
+        6 => in_parts(of("clip.mp4", "video/mp4", 5_242_881)),
+        7 => in_parts(of("beach.png", "image/png", 640)),
         _ => Err(ErrorCode::ValidationError),
     }
 }

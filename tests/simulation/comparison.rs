@@ -6,9 +6,10 @@ use asset_uploads::store::{Rows, Statement};
 
 use crate::database;
 use crate::invariants;
-use crate::model::{Changes, Finding, HeadResult};
+use crate::model::{Change, Changes, Finding};
+use crate::record::{Seen, TaskRecord};
 use crate::request::RequestModel;
-use crate::simulated::{State, TaskRecord};
+use crate::simulated::State;
 
 impl State<'_> {
     /// Runs a transaction, and compares what it did with what it must do.
@@ -18,11 +19,14 @@ impl State<'_> {
         statements: &[Statement],
     ) -> Result<Rows, StorageError> {
         let expected = record.request.as_ref().map(|request| {
-            let (head, id) = (record.head.borrow(), record.id.borrow());
+            let (heads, id) = (record.heads.borrow(), record.id.borrow());
+            let (multipart_id, untyped) = (record.multipart_id.borrow(), record.untyped.borrow());
+            let seen =
+                Seen { heads: &heads, multipart_id: multipart_id.as_deref(), untyped: untyped.as_deref() };
             let arrived_at = record.arrived_at.get().unwrap_or(self.clock.get());
             let request = request.with_id(id.as_deref());
             let model = self.model.borrow();
-            let (finding, changes) = model.find(record.number, &request, arrived_at, head.as_ref());
+            let (finding, changes) = model.find(record.number, &request, arrived_at, seen);
             for case in model.key_cases(record.number, &request, arrived_at, &finding, &changes) {
                 self.count(case);
             }
@@ -42,25 +46,14 @@ impl State<'_> {
         };
         let changed = self.world.conn.total_changes() > changes;
         match expected {
-            Some((finding, changes)) => self.compare_request(record, finding, changes, statements, changed),
+            Some((finding, changes)) => self.compare_request(record, finding, changes, changed),
             None if changed => self.compare_sweeper(),
             None => {}
         }
         Ok(Rows { texts })
     }
 
-    fn compare_request(
-        &self,
-        record: &TaskRecord,
-        finding: Finding,
-        changes: Changes,
-        statements: &[Statement],
-        changed: bool,
-    ) {
-        // The object has no content type: the declared one is read first, and the asset written then.
-        let untyped = matches!(&*record.head.borrow(), Some(HeadResult::Object(object)) if object.content_type.is_none());
-        let reads_first = untyped && statements.len() == 1;
-        let changes = if reads_first { Vec::new() } else { changes };
+    fn compare_request(&self, record: &TaskRecord, finding: Finding, changes: Changes, changed: bool) {
         if changed == changes.is_empty() {
             let done = if changed { "changed the database" } else { "wrote nothing" };
             self.violate(format!(
@@ -77,6 +70,9 @@ impl State<'_> {
             for (row, change) in changes {
                 // A new row: whatever id was chosen.
                 let row = row.or_else(|| database::new_id(&self.world.conn, &model, &change));
+                if let Change::Multipart(id) = &change {
+                    self.begun.borrow_mut().insert(id.clone());
+                }
                 if let Some(row) = row {
                     model.apply(&row, change);
                     id.get_or_insert(row);
@@ -90,6 +86,12 @@ impl State<'_> {
         record.asset.replace(model.assets.get(&id_of(&id)).cloned());
         record.folder.replace(model.folders.get(&id_of(&id)).cloned());
         record.path.replace(model.path_of(&id_of(&id)));
+        if let Finding::Batch(findings) = &finding {
+            let items = findings
+                .iter()
+                .map(|(id, finding)| (id.clone(), (finding.clone(), model.assets.get(id).cloned())));
+            record.items.borrow_mut().extend(items);
+        }
         if let Finding::Page(page) = &finding {
             record.rows.replace(model.rows_of(page));
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::Connection;
 
 use crate::key_database::{KEY_COLUMNS, KEYS, key_text};
-use crate::model::{AssetModel, Change, FolderModel, Model, RetiredModel, SessionModel};
+use crate::model::{AssetModel, Change, FolderModel, Model, PART_BYTES, RetiredModel, SessionModel};
 
 /// Rows of a query, each as one text.
 pub(crate) fn texts(conn: &Connection, sql: &str) -> Vec<String> {
@@ -24,17 +24,21 @@ pub(crate) fn new_id(conn: &Connection, model: &Model, change: &Change) -> Optio
         Change::Session(_) => ("asset_uploads", model.sessions.keys().collect()),
         Change::Folder(_) => ("folders", model.folders.keys().collect()),
         Change::Key(_) => ("api_keys", model.keys.iter().filter_map(|key| key.id.as_ref()).collect()),
-        Change::Asset(_) | Change::Cancellation | Change::Revocation(..) => return None,
+        Change::Asset(_) | Change::Cancellation | Change::Multipart(_) | Change::Revocation(..) => {
+            return None;
+        }
     };
     ids(conn, table).into_iter().find(|id| !known.contains(id))
 }
 
 /// Retired ids.
 pub(crate) fn retired(conn: &Connection) -> BTreeMap<String, RetiredModel> {
-    let mut prepared =
-        conn.prepare_cached("SELECT id, object_deleted_at, purged_at FROM retired_uploads").unwrap();
+    let mut prepared = conn
+        .prepare_cached("SELECT id, object_deleted_at, purged_at, multipart_id FROM retired_uploads")
+        .unwrap();
     let rows = prepared.query_map([], |row| {
-        Ok((row.get(0)?, RetiredModel { object_deleted_at: row.get(1)?, purged_at: row.get(2)? }))
+        let [object_deleted_at, purged_at] = [row.get(1)?, row.get(2)?];
+        Ok((row.get(0)?, RetiredModel { object_deleted_at, purged_at, multipart_id: row.get(3)? }))
     });
     rows.unwrap().collect::<Result<_, _>>().unwrap()
 }
@@ -48,7 +52,7 @@ pub(crate) fn orphans(conn: &Connection) -> BTreeMap<String, i64> {
 /// Every column that a request decides. A NULL is written as `-`.
 const SESSIONS: &str = "
     SELECT concat_ws('|', id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at,
-      coalesce(api_key_id, '-'))
+      coalesce(api_key_id, '-'), coalesce(part_size, '-'), coalesce(multipart_id, '-'))
     FROM asset_uploads ORDER BY id";
 const ASSETS: &str = "
     SELECT concat_ws('|', id, org_id, coalesce(folder_id, '-'), name, r2_key, mime_type, size_bytes, asset_type,
@@ -60,8 +64,7 @@ const FOLDERS: &str = "
       coalesce(deleted_at, '-'), coalesce(deleted_with, '-'), coalesce(first_name, '-'), coalesce(first_parent_id, '-'))
     FROM folders ORDER BY id";
 
-const SESSION_COLUMNS: &str =
-    "id|org_id|filename|mime_type|size_bytes|created_by|created_at|expires_at|api_key_id";
+const SESSION_COLUMNS: &str = "id|org_id|filename|mime_type|size_bytes|created_by|created_at|expires_at|api_key_id|part_size|multipart_id";
 const ASSET_COLUMNS: &str = "id|org_id|folder_id|name|r2_key|mime_type|size_bytes|asset_type|source_type|source_id|etag|confirmation_key|confirmed_folder_id|created_by|created_at|updated_at|deleted_at|deleted_by|deleted_with";
 const FOLDER_COLUMNS: &str = "id|org_id|parent_id|name|created_by|created_at|updated_at|deleted_at|deleted_with|first_name|first_parent_id";
 
@@ -101,10 +104,12 @@ pub(crate) fn compare(conn: &Connection, model: &Model) -> Result<(), String> {
 }
 
 fn session_text(model: &Model, id: &str, session: &SessionModel) -> String {
-    let SessionModel { org, declared, created_by, created_at, expires_at, key, cancelled, .. } = session;
+    let SessionModel {
+        org, declared, created_by, created_at, expires_at, key, cancelled, multipart_id, ..
+    } = session;
     let sign = if *cancelled { -1 } else { 1 };
     format!(
-        "{id}|{}|{}|{}|{}|{}|{}|{}|{}",
+        "{id}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
         model.orgs[*org],
         declared.filename,
         declared.mime_type,
@@ -113,6 +118,8 @@ fn session_text(model: &Model, id: &str, session: &SessionModel) -> String {
         created_at.0,
         sign * expires_at.0,
         or_null(model.keys[*key].id.clone()),
+        or_null(declared.multipart.then(|| PART_BYTES.to_string())),
+        or_null(multipart_id.clone()),
     )
 }
 

@@ -4,12 +4,12 @@ use asset_uploads::domain::api_key::Scope;
 
 use crate::draw::Draw;
 use crate::schedule::{
-    Action, Event, FIRST_KEYS, Fault, FolderNamed, HandMade, KEY_SECONDS, LISTS, Named, Orphans, Schedule,
-    Tampering, UserChange, Wait, usual_seconds,
+    Action, Event, FIRST_KEYS, Fault, FolderNamed, HandMade, KEY_SECONDS, LISTS, Named, Orphans, PartsNamed,
+    Schedule, Tampering, UserChange, Wait, usual_seconds,
 };
 
 /// Events of one simulation at most.
-const MAX_EVENTS: u64 = 150;
+const MAX_EVENTS: u64 = 170;
 
 /// The schedule of a seed.
 pub(crate) fn schedule(seed: u64) -> Schedule {
@@ -26,7 +26,7 @@ pub(crate) fn schedule(seed: u64) -> Schedule {
 
 fn event(draw: &mut Draw) -> Event {
     let isolate = draw.within(0..2);
-    match draw.below(146) {
+    match draw.below(159) {
         0..34 => {
             let client = client(draw);
             let action = if client < FIRST_KEYS { action(draw) } else { action_of_made_key(draw, client) };
@@ -52,6 +52,16 @@ fn event(draw: &mut Draw) -> Event {
         128..136 => Event::Wait { wait: wait(draw), late: draw.chance(50) },
         136..138 => Event::ChangeUser { user: draw.within(0..5), change: user_change(draw) },
         138..140 => Event::ChangeKey { key: draw.within(0..5), revoked: draw.chance(30) },
+        140..145 => {
+            Event::SendPart { upload: upload(draw), part: draw.within(0..2), tampered: draw.chance(8) }
+        }
+        145..149 => {
+            Event::Several { client: client(draw), uploads: draw.within(2..4), untyped: draw.chance(25) }
+        }
+        149..153 => {
+            let (steps, twice) = (draw.one(&[1, 1, 2, 3, 4, 4]), draw.chance(50));
+            Event::InParts { client: client(draw), file: draw.one(&[6, 6, 7]), steps, twice }
+        }
         _ => {
             let (client, scope) = (client(draw), scope(draw));
             let max_uploads = max_uploads(draw, scope);
@@ -61,22 +71,53 @@ fn event(draw: &mut Draw) -> Event {
 }
 
 fn action(draw: &mut Draw) -> Action {
-    match draw.below(49) {
-        0..19 => upload_action(draw),
-        19..27 => asset_action(draw),
-        27..36 => folder_action(draw),
-        36..39 => key_action(draw, None),
+    match draw.below(58) {
+        0..28 => upload_action(draw),
+        28..36 => asset_action(draw),
+        36..45 => folder_action(draw),
+        45..48 => key_action(draw, None),
         _ => list_action(draw),
     }
 }
 
 fn upload_action(draw: &mut Draw) -> Action {
-    match draw.below(17) {
+    match draw.below(28) {
         0..6 => Action::Start { file: file(draw), key: key(draw) },
         6..14 => Action::Confirm { upload: upload(draw), folder: folder_named(draw), key: key(draw) },
         14..16 => Action::Cancel { upload: upload(draw) },
+        16..19 => confirm_batch(draw),
+        19..23 => Action::SignParts { upload: upload(draw), parts: parts(draw) },
+        23..27 => complete(draw),
         _ => Action::ReadUpload { upload: upload(draw) },
     }
+}
+
+fn confirm_batch(draw: &mut Draw) -> Action {
+    let mut item = |percent, n| {
+        draw.maybe(percent, |draw| (if draw.chance(70) { n } else { upload(draw) }, folder_named(draw)))
+    };
+    let items = [item(95, 0), item(85, 1), item(50, 2)];
+    Action::ConfirmBatch { items, unknown: draw.chance(15), key: key(draw) }
+}
+
+fn complete(draw: &mut Draw) -> Action {
+    Action::Complete { upload: upload(draw), parts: parts(draw), wrong: draw.chance(12) }
+}
+
+/// Mostly all.
+fn parts(draw: &mut Draw) -> PartsNamed {
+    if draw.chance(75) {
+        return PartsNamed::All;
+    }
+    draw.one(&[
+        PartsNamed::First,
+        PartsNamed::First,
+        PartsNamed::Second,
+        PartsNamed::Repeated,
+        PartsNamed::OneTooMany,
+        PartsNamed::Nothing,
+        PartsNamed::NoJson,
+    ])
 }
 
 fn asset_action(draw: &mut Draw) -> Action {
@@ -106,12 +147,15 @@ fn folder_action(draw: &mut Draw) -> Action {
 
 /// Mostly what a key of the scope `upload` may do, or one of the scope `full` alone.
 fn action_of_made_key(draw: &mut Draw, client: u8) -> Action {
-    match draw.below(20) {
+    match draw.below(23) {
         0..4 => Action::Start { file: file(draw), key: key(draw) },
         4..7 => Action::Confirm { upload: upload(draw), folder: folder_named(draw), key: key(draw) },
         7..9 => Action::Cancel { upload: upload(draw) },
         9 => Action::ReadUpload { upload: upload(draw) },
         10..14 => key_action(draw, Some(client)),
+        14 => confirm_batch(draw),
+        15 => Action::SignParts { upload: upload(draw), parts: parts(draw) },
+        16 => complete(draw),
         _ => action(draw),
     }
 }
@@ -187,10 +231,12 @@ fn name(draw: &mut Draw) -> u8 {
 }
 
 fn file(draw: &mut Draw) -> u8 {
-    match draw.below(12) {
+    match draw.below(16) {
         0..6 => 0,
         6..9 => 1,
         9..11 => 2,
+        11..14 => 6,
+        14 => 7,
         _ => draw.within(3..6),
     }
 }

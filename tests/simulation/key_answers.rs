@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use crate::answers::equal;
 use crate::model::{Finding, Model};
 use crate::platform::client::TestAnswer;
-use crate::simulated::{State, TaskRecord};
+use crate::record::TaskRecord;
+use crate::simulated::State;
 
 /// A key that was made just now.
 pub(crate) fn check_key(model: &Model, id: &str, body: &Value) -> Result<(), String> {

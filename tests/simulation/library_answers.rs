@@ -7,8 +7,9 @@ use crate::answers::equal;
 use crate::lists::{Cursor, PageModel, Position};
 use crate::model::{AssetModel, Finding, FolderModel, Model};
 use crate::platform::client::TestAnswer;
+use crate::record::TaskRecord;
 use crate::request::{ActionModel, RequestModel};
-use crate::simulated::{State, TaskRecord};
+use crate::simulated::State;
 
 /// A row of a list.
 #[derive(Debug, Clone)]

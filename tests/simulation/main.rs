@@ -10,6 +10,7 @@ mod actions;
 mod answers;
 #[path = "../bucket/mod.rs"]
 mod bucket;
+mod carried_out;
 mod client;
 mod comparison;
 mod database;
@@ -25,8 +26,12 @@ mod library_rules;
 mod lists;
 mod model;
 mod operator;
+mod part_actions;
+mod part_answers;
+mod part_rules;
 #[path = "../platform/mod.rs"]
 mod platform;
+mod record;
 mod request;
 #[path = "../requests/mod.rs"]
 mod requests;
@@ -41,6 +46,7 @@ mod sqlite;
 mod statistics;
 mod sweep_rules;
 mod sweeper_comparison;
+mod transfers;
 mod world;
 
 use std::time::Duration;
@@ -54,6 +60,10 @@ const EVENTFUL: &[&str] = &[
     "201 confirmation",
     "201 confirmation, replayed",
     "204 cancellation",
+    "200 parts",
+    "200 completion",
+    "200 batch",
+    "200 batch, replayed",
     "200 upload",
     "200 asset",
     "200 asset update",
@@ -100,10 +110,29 @@ const EVENTFUL: &[&str] = &[
     "PUT 200",
     "PUT 403",
     "PUT 412",
+    "PUT part 200",
+    "PUT part 403",
+    "PUT part 404",
+    "completed now",
+    "completed before",
+    "another request was faster to begin",
+    "parts: Rejected",
+    "parts given up",
+    "parts given up by the sweeper",
+    "parts that the database never knew",
+    "in a batch: 201",
+    "in a batch: 201, replayed",
+    "in a batch: 404 ASSET_UPLOAD_NOT_FOUND",
+    "in a batch: 409 ASSET_UPLOAD_ALREADY_CONFIRMED",
+    "in a batch: 409 OBJECT_NOT_UPLOADED",
+    "in a batch: 503 STORAGE_UNAVAILABLE",
+    "a batch of several outcomes",
+    "a batch with objects of no type",
     "isolate ended",
     "late call",
     "object removed",
     "retired",
+    "retired with parts",
     "asset purged",
     "folder purged",
     "to be removed again",

@@ -13,7 +13,9 @@ use crate::lists::PageModel;
 use crate::sqlite::callers::Membership;
 
 /// `MAX_UPLOAD_BYTES` of the simulation.
-pub(crate) const MAX_BYTES: u64 = 1_000;
+pub(crate) const MAX_BYTES: u64 = 6_000_000;
+/// `MULTIPART_PART_BYTES`, the least that may be set.
+pub(crate) const PART_BYTES: u64 = 5_242_880;
 
 /// A user, as the operator made it.
 #[derive(Debug, Clone)]
@@ -74,6 +76,7 @@ pub(crate) struct Declared {
     pub(crate) filename: &'static str,
     pub(crate) mime_type: &'static str,
     pub(crate) size_bytes: u64,
+    pub(crate) multipart: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +89,8 @@ pub(crate) struct SessionModel {
     /// The key that started it.
     pub(crate) key: usize,
     pub(crate) cancelled: bool,
+    /// The id of R2's multipart upload, once it has begun.
+    pub(crate) multipart_id: Option<String>,
     /// The request that wrote it.
     pub(crate) request: u64,
 }
@@ -114,12 +119,14 @@ pub(crate) struct AssetModel {
 }
 
 /// An id that was given up.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RetiredModel {
     /// When its object was removed.
     pub(crate) object_deleted_at: Option<i64>,
     /// When its asset was purged; none where it was no asset's.
     pub(crate) purged_at: Option<i64>,
+    /// The id of its multipart upload, to be given up before its object is removed.
+    pub(crate) multipart_id: Option<String>,
 }
 
 /// What the database must hold.
@@ -173,6 +180,16 @@ pub(crate) enum Finding {
     Confirmed {
         replayed: bool,
     },
+    /// Everything but the content type permits the asset: the declared one is read here, and the asset written then.
+    Untyped,
+    /// What each upload of a batch comes to.
+    Batch(Vec<(String, Finding)>),
+    /// No part was sent yet: storage is to begin the multipart upload.
+    PartsToBegin,
+    /// The multipart upload with this id takes parts.
+    PartsOpen(String),
+    /// What storage makes of the parts decides.
+    PartsToComplete,
     UploadConfirmed,
     UploadExpired,
     /// HEAD decides.
@@ -197,6 +214,8 @@ pub(crate) enum Finding {
 pub(crate) enum Change {
     Session(SessionModel),
     Cancellation,
+    /// The id of the multipart upload.
+    Multipart(String),
     Asset(AssetModel),
     Folder(FolderModel),
     Key(KeyModel),
@@ -231,6 +250,11 @@ impl Model {
             Change::Cancellation => {
                 if let Some(session) = self.sessions.get_mut(id) {
                     session.cancelled = true;
+                }
+            }
+            Change::Multipart(multipart_id) => {
+                if let Some(session) = self.sessions.get_mut(id) {
+                    session.multipart_id = Some(multipart_id);
                 }
             }
             Change::Asset(asset) => {

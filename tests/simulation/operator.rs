@@ -14,7 +14,8 @@ impl Run<'_> {
         let key = id.object_key();
         let pending =
             self.state.model.borrow().sessions.get(&id.to_string()).is_some_and(|session| !session.cancelled);
-        if !pending || self.state.bucket.borrow().head(&key).is_some() {
+        // Nobody but the operator could then replace the object of an asset, with the parts that a client sent.
+        if declared.multipart || !pending || self.state.bucket.borrow().head(&key).is_some() {
             return;
         }
         let (size, mime_type) = match object {
@@ -37,7 +38,9 @@ impl Run<'_> {
         let (model, mut bucket) = (self.state.model.borrow(), self.state.bucket.borrow_mut());
         let id = id.to_string();
         let retired = model.retired.get(&id).is_some_and(|retired| retired.purged_at.is_none());
-        let in_use = model.sessions.contains_key(&id) || retired;
+        // Nor here.
+        let in_parts = self.in_parts.contains(&id);
+        let in_use = model.sessions.contains_key(&id) || retired || in_parts;
         if !in_use && bucket.head(&object_key).is_none() {
             bucket.put(&object_key, 10, Some("image/png"), self.now());
         }

@@ -32,6 +32,23 @@ pub(crate) enum ActionModel {
         key: Option<u8>,
         body: String,
     },
+    ConfirmBatch {
+        /// The uploads, and the folder of each.
+        items: Result<Vec<(AssetUploadId, Option<String>)>, ErrorCode>,
+        key: Option<u8>,
+        body: String,
+    },
+    SignParts {
+        upload: AssetUploadId,
+        numbers: Result<Vec<u64>, ErrorCode>,
+        body: String,
+    },
+    Complete {
+        upload: AssetUploadId,
+        /// Of the parts that the body names.
+        numbers: Result<Vec<u64>, ErrorCode>,
+        body: String,
+    },
     Cancel {
         upload: AssetUploadId,
     },
@@ -110,7 +127,12 @@ impl ActionModel {
         );
         let permission = if reads { Permission::AssetsRead } else { Permission::AssetsWrite };
         let scopes: &[Scope] = match self {
-            Self::Start { .. } | Self::Confirm { .. } | Self::Cancel { .. } => &[Scope::Full, Scope::Upload],
+            Self::Start { .. }
+            | Self::Confirm { .. }
+            | Self::ConfirmBatch { .. }
+            | Self::SignParts { .. }
+            | Self::Complete { .. }
+            | Self::Cancel { .. } => &[Scope::Full, Scope::Upload],
             Self::ReadUpload { .. } => &[Scope::Full, Scope::Read, Scope::Upload],
             _ if reads => &[Scope::Full, Scope::Read],
             _ => &[Scope::Full],
@@ -123,6 +145,9 @@ impl ActionModel {
         match self {
             Self::Start { file: Err(code), .. }
             | Self::Confirm { folder: Err(code), .. }
+            | Self::ConfirmBatch { items: Err(code), .. }
+            | Self::SignParts { numbers: Err(code), .. }
+            | Self::Complete { numbers: Err(code), .. }
             | Self::UpdateAsset { change: Err(code), .. }
             | Self::CreateFolder { folder: Err(code), .. }
             | Self::UpdateFolder { change: Err(code), .. }
@@ -137,6 +162,9 @@ impl ActionModel {
         match self {
             Self::Start { .. } => "start",
             Self::Confirm { .. } => "confirmation",
+            Self::ConfirmBatch { .. } => "batch",
+            Self::SignParts { .. } => "parts",
+            Self::Complete { .. } => "completion",
             Self::Cancel { .. } => "cancellation",
             Self::ReadUpload { .. } => "upload",
             Self::ReadAsset { .. } => "asset",
@@ -162,6 +190,8 @@ impl RequestModel {
         match &self.action {
             ActionModel::Start { id, .. } => id.map(|id| id.to_string()),
             ActionModel::Confirm { upload, .. }
+            | ActionModel::SignParts { upload, .. }
+            | ActionModel::Complete { upload, .. }
             | ActionModel::Cancel { upload }
             | ActionModel::ReadUpload { upload } => Some(upload.to_string()),
             ActionModel::ReadAsset { asset }
@@ -174,7 +204,7 @@ impl RequestModel {
             | ActionModel::UpdateFolder { folder, .. }
             | ActionModel::DeleteFolder { folder, .. }
             | ActionModel::RestoreFolder { folder } => Some(folder.clone()),
-            ActionModel::List(_) => None,
+            ActionModel::List(_) | ActionModel::ConfirmBatch { .. } => None,
         }
     }
 

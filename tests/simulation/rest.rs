@@ -58,6 +58,13 @@ impl Run<'_> {
                 model.purged
             ));
         }
+        let (open, begun) = (self.state.bucket.borrow().open_multiparts(), self.state.begun.borrow());
+        if let Some(id) = open.iter().find(|id| begun.contains(*id)) {
+            return Err(format!("the parts of {id} are never given up"));
+        }
+        for _ in open {
+            self.state.count("parts that the database never knew");
+        }
         key_database::check(conn)?;
         if let Some(key) = model.keys_left_over(self.now()).first() {
             return Err(format!("the key {key} has ended long ago, and is never removed"));

@@ -8,6 +8,7 @@ use asset_uploads::error::ErrorCode;
 use crate::model::{
     AssetModel, Change, Changes, Declared, Finding, HeadResult, MAX_BYTES, Model, SessionModel, UserModel,
 };
+use crate::record::Seen;
 use crate::request::{ActionModel, RequestModel};
 use crate::schedule::Named;
 use crate::sqlite::callers::{self, CallerState, Impersonator, KeyState, Place};
@@ -33,7 +34,7 @@ impl Model {
         number: u64,
         request: &RequestModel,
         now: Timestamp,
-        head: Option<&HeadResult>,
+        seen: Seen<'_>,
     ) -> (Finding, Changes) {
         let found = self.authorize(request, now).and_then(|(org, user)| {
             let by = By { number, key: request.client, org, user, now };
@@ -42,7 +43,16 @@ impl Model {
                     self.start(by, file.as_ref().map_err(|code| *code)?, *id, key.is_some())
                 }
                 ActionModel::Confirm { upload, folder, key, .. } => {
-                    self.confirm(by, upload, folder.as_ref().map_err(|code| *code)?.as_deref(), *key, head)
+                    self.confirm(by, upload, folder.as_ref().map_err(|code| *code)?.as_deref(), *key, seen)
+                }
+                ActionModel::ConfirmBatch { items, key, .. } => {
+                    Ok(self.confirm_batch(by, items.as_ref().map_err(|code| *code)?, *key, seen))
+                }
+                ActionModel::SignParts { upload, numbers, .. } => {
+                    self.sign_parts(by, upload, numbers.as_ref().map_err(|code| *code)?, seen.multipart_id)
+                }
+                ActionModel::Complete { upload, numbers, .. } => {
+                    self.complete(by, upload, numbers.as_ref().map_err(|code| *code)?)
                 }
                 ActionModel::Cancel { upload } => self.cancel(by, upload),
                 ActionModel::ReadUpload { upload } => self.read_upload(by, upload),
@@ -68,7 +78,17 @@ impl Model {
                 ActionModel::List(list) => self.list(list, org),
             }
         });
-        found.unwrap_or_else(|code| (Finding::Error(code), Vec::new()))
+        found.unwrap_or_else(|code| {
+            let error = Finding::Error(code);
+            // The others of a batch stand already.
+            let finding = match (&request.action, seen.untyped) {
+                (ActionModel::ConfirmBatch { .. }, Some(untyped)) => {
+                    Finding::Batch(untyped.iter().map(|id| (id.clone(), error.clone())).collect())
+                }
+                _ => error,
+            };
+            (finding, Vec::new())
+        })
     }
 
     /// Rules 3 to 10: the organization and the user.
@@ -120,7 +140,7 @@ impl Model {
     }
 
     /// A session that the key may touch.
-    fn session(&self, by: By, upload: &AssetUploadId) -> Option<&SessionModel> {
+    pub(crate) fn session(&self, by: By, upload: &AssetUploadId) -> Option<&SessionModel> {
         let session = self.sessions.get(&upload.to_string())?;
         (session.org == by.org && self.may_touch(by.key, session)).then_some(session)
     }
@@ -142,6 +162,7 @@ impl Model {
                 expires_at: now.plus_seconds(86_400),
                 key,
                 cancelled: false,
+                multipart_id: None,
                 request: number,
             };
             let id = id.map(|id| id.to_string());
@@ -159,13 +180,13 @@ impl Model {
         Ok((Finding::Started { replayed: keyed && session.request != number }, Vec::new()))
     }
 
-    fn confirm(
+    pub(crate) fn confirm(
         &self,
         by: By,
         upload: &AssetUploadId,
         folder: Option<&str>,
         key: Option<u8>,
-        head: Option<&HeadResult>,
+        seen: Seen<'_>,
     ) -> Found {
         let By { number, org, user, now, .. } = by;
         // 11
@@ -196,11 +217,14 @@ impl Model {
             self.folder_of(folder, org)?;
         }
         // 15 and 16
-        let object = match head {
+        let object = match seen.heads.get(&upload.object_key()) {
             Some(HeadResult::Object(object)) => object,
             Some(HeadResult::Missing) => return Err(ErrorCode::ObjectNotUploaded),
             Some(HeadResult::Failed) | None => return Err(ErrorCode::StorageUnavailable),
         };
+        if object.content_type.is_none() && seen.untyped.is_none() {
+            return Ok((Finding::Untyped, Vec::new()));
+        }
         // 17
         let mime_type = object.content_type.as_deref().unwrap_or(session.declared.mime_type);
         let permitted = ["image/png", "image/gif", "video/mp4"].contains(&mime_type);

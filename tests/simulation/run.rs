@@ -1,6 +1,7 @@
 //! One simulation: it plays a schedule, and compares every answer with the model.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -11,13 +12,14 @@ use asset_uploads::config::{Config, SweepOrphans, SweepSettings};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::sweeper::{PageSize, sweep};
 
-use crate::bucket::{Bucket, PutRequest};
+use crate::bucket::Bucket;
 use crate::client::{ArrivingRequest, http_request};
 use crate::model::Model;
 use crate::platform::client::TestAnswer;
-use crate::request::RequestModel;
-use crate::schedule::{Action, Event, Fault, FolderNamed, Named, Orphans, Schedule, Tampering};
-use crate::simulated::{State, TaskPlatform, TaskRecord, pause};
+use crate::record::TaskRecord;
+use crate::request::{ActionModel, RequestModel};
+use crate::schedule::{Action, Event, Fault, Named, Orphans, Schedule};
+use crate::simulated::{State, TaskPlatform};
 use crate::statistics::Statistics;
 use crate::world::{BEGINNING, S3, World};
 
@@ -43,6 +45,8 @@ pub(crate) struct Run<'a> {
     tasks: Vec<Task<'a>>,
     /// Requests that were sent, the newest last.
     requests: Vec<RequestModel>,
+    /// Ids of uploads in parts that clients were to start.
+    pub(crate) in_parts: BTreeSet<String>,
     /// Requests and runs of the sweeper so far.
     count: u64,
 }
@@ -71,12 +75,14 @@ pub(crate) fn play(world: &World, schedule: &Schedule) -> Result<Statistics, Str
             cursors: RefCell::default(),
             made_keys: RefCell::default(),
             random: RefCell::default(),
+            begun: RefCell::default(),
+            completions: RefCell::default(),
             violation: RefCell::default(),
             statistics: RefCell::default(),
         };
         let config = if schedule.reject_mismatch { &world.strict_config } else { &world.config };
-        let (tasks, requests) = Default::default();
-        let mut run = Run { state: &state, config, retention_seconds, tasks, requests, count: 0 };
+        let (tasks, requests, in_parts) = Default::default();
+        let mut run = Run { state: &state, config, retention_seconds, tasks, requests, in_parts, count: 0 };
         for (n, event) in schedule.events.iter().enumerate() {
             run.play(event);
             run.check().map_err(|text| format!("after event {n}, {event:?}: {text}"))?;
@@ -108,6 +114,11 @@ impl<'a> Run<'a> {
                 self.make_keys(client, keys, scope, max_uploads);
             }
             Event::Send { upload, tampering } => self.transfer(upload, tampering),
+            Event::SendPart { upload, part, tampered } => self.transfer_part(upload, part, tampered),
+            Event::Several { client, uploads, untyped } => self.send_several(client, uploads, untyped),
+            Event::InParts { client, file, steps, twice } => {
+                self.upload_in_parts(client, file, steps, twice);
+            }
             Event::StoreByHand { upload, object } => self.store_by_hand(upload, object),
             Event::StoreOrphan { key } => self.store_orphan(key),
             Event::Sweep { isolate, orphans } => self.sweep(isolate, orphans, PAGES),
@@ -163,19 +174,6 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn upload_undisturbed(&mut self, client: u8, file: u8, folder: FolderNamed) {
-        let others = self.tasks.len();
-        let known = self.state.uploads.borrow().len();
-        self.request(client, Named::Nothing, 0, Action::Start { file, key: None });
-        self.finish_newest(others);
-        if self.state.uploads.borrow().len() > known {
-            self.transfer(0, None);
-            self.finish_newest(others);
-            self.request(client, Named::Nothing, 0, Action::Confirm { upload: 0, folder, key: None });
-            self.finish_newest(others);
-        }
-    }
-
     pub(crate) fn under_way(&self) -> usize {
         self.tasks.len()
     }
@@ -194,6 +192,11 @@ impl<'a> Run<'a> {
         let record = Rc::new(TaskRecord { number, request: Some(request.clone()), ..TaskRecord::default() });
         let platform = TaskPlatform { state, record: record.clone() };
         let http = http_request(&state.model.borrow(), &request);
+        if let ActionModel::Start { file: Ok(file), id: Some(id), .. } = &request.action
+            && file.multipart
+        {
+            self.in_parts.insert(id.to_string());
+        }
         self.requests.push(request);
         self.begin(Some(isolate), async move {
             // Of a request without a body all has arrived at once.
@@ -207,45 +210,9 @@ impl<'a> Run<'a> {
     }
 
     /// Begins something, which goes on as far as to its first await.
-    fn begin(&mut self, isolate: Option<u8>, future: impl Future<Output = ()> + 'a) {
+    pub(crate) fn begin(&mut self, isolate: Option<u8>, future: impl Future<Output = ()> + 'a) {
         self.tasks.push(Task { future: Box::pin(future), isolate, started: self.now() });
         self.poll(self.tasks.len() - 1);
-    }
-
-    /// A client begins to send a file: storage checks the request now, and has the file when the transfer ends.
-    fn transfer(&mut self, upload: u8, tampering: Option<Tampering>) {
-        let Some(upload) = self.known_upload(upload) else { return };
-        let mut put = upload.put.clone();
-        match tampering {
-            None => {}
-            Some(Tampering::Length) => put.size_bytes += 1,
-            Some(Tampering::Type) => set_header(&mut put, "content-type", "image/gif"),
-            Some(Tampering::Name) => set_header(&mut put, "content-disposition", "inline"),
-            Some(Tampering::Overwrite) => put.headers.retain(|(name, _)| name != "if-none-match"),
-        }
-        let (now, key) = (self.now(), upload.id.object_key());
-        let expected = match () {
-            () if tampering.is_some() || upload.url_expires_at <= now => Err(403),
-            () if self.state.bucket.borrow().head(&key).is_some() => Err(412),
-            () => Ok(key.clone()),
-        };
-        let authorized = self.state.bucket.borrow().authorize_put(&put, now);
-        if authorized != expected {
-            let text =
-                format!("storage answers {authorized:?} instead of {expected:?} to {tampering:?} of {key}");
-            return self.state.violate(text);
-        }
-        match authorized {
-            Ok(key) => {
-                let state = self.state;
-                self.begin(None, async move {
-                    pause().await;
-                    let status = state.bucket.borrow_mut().finish_put(&put, &key, state.clock.get());
-                    state.count(format!("PUT {status}"));
-                });
-            }
-            Err(status) => self.state.count(format!("PUT {status}")),
-        }
     }
 
     pub(crate) fn sweep(&mut self, isolate: u8, orphans: Orphans, pages: PageSize) {
@@ -325,11 +292,5 @@ impl<'a> Run<'a> {
             }
         }
         self.state.clock.set(then);
-    }
-}
-
-fn set_header(put: &mut PutRequest, name: &str, value: &str) {
-    for (_, old) in put.headers.iter_mut().filter(|(other, _)| other == name) {
-        *old = value.to_owned();
     }
 }

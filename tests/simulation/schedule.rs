@@ -37,7 +37,15 @@ pub(crate) enum Event {
     MakeKeys { client: u8, keys: u8, scope: Scope, max_uploads: Option<u8> },
     /// A client begins to send a file to its signed URL.
     Send { upload: u8, tampering: Option<Tampering> },
-    /// The operator stores an object under the key of an upload that has none.
+    /// A client begins to send a part, to its signed URL; longer than signed, where `tampered`.
+    SendPart { upload: u8, part: u8, tampered: bool },
+    /// A client starts an upload in parts, has them signed, sends the first and then the others: so many of these steps,
+    /// and nobody disturbs it. What comes next, it asks for at once of two isolates, where `twice`.
+    InParts { client: u8, file: u8, steps: u8, twice: bool },
+    /// A client starts so many uploads and sends their files, to confirm them together, and nobody disturbs it. The first
+    /// file comes by hand and has no type, where `untyped`.
+    Several { client: u8, uploads: u8, untyped: bool },
+    /// The operator stores an object under the key of an upload that has none and is not sent in parts.
     StoreByHand { upload: u8, object: HandMade },
     /// An object appears that belongs to nothing: under the id of an upload that a client's Idempotency-Key leads to and
     /// that does not exist, or was purged, or under one that nobody knows.
@@ -72,6 +80,22 @@ pub(crate) enum Action {
         upload: u8,
         folder: FolderNamed,
         key: Option<u8>,
+    },
+    /// Each upload once, also where several numbers mean the same; one that nobody knows first, where `unknown`.
+    ConfirmBatch {
+        items: [Option<(u8, FolderNamed)>; 3],
+        unknown: bool,
+        key: Option<u8>,
+    },
+    SignParts {
+        upload: u8,
+        parts: PartsNamed,
+    },
+    /// With another ETag of the first part, where `wrong`.
+    Complete {
+        upload: u8,
+        parts: PartsNamed,
+        wrong: bool,
     },
     Cancel {
         upload: u8,
@@ -146,6 +170,18 @@ pub(crate) enum FolderNamed {
     Folder(u8),
     Unknown,
     NoUuid,
+    NoJson,
+}
+
+/// Which parts a body names.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum PartsNamed {
+    All,
+    First,
+    Second,
+    Repeated,
+    OneTooMany,
+    Nothing,
     NoJson,
 }
 
@@ -261,13 +297,15 @@ pub(crate) fn usual_seconds(scope: Scope) -> u8 {
 }
 
 /// The file that a start declares: its body, and what is right about it.
-pub(crate) const FILES: [&str; 6] = [
+pub(crate) const FILES: [&str; 8] = [
     r#"{"filename":"beach.png","mime_type":"image/png","size_bytes":640}"#,
     r#"{"filename":"clip.mp4","mime_type":"Video/MP4","size_bytes":999}"#,
     r#"{"filename":"beach.png","mime_type":"image/png","size_bytes":641}"#,
     r#"{"filename":"beach.png","mime_type":"image/png","size_bytes":0}"#,
     r#"{"filename":"beach.svg","mime_type":"image/svg+xml","size_bytes":640}"#,
     "nonsense",
+    r#"{"filename":"clip.mp4","mime_type":"video/mp4","size_bytes":5242881,"multipart":true}"#,
+    r#"{"filename":"beach.png","mime_type":"image/png","size_bytes":640,"multipart":true}"#,
 ];
 
 /// New names of assets; the last is none.

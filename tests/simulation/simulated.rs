@@ -1,8 +1,9 @@
 //! The platform of a simulation: each task has its own, on the same database, bucket and clock. Every storage call
 //! waits twice, before it is carried out and before it is answered; meanwhile others go on, and the schedule may have
-//! it fail. Each transaction is compared with the model.
+//! it fail. carried_out.rs has what a call does then.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -18,10 +19,9 @@ use asset_uploads::store::{Rows, Statement};
 use crate::answers::KnownUpload;
 use crate::bucket::Bucket;
 use crate::draw::Draw;
-use crate::library_answers::RowModel;
 use crate::lists::Cursor;
-use crate::model::{AssetModel, Finding, FolderModel, HeadResult, Model, SessionModel};
-use crate::request::RequestModel;
+use crate::model::{HeadResult, Model};
+use crate::record::TaskRecord;
 use crate::schedule::Fault;
 use crate::statistics::Statistics;
 use crate::world::World;
@@ -49,6 +49,10 @@ pub(crate) struct State<'a> {
     /// Keys that were made, by their place in [`Model::keys`], likewise.
     pub(crate) made_keys: RefCell<Vec<usize>>,
     pub(crate) random: RefCell<Draw>,
+    /// The ids of multipart uploads that the database has ever had: none of them is to be left open.
+    pub(crate) begun: RefCell<BTreeSet<String>>,
+    /// Uploads whose parts were put together: their keys, and the requests that started them.
+    pub(crate) completions: RefCell<BTreeSet<(String, Option<u64>)>>,
     /// The first thing that was not as it must be.
     pub(crate) violation: RefCell<Option<String>>,
     pub(crate) statistics: RefCell<Statistics>,
@@ -57,12 +61,12 @@ pub(crate) struct State<'a> {
 /// A storage call that nobody waits for any more.
 pub(crate) struct LateCall {
     pub(crate) sent_at: Timestamp,
-    caller: Rc<TaskRecord>,
-    call: Call,
+    pub(crate) caller: Rc<TaskRecord>,
+    pub(crate) call: Call,
 }
 
 #[derive(Clone)]
-enum Call {
+pub(crate) enum Call {
     Transact(Vec<Statement>),
     Head(String),
     List(String, String, u32),
@@ -76,7 +80,7 @@ enum Call {
 }
 
 /// What a storage call is answered.
-enum CallOutput {
+pub(crate) enum CallOutput {
     Rows(Rows),
     Object(Option<StoredObject>),
     Page(ObjectPage),
@@ -85,36 +89,6 @@ enum CallOutput {
     Owner(String),
     MultipartId(String),
     Completion(Completion),
-}
-
-/// What is known of a task.
-#[derive(Default)]
-pub(crate) struct TaskRecord {
-    /// Each has another.
-    pub(crate) number: u64,
-    /// None for the sweeper.
-    pub(crate) request: Option<RequestModel>,
-    /// When all of the request had arrived.
-    pub(crate) arrived_at: Cell<Option<Timestamp>>,
-    pub(crate) head: RefCell<Option<HeadResult>>,
-    /// What the last transaction found.
-    pub(crate) finding: RefCell<Option<Finding>>,
-    /// The id of what it names, or made.
-    pub(crate) id: RefCell<Option<String>>,
-    /// The session with this id, as the last transaction read it.
-    pub(crate) session: RefCell<Option<SessionModel>>,
-    /// The asset, likewise.
-    pub(crate) asset: RefCell<Option<AssetModel>>,
-    /// The folder, likewise.
-    pub(crate) folder: RefCell<Option<FolderModel>>,
-    /// The folders that it lies in, outermost first: their ids and names.
-    pub(crate) path: RefCell<Vec<(String, &'static str)>>,
-    /// The rows of a page.
-    pub(crate) rows: RefCell<Vec<RowModel>>,
-    /// Whether its last transaction came to nothing, as far as it knows.
-    pub(crate) database_failed: Cell<bool>,
-    pub(crate) calls: Cell<u32>,
-    pub(crate) statements: Cell<u32>,
 }
 
 impl State<'_> {
@@ -147,43 +121,6 @@ impl State<'_> {
         let mut random = [0; 10];
         random.iter_mut().zip(self.random().to_le_bytes()).for_each(|(to, from)| *to = from);
         AssetUploadId::v7(self.clock.get().unix_ms(), &random)
-    }
-
-    /// Carries out a call that nobody waits for any more.
-    pub(crate) fn carry_out_late(&self, late: &LateCall) {
-        self.count("late call");
-        drop(self.carry_out(&late.caller, &late.call));
-    }
-
-    fn carry_out(&self, record: &TaskRecord, call: &Call) -> Result<CallOutput, StorageError> {
-        Ok(match call {
-            Call::Transact(statements) => CallOutput::Rows(self.transact(record, statements)?),
-            Call::Head(key) => CallOutput::Object(self.bucket.borrow().head(key)),
-            Call::List(prefix, after, limit) => {
-                CallOutput::Page(self.bucket.borrow().list(prefix, after, *limit))
-            }
-            Call::Delete(keys) => {
-                for key in keys.iter().filter(|key| self.bucket.borrow().head(key).is_some()) {
-                    self.count("object removed");
-                    if let Err(text) = self.model.borrow().may_remove(key) {
-                        self.violate(text);
-                    }
-                }
-                self.bucket.borrow_mut().delete(keys);
-                CallOutput::Deleted
-            }
-            Call::Owner(id) => CallOutput::Owner(self.bucket.borrow_mut().owner(id, self.clock.get())),
-            Call::CreateMultipart(key, content_type) => {
-                CallOutput::MultipartId(self.bucket.borrow_mut().create_multipart(key, content_type))
-            }
-            Call::CompleteMultipart(key, id, parts) => CallOutput::Completion(
-                self.bucket.borrow_mut().complete_multipart(key, id, parts, self.clock.get()),
-            ),
-            Call::AbortMultipart(key, id) => {
-                self.bucket.borrow_mut().abort_multipart(key, id);
-                CallOutput::Deleted
-            }
-        })
     }
 
     pub(crate) fn report(&self, result: Result<(), String>) {
@@ -263,6 +200,7 @@ fn mixed_up() -> StorageError {
 
 impl Platform for TaskPlatform<'_> {
     async fn transact(&self, statements: &[Statement]) -> Result<Rows, StorageError> {
+        self.record.begin_transaction();
         let output = self.call(Call::Transact(statements.to_vec())).await;
         self.record.database_failed.set(output.is_err());
         match output? {
@@ -278,7 +216,7 @@ impl Platform for TaskPlatform<'_> {
             Ok(_) => HeadResult::Missing,
             Err(_) => HeadResult::Failed,
         };
-        self.record.head.replace(Some(result));
+        self.record.heads.borrow_mut().insert(key.to_owned(), result);
         match output? {
             CallOutput::Object(object) => Ok(object),
             _ => Err(mixed_up()),
@@ -293,12 +231,17 @@ impl Platform for TaskPlatform<'_> {
     }
 
     async fn delete_objects(&self, keys: &[String]) -> Result<(), StorageError> {
-        self.call(Call::Delete(keys.to_vec())).await.map(drop)
+        let output = self.call(Call::Delete(keys.to_vec())).await;
+        self.record.removal_failed.set(self.record.removal_failed.get() || output.is_err());
+        output.map(drop)
     }
 
     async fn create_multipart(&self, key: &str, content_type: &str, _: &str) -> Result<String, StorageError> {
         match self.call(Call::CreateMultipart(key.to_owned(), content_type.to_owned())).await? {
-            CallOutput::MultipartId(id) => Ok(id),
+            CallOutput::MultipartId(id) => {
+                self.record.multipart_id.replace(Some(id.clone()));
+                Ok(id)
+            }
             _ => Err(mixed_up()),
         }
     }
@@ -311,13 +254,18 @@ impl Platform for TaskPlatform<'_> {
     ) -> Result<Completion, StorageError> {
         let call = Call::CompleteMultipart(key.to_owned(), multipart_id.to_owned(), parts.to_vec());
         match self.call(call).await? {
-            CallOutput::Completion(completion) => Ok(completion),
+            CallOutput::Completion(completion) => {
+                self.record.completion.replace(Some(completion.clone()));
+                Ok(completion)
+            }
             _ => Err(mixed_up()),
         }
     }
 
     async fn abort_multipart(&self, key: &str, multipart_id: &str) -> Result<(), StorageError> {
-        self.call(Call::AbortMultipart(key.to_owned(), multipart_id.to_owned())).await.map(drop)
+        let output = self.call(Call::AbortMultipart(key.to_owned(), multipart_id.to_owned())).await;
+        self.record.removal_failed.set(self.record.removal_failed.get() || output.is_err());
+        output.map(drop)
     }
 
     async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError> {
@@ -343,8 +291,12 @@ impl Platform for TaskPlatform<'_> {
     }
 }
 
-/// Lets others act.
+/// Lets others act. What waits for several calls at once asks only those that woke it.
 pub(crate) async fn pause() {
     let mut paused = false;
-    poll_fn(|_| if std::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+    poll_fn(|context| {
+        context.waker().wake_by_ref();
+        if std::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

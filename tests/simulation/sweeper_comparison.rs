@@ -51,7 +51,8 @@ impl State<'_> {
         for id in purged.iter().filter(|id| !retired.contains_key(*id)) {
             self.violate(format!("the sweeper purges {id}, but does not retire it"));
         }
-        for (id, RetiredModel { object_deleted_at, purged_at }) in &retired {
+        let open = self.bucket.borrow().open_multiparts();
+        for (id, RetiredModel { object_deleted_at, purged_at, multipart_id }) in &retired {
             let uploaded_at = self.bucket.borrow().uploaded_at(&format!("uploads/{id}"));
             if purged.contains(id) {
                 if object_deleted_at.is_some() || purged_at.is_none() {
@@ -63,9 +64,20 @@ impl State<'_> {
                 if purged_at.is_some() || !model.may_retire(id, now, uploaded_at) {
                     self.violate(format!("the sweeper retires {id}, which is not due"));
                 }
-                self.count("retired");
+                let begun = model.sessions.get(id).and_then(|session| session.multipart_id.as_ref());
+                if multipart_id.as_ref() != begun {
+                    self.violate(format!("{id} is retired with the parts {multipart_id:?}, not {begun:?}"));
+                }
+                self.count(if multipart_id.is_some() { "retired with parts" } else { "retired" });
                 continue;
             };
+            let has_parts = multipart_id.as_ref().is_some_and(|id| open.contains(id));
+            if object_deleted_at.is_some() && has_parts {
+                self.violate(format!("the sweeper says that {id} is gone, but its parts are there"));
+            }
+            if known.multipart_id != *multipart_id {
+                self.violate(format!("the sweeper forgets the parts of {id}"));
+            }
             if known.purged_at != *purged_at {
                 self.violate(format!("the sweeper forgets that {id} was purged"));
             }

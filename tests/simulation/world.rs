@@ -8,7 +8,7 @@ use asset_uploads::store::Statement;
 use asset_uploads::token::TokenHash;
 use rusqlite::Connection;
 
-use crate::model::{FolderModel, KeyModel, MAX_BYTES, Model, UserModel};
+use crate::model::{FolderModel, KeyModel, MAX_BYTES, Model, PART_BYTES, UserModel};
 use crate::sqlite::callers::Membership;
 use crate::sqlite::{self, CREATED_AT, Key, NOW, Person, unused_token};
 
@@ -147,8 +147,13 @@ impl World {
             })
             .collect();
         let max_bytes = MAX_BYTES.to_string();
-        let variables = [("MAX_UPLOAD_BYTES", &*max_bytes), ("ALLOWED_MIME_TYPES", "image/*, video/*")];
-        let strict = [variables[0], variables[1], ("DECLARED_MISMATCH", "reject")];
+        let part_bytes = PART_BYTES.to_string();
+        let variables = [
+            ("MAX_UPLOAD_BYTES", &*max_bytes),
+            ("MULTIPART_PART_BYTES", &*part_bytes),
+            ("ALLOWED_MIME_TYPES", "image/*, video/*"),
+        ];
+        let strict = [&variables[..], &[("DECLARED_MISMATCH", "reject")]].concat();
         let model = Model { orgs, users, keys, folders: folders.into(), ..Model::default() };
         Self {
             conn,
