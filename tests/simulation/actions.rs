@@ -7,14 +7,14 @@ use asset_uploads::error::ErrorCode;
 use asset_uploads::token::TokenHash;
 
 use crate::answers::KnownUpload;
+use crate::choices::{
+    ASSET_NAMES, FILES, FIRST_KEYS, FOLDER_NAMES, Filtered, KEY_SECONDS, LISTS, usual_seconds,
+};
 use crate::client::file_of;
 use crate::lists::{Filter, ListOf, ListRequest};
 use crate::request::{ActionModel, ChangeModel, NewKeyModel};
 use crate::run::{Run, newest};
-use crate::schedule::{
-    ASSET_NAMES, Action, FILES, FIRST_KEYS, FOLDER_NAMES, Filtered, FolderNamed, KEY_SECONDS, LISTS, Named,
-    usual_seconds,
-};
+use crate::schedule::{Action, FolderNamed, Named};
 use crate::world::UNKNOWN_ID;
 
 impl Run<'_> {

@@ -1,12 +1,12 @@
 //! Schedules, drawn at random.
 
-use asset_uploads::domain::api_key::Scope;
-
+use crate::choices::{FIRST_KEYS, KEY_SECONDS, LISTS, usual_seconds};
 use crate::draw::Draw;
-use crate::schedule::{
-    Action, Event, FIRST_KEYS, Fault, FolderNamed, HandMade, KEY_SECONDS, LISTS, Named, Orphans, PartsNamed,
-    Schedule, Tampering, UserChange, Wait, usual_seconds,
+use crate::pick::{
+    client, fault, fault_of_step, file, folder, folder_named, hand_made, key, made_key, max_uploads, name,
+    named, orphans, parts, scope, tampering, upload, user_change, wait,
 };
+use crate::schedule::{Action, Event, Schedule};
 
 /// Events of one simulation at most.
 const MAX_EVENTS: u64 = 170;
@@ -104,22 +104,6 @@ fn complete(draw: &mut Draw) -> Action {
     Action::Complete { upload: upload(draw), parts: parts(draw), wrong: draw.chance(12) }
 }
 
-/// Mostly all.
-fn parts(draw: &mut Draw) -> PartsNamed {
-    if draw.chance(75) {
-        return PartsNamed::All;
-    }
-    draw.one(&[
-        PartsNamed::First,
-        PartsNamed::First,
-        PartsNamed::Second,
-        PartsNamed::Repeated,
-        PartsNamed::OneTooMany,
-        PartsNamed::Nothing,
-        PartsNamed::NoJson,
-    ])
-}
-
 fn asset_action(draw: &mut Draw) -> Action {
     let asset = upload(draw);
     match draw.below(8) {
@@ -175,19 +159,6 @@ fn key_action(draw: &mut Draw, own: Option<u8>) -> Action {
     }
 }
 
-fn scope(draw: &mut Draw) -> Scope {
-    draw.one(&[Scope::Upload, Scope::Upload, Scope::Upload, Scope::Full, Scope::Full, Scope::Read])
-}
-
-fn max_uploads(draw: &mut Draw, scope: Scope) -> Option<u8> {
-    if scope == Scope::Upload { draw.one(&[None, Some(1), Some(1), Some(1), Some(2), Some(3)]) } else { None }
-}
-
-/// Mostly the newest.
-fn made_key(draw: &mut Draw) -> u8 {
-    FIRST_KEYS + if draw.chance(60) { 0 } else { draw.within(1..4) }
-}
-
 fn list_action(draw: &mut Draw) -> Action {
     if draw.below(7) < 2 {
         let list = draw.within(0..u8::try_from(LISTS.len()).unwrap_or(u8::MAX));
@@ -197,132 +168,4 @@ fn list_action(draw: &mut Draw) -> Action {
         let cursor = if draw.chance(75) { 0 } else { draw.within(1..4) };
         Action::Page { cursor, turned: draw.chance(15), mistaken: draw.chance(5) }
     }
-}
-
-/// Mostly one of the newest.
-fn upload(draw: &mut Draw) -> u8 {
-    match draw.below(9) {
-        0..5 => 0,
-        5..8 => 1,
-        _ => draw.within(2..6),
-    }
-}
-
-/// Mostly one of the newest.
-fn folder(draw: &mut Draw) -> u8 {
-    match draw.below(10) {
-        0..4 => 0,
-        4..7 => 1,
-        _ => draw.within(2..7),
-    }
-}
-
-fn folder_named(draw: &mut Draw) -> FolderNamed {
-    match draw.below(19) {
-        0..6 => FolderNamed::Nothing,
-        6..18 => FolderNamed::Folder(folder(draw)),
-        _ => draw.one(&[FolderNamed::Unknown, FolderNamed::NoUuid, FolderNamed::NoJson]),
-    }
-}
-
-/// Mostly a valid one.
-fn name(draw: &mut Draw) -> u8 {
-    if draw.below(13) < 12 { draw.within(0..4) } else { 4 }
-}
-
-fn file(draw: &mut Draw) -> u8 {
-    match draw.below(16) {
-        0..6 => 0,
-        6..9 => 1,
-        9..11 => 2,
-        11..14 => 6,
-        14 => 7,
-        _ => draw.within(3..6),
-    }
-}
-
-fn key(draw: &mut Draw) -> Option<u8> {
-    draw.one(&[None, None, Some(0), Some(0), Some(0), Some(0), Some(1)])
-}
-
-fn named(draw: &mut Draw) -> Named {
-    match draw.below(12) {
-        0..8 => Named::Nothing,
-        8..11 => Named::Acme,
-        _ => draw.one(&[Named::Other, Named::Unknown, Named::Malformed]),
-    }
-}
-
-/// Mostly Edith, sometimes with her second key, or Emil; sometimes anybody, or whoever has a key that was made.
-fn client(draw: &mut Draw) -> u8 {
-    match draw.below(30) {
-        0..10 => 0,
-        10..12 => 1,
-        12..16 => 2,
-        16..19 => draw.within(3..FIRST_KEYS),
-        _ => made_key(draw),
-    }
-}
-
-fn fault(draw: &mut Draw) -> Fault {
-    draw.one(&[
-        Fault::LostBefore,
-        Fault::LostAfter,
-        Fault::Overloaded,
-        Fault::HangsBefore,
-        Fault::HangsAfter,
-        Fault::HangsLate,
-    ])
-}
-
-/// Mostly of the first call that is carried out; the sweeper makes a dozen.
-fn fault_of_step(draw: &mut Draw) -> Option<(u8, Fault)> {
-    draw.maybe(17, |draw| (if draw.chance(67) { 0 } else { draw.within(1..12) }, fault(draw)))
-}
-
-fn wait(draw: &mut Draw) -> Wait {
-    match draw.below(14) {
-        0..6 => Wait::Second,
-        6..10 => Wait::FiveMinutes,
-        10..12 => draw.one(&[Wait::SixteenMinutes, Wait::AnHour, Wait::AlmostADay]),
-        _ => draw.one(&[Wait::ADay, Wait::EightDays, Wait::AMonth]),
-    }
-}
-
-fn orphans(draw: &mut Draw) -> Orphans {
-    if draw.below(7) < 6 { Orphans::Few } else { draw.one(&[Orphans::All, Orphans::None]) }
-}
-
-fn hand_made(draw: &mut Draw) -> HandMade {
-    draw.one(&[
-        HandMade::AsDeclared,
-        HandMade::Empty,
-        HandMade::TooLarge,
-        HandMade::OtherSize,
-        HandMade::OtherType,
-        HandMade::Forbidden,
-        HandMade::Untyped,
-        HandMade::CustomerKey,
-    ])
-}
-
-fn tampering(draw: &mut Draw) -> Tampering {
-    draw.one(&[Tampering::Length, Tampering::Type, Tampering::Name, Tampering::Overwrite])
-}
-
-/// Mostly back to what lets a user act.
-fn user_change(draw: &mut Draw) -> UserChange {
-    draw.one(&[
-        UserChange::Disable,
-        UserChange::Enable,
-        UserChange::Unverify,
-        UserChange::Verify,
-        UserChange::Leave,
-        UserChange::WithoutRole,
-        UserChange::Viewer,
-        UserChange::Owner,
-        UserChange::Editor,
-        UserChange::Editor,
-        UserChange::Editor,
-    ])
 }

@@ -11,6 +11,7 @@ mod answers;
 #[path = "../bucket/mod.rs"]
 mod bucket;
 mod carried_out;
+mod choices;
 mod client;
 mod comparison;
 mod database;
@@ -29,6 +30,7 @@ mod operator;
 mod part_actions;
 mod part_answers;
 mod part_rules;
+mod pick;
 #[path = "../platform/mod.rs"]
 mod platform;
 mod record;

@@ -25,16 +25,19 @@ const PURGE = "src/store/purge.rs";
 const PAGE = "src/domain/page.rs";
 const ROUTE = "src/api/confirmations.rs";
 const START = "src/api/asset_uploads.rs";
+const BATCH = "src/api/confirmation_batch.rs";
+const PARTS = "src/api/multipart.rs";
+const BEGIN = "src/store/multipart.rs";
 
 const MUTANTS: Mutant[] = [
-  { bug: "a confirmation writes without rights", file: CONFIRM, find: "              AND c.auth_error IS NULL\n              AND c.within_limits\n", replace: "              AND c.within_limits\n" },
-  { bug: "a confirmation writes after the deadline", file: CONFIRM, find: "              AND u.expires_at > c.now\n", replace: "              AND u.expires_at > 0\n" },
-  { bug: "a confirmation writes into a deleted folder", file: CONFIRM, find: "WHERE f.id = ifnull(?3, c.limits ->> 'folder_id') AND f.org_id = u.org_id AND f.deleted_at IS NULL", replace: "WHERE f.id = ifnull(?3, c.limits ->> 'folder_id') AND f.org_id = u.org_id" },
-  { bug: "a confirmation confirms another organization's upload", file: CONFIRM, find: "JOIN asset_uploads u ON u.id = ?2 AND u.org_id = c.org_id\n", replace: "JOIN asset_uploads u ON u.id = ?2\n" },
-  { bug: "a second confirmation replaces the first", file: CONFIRM, find: "            ON CONFLICT (id) DO NOTHING", replace: "            ON CONFLICT (id) DO UPDATE SET request_id = excluded.request_id, created_by = excluded.created_by" },
-  { bug: "a declared type or size that differs is written, though it is to be rejected", file: CONFIRM, find: "AND (?10 = 0 OR (u.size_bytes = ?6 AND u.mime_type = ?5))", replace: "AND (?10 = ?10)" },
-  { bug: "rules 13 and 14 swapped: the folder before the deadline", file: CONFIRM, find: "        if session.expires_at <= self.caller.now {\n            return Err(ApiError::AssetUploadExpired);\n        }\n        if folder_found == 0 {\n            return Err(ApiError::FolderNotFound);\n        }\n", replace: "        if folder_found == 0 {\n            return Err(ApiError::FolderNotFound);\n        }\n        if session.expires_at <= self.caller.now {\n            return Err(ApiError::AssetUploadExpired);\n        }\n" },
-  { bug: "an answer of D1 that was lost is taken for another's asset", file: CONFIRM, find: "let ours = confirmation.request_id == Some(self.request_id);", replace: "let ours = confirmation.request_id.is_none();" },
+  { bug: "a confirmation writes without rights", file: CONFIRM, find: "      AND c.auth_error IS NULL\n      AND i.value", replace: "      AND i.value" },
+  { bug: "a confirmation writes after the deadline", file: CONFIRM, find: "      AND u.expires_at > c.now\n", replace: "      AND u.expires_at > 0\n" },
+  { bug: "a confirmation writes into a deleted folder", file: CONFIRM, find: "AND f.org_id = u.org_id\n          AND f.deleted_at IS NULL))\n    ON CONFLICT", replace: "AND f.org_id = u.org_id))\n    ON CONFLICT" },
+  { bug: "a confirmation confirms another organization's upload", file: CONFIRM, find: "JOIN asset_uploads u ON u.id = i.value ->> 'id' AND u.org_id = c.org_id\n", replace: "JOIN asset_uploads u ON u.id = i.value ->> 'id'\n" },
+  { bug: "a second confirmation replaces the first", file: CONFIRM, find: "    ON CONFLICT (id) DO NOTHING", replace: "    ON CONFLICT (id) DO UPDATE SET request_id = excluded.request_id, created_by = excluded.created_by" },
+  { bug: "a declared type or size that differs is written, though it is to be rejected", file: CONFIRM, find: "AND (?4 = 0 OR (u.size_bytes = i.value ->> 'size_bytes' AND u.mime_type = i.value ->> 'mime_type'))", replace: "AND (?4 = ?4)" },
+  { bug: "rules 13 and 14 swapped: the folder before the deadline", file: CONFIRM, find: "        if session.expires_at <= confirm.caller.now {\n            return Err(ApiError::AssetUploadExpired);\n        }\n        if folder_found == 0 {\n            return Err(ApiError::FolderNotFound);\n        }\n", replace: "        if folder_found == 0 {\n            return Err(ApiError::FolderNotFound);\n        }\n        if session.expires_at <= confirm.caller.now {\n            return Err(ApiError::AssetUploadExpired);\n        }\n" },
+  { bug: "an answer of D1 that was lost is taken for another's asset", file: CONFIRM, find: "let ours = confirmation.request_id == Some(confirm.request_id);", replace: "let ours = confirmation.request_id.is_none();" },
   { bug: "any user's repeat is a replay", file: CONFIRM, find: " || user_id != asset.created_by", replace: "" },
   { bug: "a replay may name another folder", file: CONFIRM, find: "if confirmation.folder_id != self.folder_id {", replace: "if confirmation.folder_id.is_none() && self.folder_id.is_some() && false {" },
   { bug: "a replay shows a deleted asset", file: CONFIRM, find: "if asset.deleted_at.is_some() {", replace: "if asset.deleted_at.is_some() && user_id != asset.created_by {" },
@@ -43,10 +46,10 @@ const MUTANTS: Mutant[] = [
   { bug: "a cancellation without its condition cancels what is confirmed", file: UPLOADS, find: "              AND expires_at > 0\n              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = ?2)", replace: "              AND expires_at > 0" },
   { bug: "a cancellation repeated takes itself back", file: UPLOADS, find: "              AND expires_at > 0\n", replace: "" },
   { bug: "a cancellation of another organization's upload", file: UPLOADS, find: " AND c.org_id = asset_uploads.org_id", replace: "" },
-  { bug: "a cancellation removes the object before the database says so", file: START, find: "        cx.run(&uploads::Cancel { caller, asset_upload_id: id }).await?;\n        if let Err(error) = cx.platform.delete_objects(&[id.object_key()]).await {\n            cx.log_failure(error);\n        }\n", replace: "        if let Err(error) = cx.platform.delete_objects(&[id.object_key()]).await {\n            cx.log_failure(error);\n        }\n        cx.run(&uploads::Cancel { caller, asset_upload_id: id }).await?;\n" },
+  { bug: "a cancellation removes the object before the database says so", file: START, find: "        if let Some(multipart_id) = cx.run(&uploads::Cancel { caller, asset_upload_id: id }).await?\n            && let Err(error) = cx.platform.abort_multipart(&id.object_key(), &multipart_id).await\n        {\n            cx.log_failure(error);\n        }\n        if let Err(error) = cx.platform.delete_objects(&[id.object_key()]).await {\n            cx.log_failure(error);\n        }\n", replace: "        if let Err(error) = cx.platform.delete_objects(&[id.object_key()]).await {\n            cx.log_failure(error);\n        }\n        if let Some(multipart_id) = cx.run(&uploads::Cancel { caller, asset_upload_id: id }).await?\n            && let Err(error) = cx.platform.abort_multipart(&id.object_key(), &multipart_id).await\n        {\n            cx.log_failure(error);\n        }\n" },
   { bug: "an upload that was given up for good starts again", file: UPLOADS, find: "              AND NOT EXISTS (SELECT 1 FROM retired_uploads r WHERE r.id = ?2)\n", replace: "" },
   { bug: "a start that was answered before is no replay", file: UPLOADS, find: "let ours = request_id == Some(self.request_id);", replace: "let ours = request_id.is_some();" },
-  { bug: "a signed URL outlives its upload", file: START, find: "settings.upload_url_seconds.min(now.seconds_until(created.session.expires_at)).max(1)", replace: "settings.upload_url_seconds.max(now.seconds_until(created.session.expires_at).min(1))" },
+  { bug: "a signed URL outlives its upload", file: START, find: "settings.upload_url_seconds.min(now.seconds_until(deadline)).max(1)", replace: "settings.upload_url_seconds.max(now.seconds_until(deadline).min(1))" },
   { bug: "the signature does not cover the length", file: "src/presign.rs", find: "vec![&disposition, &length, &content_type];", replace: "vec![&disposition, &content_type];\n        let _ = &length;" },
   { bug: "rules 9 and 10 before rules 3 to 8", file: "src/api/endpoint.rs", find: "        Err(first) => first,\n", replace: "        Err(_) => error,\n" },
   { bug: "a revoked key still works", file: KEYS, find: "k.revoked_at IS NOT NULL OR ", replace: "" },
@@ -98,6 +101,22 @@ const MUTANTS: Mutant[] = [
   { bug: "a list shows another organization's rows", file: "src/store/page.rs", find: "WHERE t.org_id = c.org_id AND \", $index, \"\n            AND (t.\", $key, \", t.id) >= (?3, ?4)", replace: "WHERE \", $index, \"\n            AND (t.\", $key, \", t.id) >= (?3, ?4)" },
   { bug: "a list takes another organization's cursor", file: "src/http/page.rs", find: "is_some_and(|organization| organization != org)", replace: "is_some_and(|organization| organization != org && false)" },
   { bug: "a list takes another list's cursor", file: "src/http/page.rs", find: "digest.update(binding.as_bytes());", replace: "digest.update(&binding.as_bytes()[..1]);" },
+  { bug: "a cancellation does not give up the parts", file: START, find: "if let Some(multipart_id) = cx.run(&uploads::Cancel { caller, asset_upload_id: id }).await?", replace: "if let Some(multipart_id) = cx.run(&uploads::Cancel { caller, asset_upload_id: id }).await?.filter(|_| false)" },
+  { bug: "of two requests that begin the parts, the slower one keeps its own", file: PARTS, find: "Ok(Multipart { multipart_id: Some(stored), .. }) => Some(stored.clone()),", replace: "Ok(Multipart { multipart_id: Some(stored), .. }) => Some(if stored.is_empty() { stored.clone() } else { ours.clone() })," },
+  { bug: "of two requests that begin the parts, the slower one leaves its own behind", file: PARTS, find: "    if stored.as_ref() != Some(&ours)\n", replace: "    if stored.as_ref() != Some(&ours) && ours.is_empty()\n" },
+  { bug: "of two requests that begin the parts, the slower one's id replaces the first", file: BEGIN, find: "              AND multipart_id IS NULL\n", replace: "" },
+  { bug: "parts begin after the cancellation", file: BEGIN, find: "\n                  AND asset_uploads.expires_at > c.now)", replace: ")" },
+  { bug: "the URL of a part outlives its upload", file: PARTS, find: "cx.config.uploads.upload_url_seconds.min(now.seconds_until(deadline)).max(1)", replace: "cx.config.uploads.upload_url_seconds.max(now.seconds_until(deadline).min(1))" },
+  { bug: "the signature of a part does not cover its length", file: "src/presign.rs", find: "self.sign(\"PUT\", key, &query, &[&length], seconds)", replace: "self.sign(\"PUT\", key, &query, if length.0.is_empty() { &[] } else { &[] }, seconds)" },
+  { bug: "parts are completed after the deadline", file: PARTS, find: "let Multipart { session, multipart_id, .. } = found.open(&caller, id)?;", replace: "let Multipart { session, multipart_id, .. } = found;" },
+  { bug: "parts that were completed before are unknown", file: PARTS, find: "Completion::NoSuchUpload => cx.platform.head_object(&key).await?.is_some(),", replace: "Completion::NoSuchUpload => false," },
+  { bug: "a retired session loses its parts", file: SWEEP, find: "            SELECT d.id, d.multipart_id\n", replace: "            SELECT d.id, NULL\n" },
+  { bug: "the sweeper notes that parts are gone though storage failed", file: "src/sweeper.rs", find: "Err(error) => failed.note(vec![id], log_text(&error.into())),", replace: "Err(_) => aborted.push(id)," },
+  { bug: "a batch ignores its folders", file: CONFIRM, find: "SELECT u.id, u.org_id, ifnull(i.value ->> 'folder_id', c.limits ->> 'folder_id'), u.filename,", replace: "SELECT u.id, u.org_id, c.limits ->> 'folder_id', u.filename," },
+  { bug: "a batch is answered in another order", file: BATCH, find: "ids.into_iter().zip(&outcomes)", replace: "ids.into_iter().zip(outcomes.iter().rev())" },
+  { bug: "a batch is a replay as soon as one of it is", file: BATCH, find: "confirmed.all(|confirmed| confirmed.replayed)", replace: "confirmed.any(|confirmed| confirmed.replayed)" },
+  { bug: "a batch mixes up objects without a type", file: ROUTE, find: "            places.push(place);\n", replace: "            places.push(places.len() + place - place);\n" },
+  { bug: "a batch fails with those objects that have no type, though the others stand", file: ROUTE, find: "let again = again.unwrap_or_else(|error| vec![Err(error); untyped.len()]);", replace: "let again = again?;" },
 ];
 
 const ROOT = new URL("../../", import.meta.url).pathname;
