@@ -426,9 +426,8 @@ describe("an asset that cannot be printed", () => {
 });
 
 describe("an error before the first request is printed:", () => {
-  const USAGE = "usage: node examples/upload.mjs FILE-OR-DIRECTORY [--type MIME] [--folder UUID] [--organization UUID]";
+  const USAGE = "usage: node examples/upload.mjs FILE-OR-DIRECTORY... [--type MIME] [--folder UUID] [--organization UUID] [--multipart]";
   test.concurrent.each<[string, Options, string | RegExp]>([
-    ["two files", { args: ["another"] }, USAGE],
     ["an unknown option", { args: ["--mime", "x"] }, /^Unknown option '--mime'/],
     ["no URL", { env: { ASSET_UPLOADS_URL: "localhost" } }, "ASSET_UPLOADS_URL is no URL: localhost"],
     ["no http URL", { env: { ASSET_UPLOADS_URL: "ftp://localhost" } }, /^the request cannot be made: Protocol "ftp:" not supported/],

@@ -5,7 +5,7 @@ import { createServer, request as httpRequest, type IncomingHttpHeaders, type In
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
 
-export type Step = "start" | "put" | "confirm" | "read";
+export type Step = "start" | "put" | "confirm" | "read" | "sign" | "complete" | "batch" | "status" | "cancel";
 
 export interface CannedAnswer {
   status: number;
@@ -38,6 +38,8 @@ export type How =
 export interface InjectedFault {
   step: Step;
   how: How | "pass";
+  /** Only a request whose path holds this text meets it. */
+  path?: string;
   /** So many requests of this step, one after the other, meet it; one unless given. */
   times?: number;
   /** Is awaited as soon as the request's headers are there, before its body is read. */
@@ -47,7 +49,11 @@ export interface InjectedFault {
 /** One request as the client made it, and the real answer's status, if it was passed on. */
 export interface SeenRequest {
   step: Step | "other";
+  /** With the query. */
+  path: string;
   headers: IncomingHttpHeaders;
+  /** The body, if it is JSON, as far as it came. */
+  json: string;
   at: number;
   status: number | undefined;
 }
@@ -61,6 +67,10 @@ interface RealAnswer {
 export class FaultProxy {
   url = "";
   readonly seen: SeenRequest[] = [];
+  /** Bytes of files that came from clients. */
+  received = 0;
+  /** Is called whenever there are more of them, or another request. */
+  onProgress = () => {};
   private readonly server: Server;
   private readonly waiting: InjectedFault[];
 
@@ -98,9 +108,10 @@ export class FaultProxy {
 
   private async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const step = stepOf(request);
-    const seen: SeenRequest = { step, headers: request.headers, at: Date.now(), status: undefined };
+    const seen: SeenRequest = { step, path: request.url!, headers: request.headers, json: "", at: Date.now(), status: undefined };
     this.seen.push(seen);
-    const met = this.waiting.findIndex((fault) => fault.step === step);
+    this.onProgress();
+    const met = this.waiting.findIndex((fault) => fault.step === step && request.url!.includes(fault.path ?? ""));
     const { how = "pass", meanwhile } = this.waiting.splice(met, met < 0 ? 0 : 1)[0] ?? {};
     await meanwhile?.();
 
@@ -113,7 +124,7 @@ export class FaultProxy {
       return answerWith(response, how.answer);
     }
 
-    const real = await this.forward(request);
+    const real = await this.forward(request, seen);
     seen.status = real.status;
     if (how === "pass") return void response.writeHead(real.status, asSent(real.headers)).end(real.body);
     if (how === "cut after") return void request.socket.destroy();
@@ -137,11 +148,16 @@ export class FaultProxy {
   }
 
   /** The request as it came, `Host` included, and the whole answer. */
-  private async forward(request: IncomingMessage): Promise<RealAnswer> {
+  private async forward(request: IncomingMessage, seen: SeenRequest): Promise<RealAnswer> {
     const { method, url: path, headers } = request;
     const { hostname, port } = this.target;
     const onward = httpRequest({ hostname, port, path, method, headers, agent: false });
     const answered = new Promise<IncomingMessage>((resolve, reject) => onward.on("response", resolve).on("error", reject));
+    request.on("data", (chunk: Buffer) => {
+      if (seen.step !== "put") return void (seen.json += chunk);
+      this.received += chunk.length;
+      this.onProgress();
+    });
     // Storage may answer before it has the whole body; then the rest of it has nowhere to go.
     await Promise.race([pipeline(request, onward), answered]);
     const answer = await answered;
@@ -149,10 +165,17 @@ export class FaultProxy {
   }
 }
 
-function stepOf({ method, url }: IncomingMessage): Step | "other" {
+function stepOf({ method, url = "" }: IncomingMessage): Step | "other" {
   if (method === "PUT") return "put";
-  if (method === "POST") return url === "/v1/asset-uploads" ? "start" : "confirm";
-  return url?.startsWith("/v1/assets/") ? "read" : "other";
+  if (method === "DELETE") return "cancel";
+  if (method === "POST") {
+    if (url === "/v1/asset-uploads") return "start";
+    if (url === "/v1/asset-upload-confirmations") return "batch";
+    if (url.endsWith("/parts")) return "sign";
+    return url.endsWith("/completions") ? "complete" : "confirm";
+  }
+  if (url.startsWith("/v1/asset-uploads/")) return "status";
+  return url.startsWith("/v1/assets/") ? "read" : "other";
 }
 
 /** Headers of an answer without those of its own connection. */

@@ -1,0 +1,72 @@
+// The state file of an upload in parts, `<file>.upload.json`: with it a process that was killed is continued by the next.
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+
+const STATE = ".upload.json";
+/** Is renamed to the state file once it is complete. */
+const NEW = `${STATE}.new`;
+
+const isText = (value) => typeof value === "string";
+const isId = (value) => isText(value) && /^[0-9a-f-]{36}$/.test(value);
+const isCount = (value) => Number.isSafeInteger(value) && value > 0;
+const orNull = (check) => (value) => value === null || check(value);
+const isTags = (value) =>
+  value?.constructor === Object && Object.entries(value).every(([part, etag]) => isCount(Number(part)) && isText(etag) && etag !== "");
+
+/**
+ * What the file holds. Neither the key nor a signed URL is in it: nobody can do anything with the file alone.
+ * `intent` is the Idempotency-Key. `mtime` is in milliseconds. `etags` has those parts that are in storage.
+ */
+const FIELDS = {
+  url: isText, organization: orNull(isText), folder: orNull(isText), type: isText, size: isCount, mtime: Number.isFinite,
+  intent: isId, upload_id: orNull(isId), part_size: orNull(isCount), etags: isTags,
+};
+
+/** Whether the name of a directory's entry is that of a state file of another entry. */
+export const isState = (name, names) => [STATE, NEW].some((end) => name.endsWith(end) && names.has(name.slice(0, -end.length)));
+
+export class StateFile {
+  constructor(file) {
+    this.path = file + STATE;
+    this.next = file + NEW;
+    this.usable = true;
+  }
+
+  /** The state, if there is one of this Worker. */
+  read(url) {
+    let state;
+    try {
+      state = JSON.parse(readFileSync(this.path, "utf8"));
+    } catch (error) {
+      if (error.code === "ENOENT" || error.code === "ENAMETOOLONG") return undefined;
+    }
+    if (!state || !Object.entries(FIELDS).every(([name, check]) => check(state[name]))) {
+      return void console.error(`${this.path} is not the state of an upload, and is ignored`);
+    }
+    if (state.url !== url) return void console.error(`${this.path} is of an upload to ${state.url}, and is ignored`);
+    return state;
+  }
+
+  /** Replaces the state file as a whole: whenever the process is killed, there is the old one or the new one. */
+  write(state) {
+    if (!this.usable) return;
+    try {
+      // Whatever stands there is not written through: it may be a link, or readable by others.
+      rmSync(this.next, { force: true });
+      writeFileSync(this.next, JSON.stringify(state), { flag: "wx", mode: 0o600 });
+      renameSync(this.next, this.path);
+    } catch (error) {
+      this.usable = false;
+      console.error(`${this.path} cannot be written (${error.code}): if this upload is interrupted, it starts anew`);
+    }
+  }
+
+  remove() {
+    for (const path of [this.next, this.path]) {
+      try {
+        rmSync(path, { force: true });
+      } catch (error) {
+        if (this.usable) console.error(`${path} cannot be removed: ${error.message}`);
+      }
+    }
+  }
+}
