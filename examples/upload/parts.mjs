@@ -14,8 +14,6 @@ const AT_ONCE = 4;
 const SIGNED_AT_ONCE = 100;
 /** Signed URLs expire, so no more are asked for than are used within about this time. */
 const SIGNED_FOR_MS = 60_000;
-/** How often a part is signed anew because its URL has expired. */
-const RENEWALS = 2;
 
 /** Storage no longer has the upload, or not the parts that it answered: what was sent is of no use. */
 class Lost extends Failure {}
@@ -152,18 +150,20 @@ async function sendParts(settings, file, before, state, stateFile) {
   await checkUnchanged(file, before);
 }
 
-/** Sends one part, by itself as often as necessary: its ETag. */
+/**
+ * Sends one part, by itself as often as necessary: its ETag. A repeat is signed anew, because the first URL may have
+ * expired. That is not always told by a 403: storage may also close the connection while the part is being sent.
+ */
 async function sendPart(settings, file, state, part, onProgress) {
   const { part_number, size_bytes } = part;
-  const attempt = () => {
+  let signed;
+  const attempt = async () => {
+    signed = signed ? (await sign(settings, state, [part_number]))[0] : part;
     const bytes = bytesOf(file, (part_number - 1) * state.part_size, size_bytes, onProgress);
-    return sendOnce(part.url, part.method, { ...part.headers, "content-length": size_bytes }, bytes);
+    return sendOnce(signed.url, signed.method, { ...signed.headers, "content-length": size_bytes }, bytes);
   };
   let answer = await withRetries("storage", attempt);
-  for (let renewed = 0; answer.status === 403 && renewed < RENEWALS; renewed++) {
-    [part] = await sign(settings, state, [part_number]);
-    answer = await withRetries("storage", attempt);
-  }
+  if (answer.status === 403 && signed === part) answer = await withRetries("storage", attempt);
   if (answer.status === 404) throw new Lost("storage no longer knows this upload");
   if (!isOk(answer)) throw refusal(`part ${part_number}`, answer);
   const etag = answer.headers.etag?.replaceAll('"', "");
