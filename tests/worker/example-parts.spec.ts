@@ -114,7 +114,7 @@ test("200 MiB in 40 parts arrive although the client is killed twenty times", { 
   let stored: number[] = [];
   for (let kill = 0; kill < 20; kill++) {
     // A random moment, counted in bytes: never so many that the file is complete before the last kill.
-    const after = proxy.received + Math.floor(Math.random() * Math.min(40 * MIB, (200 * MIB - stored.length * PART) / 2));
+    const after = proxy.received + Math.floor(Math.random() * Math.min(30 * MIB, (200 * MIB - stored.length * PART) / 2));
     const from = proxy.seen.length;
     const client = made.run();
     await new Promise<void>((resolve) => (proxy.onProgress = () => proxy.received >= after && resolve()));
@@ -282,6 +282,16 @@ test("the folder is that of the last run", async () => {
   await interrupted(made);
   const into = await createFolder(server, made.org, made.editor);
   expect(await expectUploaded(made, await made.run("--folder", into).ended, GOING_ON)).toMatchObject({ folder_id: into });
+});
+
+test("what an earlier run has confirmed stays in its folder", async () => {
+  const made = await setup({ faults: [{ step: "confirm", how: "hang after" }] });
+  const client = made.run();
+  await carriedOut(made, "confirm");
+  await client.kill();
+  const into = await createFolder(server, made.org, made.editor);
+  const said = "{file}: the asset was made by an earlier run; it stays in its folder\n";
+  expect(await expectUploaded(made, await made.run("--folder", into).ended, said)).toMatchObject({ folder_id: null });
 });
 
 describe("a state file is ignored that is", () => {
