@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { FaultProxy, type How, type InjectedFault, type Step } from "./fault-proxy.ts";
 import { createFolder, createOrganization, createPerson, organizationWithEditor, S3 } from "./fixtures.ts";
 import { makeToken } from "./key.ts";
-import { confirm, once, PHOTO, readAsset, requestUpload } from "./requests.ts";
+import { confirm, PHOTO, readAsset, requestUpload } from "./requests.ts";
 import { type Person, ROOT, type Server, startServer, wait } from "./server.ts";
 
 const server = startServer();
