@@ -1,6 +1,7 @@
 // A test-only main module around the built Worker that injects faults and records storage calls. A request names its
-// faults in the header `x-test-faults`; the answer has the storage calls in their order in `x-test-storage-calls`, and the
-// rows that D1 billed in `x-test-rows-billed`.
+// faults in the header `x-test-faults`; the answer has the storage calls in their order in `x-test-storage-calls`, the
+// rows that D1 billed in `x-test-rows-billed`, the most calls of each kind that were under way at the same time in
+// `x-test-most-at-once`, and the ids of the multipart uploads that R2 began in `x-test-multipart-ids`.
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { memory } from "./wasm-memory.ts";
 // @ts-expect-error The build has no type declarations.
@@ -13,41 +14,81 @@ interface Env {
 }
 
 /** Calls that reach storage; the others (prepare, bind) stay in the isolate. */
-const STORAGE_CALLS = ["head", "get", "put", "delete", "list", "batch", "run", "all", "first", "raw", "exec"];
+const STORAGE_CALLS = ["head", "get", "put", "delete", "list", "createMultipartUpload", "batch", "run", "all", "first", "raw", "exec"];
+/** Those of a multipart upload, and what they are called here; it is resumed in the isolate. */
+const MULTIPART_CALLS: Record<string, string> = { complete: "completeMultipartUpload", abort: "abortMultipartUpload", uploadPart: "uploadPart" };
 
-function wrap(name: string, binding: object, faults: Fault[], calls: string[], billed: RowsBilled): object {
-  const count = new Map<string, number>();
-  return new Proxy(binding, {
-    get(target, property) {
-      const value: unknown = Reflect.get(target, property, target);
-      if (typeof value !== "function") return value;
-      if (!STORAGE_CALLS.includes(String(property))) return value.bind(target);
-      const callWith = async (fault: Fault | undefined, args: unknown[]) => {
-        if (fault?.how === "throw") throw new Error(fault.message);
-        if (fault?.how === "hang") return new Promise(() => {});
-        if (fault?.how === "delay") await scheduler.wait(fault.ms ?? 0);
-        const result: unknown = await Reflect.apply(value, target, args);
-        for (const { meta } of name === "DB" ? (result as { meta: RowsBilled }[]) : []) {
-          billed.rows_read += meta.rows_read;
-          billed.rows_written += meta.rows_written;
-        }
-        if (fault?.how === "throw after") throw new Error(fault.message);
-        if (fault?.how === "hang after") return new Promise(() => {});
-        return fault?.how === "customer key" && result ? withProperties(result, { ssecKeyMd5: "q0J9" }) : result;
-      };
-      return (...args: unknown[]) => {
-        const call = `${name}.${String(property)}`;
-        const nth = (count.get(call) ?? 0) + 1;
-        count.set(call, nth);
-        calls.push(`${call}(${name === "DB" ? (args[0] as unknown[]).length : String(args[0])})`);
-        const matches = ({ call: at, nth: when, key }: Fault) =>
-          at === call && (when === undefined || when === nth) && (key === undefined || String(args[0]).includes(key));
-        const fault = faults.find(matches);
-        if (fault?.how === "throw in then") return { then: () => fail(fault.message) };
-        return callWith(fault, args);
-      };
-    },
-  });
+/** What storage was asked for. */
+class Trace {
+  calls: string[] = [];
+  billed: RowsBilled = { rows_read: 0, rows_written: 0 };
+  mostAtOnce: Record<string, number> = {};
+  multipartIds: string[] = [];
+  private count = new Map<string, number>();
+  private underWay = new Map<string, number>();
+  private faults: Fault[];
+
+  constructor(faults: Fault[]) {
+    this.faults = faults;
+  }
+
+  wrap(name: string, binding: object): object {
+    return new Proxy(binding, {
+      get: (target, property) => {
+        const value: unknown = Reflect.get(target, property, target);
+        if (typeof value !== "function") return value;
+        const make = (args: unknown[]) => Reflect.apply(value, target, args);
+        if (property === "resumeMultipartUpload") return (...args: unknown[]) => this.wrapMultipart(name, make(args), args[0]);
+        if (!STORAGE_CALLS.includes(String(property))) return value.bind(target);
+        return (...args: unknown[]) =>
+          this.call(`${name}.${String(property)}`, name === "DB" ? (args[0] as unknown[]).length : String(args[0]), () => make(args));
+      },
+    });
+  }
+
+  private wrapMultipart(name: string, upload: object, key: unknown): object {
+    return new Proxy(upload, {
+      get: (target, property) => {
+        const value: unknown = Reflect.get(target, property, target);
+        if (typeof value !== "function") return value;
+        return (...args: unknown[]) => this.call(`${name}.${MULTIPART_CALLS[String(property)]}`, String(key), () => Reflect.apply(value, target, args));
+      },
+    });
+  }
+
+  /** Makes a call, with its fault if it has one. */
+  private call(call: string, what: string | number, make: () => unknown): unknown {
+    const nth = (this.count.get(call) ?? 0) + 1;
+    this.count.set(call, nth);
+    this.calls.push(`${call}(${what})`);
+    const matches = ({ call: at, nth: when, key }: Fault) =>
+      at === call && (when === undefined || when === nth) && (key === undefined || String(what).includes(key));
+    const fault = this.faults.find(matches);
+    if (fault?.how === "throw in then") return { then: () => fail(fault.message) };
+    return this.callWith(fault, call, make);
+  }
+
+  private async callWith(fault: Fault | undefined, call: string, make: () => unknown): Promise<unknown> {
+    if (fault?.how === "throw") throw new Error(fault.message);
+    if (fault?.how === "hang") return new Promise(() => {});
+    const underWay = (this.underWay.get(call) ?? 0) + 1;
+    this.underWay.set(call, underWay);
+    this.mostAtOnce[call] = Math.max(this.mostAtOnce[call] ?? 0, underWay);
+    try {
+      if (fault?.how === "delay") await scheduler.wait(fault.ms ?? 0);
+      const result: unknown = await make();
+      if (call === "BUCKET.createMultipartUpload") this.multipartIds.push((result as { uploadId: string }).uploadId);
+      for (const { meta } of call === "DB.batch" ? (result as { meta: RowsBilled }[]) : []) {
+        this.billed.rows_read += meta.rows_read;
+        this.billed.rows_written += meta.rows_written;
+      }
+      if (fault?.how === "throw after") throw new Error(fault.message);
+      if (fault?.how === "hang after") return new Promise(() => {});
+      return fault?.how === "customer key" && result ? withProperties(result, { ssecKeyMd5: "q0J9" }) : result;
+    } finally {
+      this.underWay.set(call, this.underWay.get(call)! - 1);
+    }
+  }
 }
 
 function fail(message?: string): never {
@@ -81,31 +122,30 @@ function breakNextTimer({ message }: Fault): void {
 }
 
 export default class extends WorkerEntrypoint<Env> {
-  private inner(faults: Fault[], calls: string[], billed: RowsBilled): any {
-    const BUCKET = wrap("BUCKET", this.env.BUCKET, faults, calls, billed);
-    const DB = wrap("DB", this.env.DB, faults, calls, billed);
+  private inner(trace: Trace): any {
+    const BUCKET = trace.wrap("BUCKET", this.env.BUCKET);
+    const DB = trace.wrap("DB", this.env.DB);
     return new Inner(this.ctx, { ...this.env, BUCKET, DB });
   }
 
   /** A run of the sweeper. Its faults are in the cron pattern, which the Worker does not read. */
   override async scheduled(controller: ScheduledController): Promise<void> {
-    const faults = controller.cron.startsWith("[") ? JSON.parse(controller.cron) : [];
-    const calls: string[] = [];
-    const billed: RowsBilled = { rows_read: 0, rows_written: 0 };
-    await this.inner(faults, calls, billed).scheduled(controller);
-    console.log(JSON.stringify({ level: "info", event: "trace", calls, ...billed }));
+    const trace = new Trace(controller.cron.startsWith("[") ? JSON.parse(controller.cron) : []);
+    await this.inner(trace).scheduled(controller);
+    console.log(JSON.stringify({ level: "info", event: "trace", calls: trace.calls, ...trace.billed }));
   }
 
   override async fetch(request: Request): Promise<Response> {
     const faults = JSON.parse(request.headers.get("x-test-faults") ?? "[]") as Fault[];
-    const calls: string[] = [];
-    const billed: RowsBilled = { rows_read: 0, rows_written: 0 };
+    const trace = new Trace(faults);
     const timer = faults.find(({ call }) => call === "setTimeout");
     if (timer) breakNextTimer(timer);
-    const answer: Response = await this.inner(faults, calls, billed).fetch(requestWith(request, faults));
+    const answer: Response = await this.inner(trace).fetch(requestWith(request, faults));
     const response = new Response(answer.body, answer);
-    response.headers.set("x-test-storage-calls", JSON.stringify(calls));
-    response.headers.set("x-test-rows-billed", JSON.stringify(billed));
+    response.headers.set("x-test-storage-calls", JSON.stringify(trace.calls));
+    response.headers.set("x-test-rows-billed", JSON.stringify(trace.billed));
+    response.headers.set("x-test-most-at-once", JSON.stringify(trace.mostAtOnce));
+    response.headers.set("x-test-multipart-ids", JSON.stringify(trace.multipartIds));
     response.headers.set("x-test-memory", JSON.stringify(memory()));
     return response;
   }

@@ -13,10 +13,14 @@ export const WITH_FAULTS = "tests/worker/fault-worker.toml";
 /**
  * A fault that fault-worker.ts injects into a call of storage or of the platform. Without `nth` it happens at every
  * call. `throw in then`: what should be a promise throws when it is awaited. `customer key`: HEAD shows an object that
- * its sender encrypted (SSE-C), which the local bucket cannot store. `key` names the one object that a deletion fails on.
+ * its sender encrypted (SSE-C), which the local bucket cannot store. `key` is a part of the key of the only object that it happens
+ * to.
  */
 export interface Fault {
-  call: "BUCKET.head" | "BUCKET.put" | "BUCKET.delete" | "BUCKET.list" | "DB.batch" | "headers.get" | "setTimeout";
+  call:
+    | "BUCKET.head" | "BUCKET.put" | "BUCKET.delete" | "BUCKET.list"
+    | "BUCKET.createMultipartUpload" | "BUCKET.completeMultipartUpload" | "BUCKET.abortMultipartUpload"
+    | "DB.batch" | "headers.get" | "setTimeout";
   nth?: number;
   how: "throw" | "throw in then" | "throw after" | "hang" | "hang after" | "delay" | "customer key";
   key?: string;
@@ -50,6 +54,10 @@ export interface Answer {
   storageCalls: string[];
   /** Zero unless the Worker runs inside fault-worker.ts. */
   rowsBilled: RowsBilled;
+  /** The most calls of each kind that were under way at the same time; empty unless the Worker runs inside fault-worker.ts. */
+  mostAtOnce: Record<string, number>;
+  /** The multipart uploads that R2 began; empty unless the Worker runs inside fault-worker.ts. */
+  multipartIds: string[];
 }
 
 export interface RequestOptions {
@@ -194,6 +202,8 @@ function answerOf(method: string, path: string, received: { status: number; head
     json: !isJson || text === "" ? undefined : JSON.parse(text),
     storageCalls: JSON.parse(headers.get("x-test-storage-calls") ?? "[]"),
     rowsBilled: JSON.parse(headers.get("x-test-rows-billed") ?? '{"rows_read":0,"rows_written":0}'),
+    mostAtOnce: JSON.parse(headers.get("x-test-most-at-once") ?? "{}"),
+    multipartIds: JSON.parse(headers.get("x-test-multipart-ids") ?? "[]"),
   };
 }
 
