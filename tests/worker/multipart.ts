@@ -78,3 +78,15 @@ export async function sentNote(server: Server, as: Person): Promise<{ id: string
 
 /** The multipart upload that a URL sends a part to. */
 export const uploadIdOf = ({ url }: SignedPart): string => new URL(url).searchParams.get("uploadId")!;
+
+/** Whether R2 still takes parts of a multipart upload. Sends one. */
+export async function isOpen(server: Server, id: string, multipartId: string): Promise<boolean> {
+  const upload = await server.env.BUCKET.resumeMultipartUpload(`uploads/${id}`, multipartId);
+  try {
+    await upload.uploadPart(1, "0123456789");
+    return true;
+  } catch (error) {
+    expect(String(error)).toMatch(/\(10024\)/);
+    return false;
+  }
+}
