@@ -68,6 +68,16 @@ class Trace {
     return this.callWith(fault, call, make);
   }
 
+  /** Makes the call itself. Where its answer is to be lost, it does not matter that it is an error. */
+  private async make(fault: Fault | undefined, make: () => unknown): Promise<unknown> {
+    try {
+      return await make();
+    } catch (error) {
+      if (fault?.how.endsWith("after")) return fault.how === "throw after" ? fail(fault.message) : new Promise(() => {});
+      throw error;
+    }
+  }
+
   private async callWith(fault: Fault | undefined, call: string, make: () => unknown): Promise<unknown> {
     if (fault?.how === "throw") throw new Error(fault.message);
     if (fault?.how === "hang") return new Promise(() => {});
@@ -76,7 +86,7 @@ class Trace {
     this.mostAtOnce[call] = Math.max(this.mostAtOnce[call] ?? 0, underWay);
     try {
       if (fault?.how === "delay") await scheduler.wait(fault.ms ?? 0);
-      const result: unknown = await make();
+      const result: unknown = await this.make(fault, make);
       if (call === "BUCKET.createMultipartUpload") this.multipartIds.push((result as { uploadId: string }).uploadId);
       for (const { meta } of call === "DB.batch" ? (result as { meta: RowsBilled }[]) : []) {
         this.billed.rows_read += meta.rows_read;
