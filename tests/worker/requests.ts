@@ -43,6 +43,10 @@ export async function putFile(upload: Upload, body: Uint8Array | string = "01234
 
 export const confirm = (server: Server, id: string, options: RequestOptions = {}): Promise<Answer> =>
   server.request("POST", `/v1/asset-uploads/${id}/confirmations`, { body: "{}", ...options });
+export const confirmBatch = (server: Server, items: unknown, options: RequestOptions = {}): Promise<Answer> =>
+  server.request("POST", "/v1/asset-upload-confirmations", { body: JSON.stringify({ items }), ...options });
+/** The items of a batch without folders. */
+export const itemsOf = (ids: string[]): { asset_upload_id: string }[] => ids.map((asset_upload_id) => ({ asset_upload_id }));
 export const readUpload = (server: Server, id: string, as: Person | string, options: RequestOptions = {}): Promise<Answer> =>
   server.request("GET", `/v1/asset-uploads/${id}`, { as, ...options });
 export const cancelUpload = (server: Server, id: string, as: Person | string, options: RequestOptions = {}): Promise<Answer> =>
