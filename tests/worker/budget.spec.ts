@@ -6,9 +6,10 @@ import { expect, test } from "vitest";
 import budget from "../../bench/budget.json" with { type: "json" };
 import { createFolder, createUpload, organizationWithEditor, S3 } from "./fixtures.ts";
 import { makeToken } from "./key.ts";
+import { complete, NOTE, sentNote, signParts, startParts } from "./multipart.ts";
 import { endpointOf, openapi, operations } from "./openapi.ts";
 import {
-  cancelUpload, confirm, deleteAsset, deleteFolder, listAssets, listFolders, listKeys, makeFolder, makeKey, me, PHOTO, readAsset, readFolder,
+  cancelUpload, confirm, confirmBatch, deleteAsset, deleteFolder, itemsOf, listAssets, listFolders, listKeys, makeFolder, makeKey, me, PHOTO, readAsset, readFolder,
   readUpload, requestUpload, restoreAsset, restoreFolder, revokeKey, updateAsset, updateFolder,
 } from "./requests.ts";
 import { type Answer, type Person, ROOT, startServer, WITH_FAULTS } from "./server.ts";
@@ -49,6 +50,22 @@ async function uploadKey({ editor }: Setup): Promise<Person> {
   return { ...editor, keyId: json.id, token: json.token };
 }
 
+/** Confirms so many uploads in one request. */
+async function confirmAtOnce({ org, editor }: Setup, count: number, object: { body: string; contentType?: string } = { body: "x", contentType: "image/png" }): Promise<Answer> {
+  const ids: string[] = [];
+  for (let n = 0; n < count; n++) ids.push(await createUpload(server, org, editor, { object }));
+  const answer = await confirmBatch(server, itemsOf(ids), { as: editor });
+  expect(answer.json.items.map(({ status }: { status: number }) => status)).toEqual(ids.map(() => 201));
+  return answer;
+}
+
+/** An upload whose parts were put together. */
+async function completed({ editor }: Setup): Promise<{ id: string; parts: unknown }> {
+  const sent = await sentNote(server, editor);
+  expect((await complete(server, sent.id, sent.parts, { as: editor })).status).toBe(200);
+  return sent;
+}
+
 /** Every request of the budget, and the status of its answer. */
 const REQUESTS: Record<string, [status: number, send: (setup: Setup) => Promise<Answer>]> = {
   "confirm": [201, ({ upload, editor }) => confirm(server, upload, { as: editor })],
@@ -62,6 +79,23 @@ const REQUESTS: Record<string, [status: number, send: (setup: Setup) => Promise<
   "read upload, pending": [200, ({ upload, editor }) => readUpload(server, upload, editor)],
   "read upload, confirmed": [200, ({ confirmed, editor }) => readUpload(server, confirmed, editor)],
   "cancel": [204, ({ upload, editor }) => cancelUpload(server, upload, editor)],
+  "start in parts": [201, ({ editor }) => requestUpload(server, NOTE, { as: editor })],
+  "sign the first parts": [200, async ({ editor }) => signParts(server, await startParts(server, editor, NOTE), [1], { as: editor })],
+  "sign parts": [200, async ({ editor }) => signParts(server, (await sentNote(server, editor)).id, [1], { as: editor })],
+  "complete": [200, async ({ editor }) => {
+    const { id, parts } = await sentNote(server, editor);
+    return complete(server, id, parts, { as: editor });
+  }],
+  "complete what is completed": [200, async (setup) => {
+    const { id, parts } = await completed(setup);
+    return complete(server, id, parts, { as: setup.editor });
+  }],
+  "read upload in parts, pending": [200, async ({ editor }) => readUpload(server, (await sentNote(server, editor)).id, editor)],
+  "cancel an upload in parts": [204, async ({ editor }) => cancelUpload(server, (await sentNote(server, editor)).id, editor)],
+  "confirm an upload in parts": [201, async (setup) => confirm(server, (await completed(setup)).id, { as: setup.editor })],
+  "confirm 1 in a batch": [200, (setup) => confirmAtOnce(setup, 1)],
+  "confirm 25 in a batch": [200, (setup) => confirmAtOnce(setup, 25)],
+  "confirm 25 without types in a batch": [200, (setup) => confirmAtOnce(setup, 25, { body: "x" })],
   "read asset": [200, ({ confirmed, editor }) => readAsset(server, confirmed, editor)],
   "list assets": [200, ({ editor }) => listAssets(server, editor)],
   "list assets, with users": [200, ({ editor }) => listAssets(server, editor, "?embed=created_by_user")],

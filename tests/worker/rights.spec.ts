@@ -5,9 +5,10 @@ import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { COMMON_HEADERS, confirmedError, type ErrorCode, expectErrorAnswer, expectErrors, expectNoChange, expectSameAnswers, headersOf, snapshot } from "./assertions.ts";
 import { createFolder, createOrganization, createPerson, createUpload, type PersonColumns } from "./fixtures.ts";
 import { makeToken } from "./key.ts";
+import { complete, PART, signParts } from "./multipart.ts";
 import { codesOf, openapi, operations } from "./openapi.ts";
 import {
-  cancelUpload, confirm, deleteAsset, deleteFolder, listAssets, listFolders, listKeys, makeFolder, makeKey, PHOTO, readAsset, readFolder,
+  cancelUpload, confirm, confirmBatch, deleteAsset, deleteFolder, itemsOf, listAssets, listFolders, listKeys, makeFolder, makeKey, PHOTO, readAsset, readFolder,
   readUpload, requestUpload, restoreAsset, revokeKey, restoreFolder, updateAsset, updateFolder,
 } from "./requests.ts";
 import { type Answer, type Person, type RequestOptions, startServer } from "./server.ts";
@@ -41,6 +42,8 @@ interface Recipe {
   invalid: Send[];
   /** For an upload with a file, for a confirmed one, both with a folder of the same id, and for an id that nothing has. */
   outcomes: [pending: Outcome, confirmed: Outcome, unknown: Outcome];
+  /** Whether the pending upload is sent in parts. The confirmed one was. */
+  inParts?: true;
   /** Headers of a success beside those of every JSON answer. */
   headers?: (answer: Answer) => Record<string, string>;
 }
@@ -113,6 +116,40 @@ const RECIPES: Record<string, Recipe> = {
     ],
     outcomes: [201, "ASSET_UPLOAD_ALREADY_CONFIRMED", "ASSET_UPLOAD_NOT_FOUND"],
     headers: location((id) => `/v1/assets/${id}`, ({ json }) => json.id),
+  },
+  "POST /v1/asset-uploads/{asset_upload_id}/parts": {
+    access: "uploads",
+    inParts: true,
+    valid: (id, options) => signParts(server, id, [1], options),
+    invalid: [
+      (_, options) => signParts(server, "x", [1], options),
+      ...[[], [0], [2], [1, 1], ["1"]].map((numbers): Send => (id, options) => signParts(server, id, numbers, options)),
+      ...["{", "", "{}"].map((body): Send => (id, options) => signParts(server, id, [], { ...options, body })),
+    ],
+    outcomes: [200, "ASSET_UPLOAD_ALREADY_CONFIRMED", "ASSET_UPLOAD_NOT_FOUND"],
+  },
+  "POST /v1/asset-uploads/{asset_upload_id}/completions": {
+    access: "uploads",
+    inParts: true,
+    valid: (id, options) => complete(server, id, [{ part_number: 1, etag: "x" }], options),
+    invalid: [
+      (_, options) => complete(server, "x", [{ part_number: 1, etag: "x" }], options),
+      ...[[], [{ part_number: 2, etag: "x" }], [{ part_number: 1, etag: "" }]].map((parts): Send => (id, options) => complete(server, id, parts, options)),
+      ...["{", "", "{}"].map((body): Send => (id, options) => complete(server, id, [], { ...options, body })),
+    ],
+    // Both are completed already.
+    outcomes: [200, 200, "ASSET_UPLOAD_NOT_FOUND"],
+  },
+  "POST /v1/asset-upload-confirmations": {
+    access: "uploads",
+    valid: (id, options) => confirmBatch(server, itemsOf([id]), options),
+    invalid: [
+      ...[[], itemsOf(["x"]), [{}], [null]].map((items): Send => (_, options) => confirmBatch(server, items, options)),
+      (id, options) => confirmBatch(server, itemsOf([id, id]), options),
+      ...["{", "", "{}"].map((body): Send => (_, options) => confirmBatch(server, [], { ...options, body })),
+    ],
+    // What is wrong with an upload is said of it in the list.
+    outcomes: [200, 200, 200],
   },
   "GET /v1/assets/{asset_id}": {
     access: "read",
@@ -199,7 +236,7 @@ let confirmed: string;
 beforeAll(async () => {
   [org, other] = [await createOrganization(server), await createOrganization(server)];
   owner = await createPerson(server, { [org]: "owner" });
-  confirmed = await pendingUpload();
+  confirmed = await pendingUpload(true);
   expect((await confirm(server, confirmed, { as: owner })).status).toBe(201);
 });
 // What an earlier test put into the trash.
@@ -208,9 +245,14 @@ beforeEach(async () => {
   await server.sql("UPDATE folders SET deleted_at = NULL WHERE id = ?", confirmed);
 });
 
-/** An upload with a file, and a folder with the same id. */
-async function pendingUpload(): Promise<string> {
-  const id = await createUpload(server, org, owner);
+/** An upload with a file, put together from parts or not, and a folder with the same id. */
+async function pendingUpload(inParts = false): Promise<string> {
+  const id = await createUpload(server, org, owner, inParts ? { size: 10, object: null } : {});
+  if (inParts) {
+    const upload = await server.env.BUCKET.createMultipartUpload(`uploads/${id}`, { httpMetadata: { contentType: "image/png" } });
+    await server.sql("UPDATE asset_uploads SET part_size = ?, multipart_id = ? WHERE id = ?", PART, await upload.uploadId, id);
+    await upload.complete([await upload.uploadPart(1, "0123456789")]);
+  }
   return createFolder(server, org, owner, { id });
 }
 
@@ -309,13 +351,13 @@ function expectOutcome(answer: Answer, outcome: Outcome, recipe: Recipe): void {
 describe.each(ENDPOINTS)("$name", ({ name }) => {
   const recipe = RECIPES[name];
   if (!recipe) return void test("has a recipe", () => expect.unreachable(`add ${name} to RECIPES`));
-  const { access, valid, invalid, outcomes } = recipe;
+  const { access, valid, invalid, outcomes, inParts } = recipe;
 
   test.each(CALLERS)("$who", async (caller) => {
     const { key, organization } = caller;
     const as = await key();
     const options: RequestOptions = { as, headers: organization ? { "x-organization-id": organization() } : {} };
-    const pending = await pendingUpload();
+    const pending = await pendingUpload(inParts);
     const ids = [pending, confirmed, randomUUID()];
     // A key of the scope `upload` finds the uploads that it started itself.
     if (typeof as === "object") await server.sql("UPDATE asset_uploads SET api_key_id = ? WHERE id IN (?, ?)", as.keyId, pending, confirmed);
@@ -338,7 +380,7 @@ describe.each(ENDPOINTS)("$name", ({ name }) => {
   if (typeof unknown === "number") return;
   test(`an outsider is answered ${unknown} for what is another organization's, as for what does not exist`, async () => {
     const outsider = await createPerson(server, { [other]: "editor" });
-    const pending = await pendingUpload();
+    const pending = await pendingUpload(inParts);
     const sends = [pending, confirmed, randomUUID()].map((id) => () => valid(id, { as: outsider }));
     expectSameAnswers(await expectErrors(server, sends, unknown));
   });

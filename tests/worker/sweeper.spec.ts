@@ -29,6 +29,7 @@ const LINE = {
   orphans_noted: 0,
   orphans_retired: 0,
   objects_removed: 0,
+  multipart_aborted: 0,
   objects_set_aside: 0,
   assets_purged: 0,
   folders_purged: 0,
@@ -233,7 +234,7 @@ test("an object that R2 does not delete is set aside for a day, then deleted aga
   expect(line.detail).toMatch(new RegExp(`^\\d+ removals failed: R2: delete: locked \\(10069\\); set aside for a day: uploads/${stuck}$`));
   expect((await keys()).filter((key) => ids.includes(key.slice(8)))).toEqual([`uploads/${stuck}`]);
   const rows = await server.sql("SELECT * FROM retired_uploads WHERE id = ?", stuck);
-  expect(rows).toEqual([{ id: stuck, object_deleted_at: null, purged_at: null, retry_at: after(deadline) + DAY, removal_error: "R2: delete: locked (10069)" }]);
+  expect(rows).toEqual([{ id: stuck, object_deleted_at: null, purged_at: null, retry_at: after(deadline) + DAY, removal_error: "R2: delete: locked (10069)", multipart_id: null }]);
   expect(await server.sweep(after(deadline) + DAY - 1)).toMatchObject({ level: "info", objects_removed: 0 });
   expect(await server.sweep(after(deadline) + DAY, faults)).toMatchObject({ level: "error", objects_removed: 0, objects_set_aside: 1 });
   expect(await server.sweep(after(deadline) + 2 * DAY)).toMatchObject({ level: "info", objects_removed: 1 });
