@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use asset_uploads::domain::multipart::{CompletedPart, Completion};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::platform::ObjectPage;
-use rusty_s3::actions::{DeleteObject, GetObject, PutObject};
+use rusty_s3::actions::{DeleteObject, GetObject, PutObject, UploadPart};
 use rusty_s3::{Credentials, S3Action, UrlStyle};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -66,6 +67,7 @@ pub(crate) enum Step {
     SignedPut(SignedPut),
     BeginPut {
         put: String,
+        part: Option<Part>,
         #[serde(default)]
         sign: Map<String, Value>,
     },
@@ -76,16 +78,42 @@ pub(crate) enum Step {
     Wait {
         seconds: u64,
     },
+    CreateMultipart {
+        key: String,
+        upload: String,
+        r#type: String,
+    },
+    CompleteMultipart {
+        key: String,
+        upload: String,
+        parts: Vec<(u64, String)>,
+        answer: String,
+    },
+    AbortMultipart {
+        key: String,
+        upload: String,
+    },
+}
+
+/// A part of a multipart upload.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Part {
+    upload: String,
+    number: u16,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignedPut {
+    part: Option<Part>,
     #[serde(default)]
     sign: Map<String, Value>,
     #[serde(default)]
     send: Map<String, Value>,
     replace: Option<[String; 2]>,
+    /// The name of the ETag that a part is answered with.
+    etag: Option<String>,
     answer: u16,
 }
 
@@ -101,6 +129,9 @@ struct Request {
     if_none_match: Option<String>,
     signed_ago: u64,
     seconds: u64,
+    /// The multipart upload's id, and the number of the part that is sent.
+    #[serde(skip)]
+    part: Option<(String, u16)>,
 }
 
 impl Request {
@@ -118,6 +149,10 @@ impl Request {
     fn sign(&self, now: Timestamp) -> String {
         let bucket = rusty_s3::Bucket::new(ENDPOINT.parse().unwrap(), UrlStyle::Path, NAME, "auto").unwrap();
         let credentials = Credentials::new(KEY_ID, SECRET);
+        if let Some((id, number)) = &self.part {
+            let action = UploadPart::new(&bucket, Some(&credentials), &self.key, *number, id);
+            return self.sign_action(action, now);
+        }
         match self.method.as_str() {
             "PUT" => self.sign_action(PutObject::new(&bucket, Some(&credentials), &self.key), now),
             "GET" => self.sign_action(GetObject::new(&bucket, Some(&credentials), &self.key), now),
@@ -145,6 +180,10 @@ pub(crate) struct Run {
     begun: BTreeMap<String, (PutRequest, String)>,
     /// The names of ETags.
     etags: BTreeMap<String, String>,
+    /// The ids of multipart uploads, by their names.
+    uploads: BTreeMap<String, String>,
+    /// The ETags of parts, by their names.
+    parts: BTreeMap<String, String>,
 }
 
 impl Run {
@@ -155,15 +194,33 @@ impl Run {
             now: NOW,
             begun: BTreeMap::new(),
             etags: BTreeMap::new(),
+            uploads: BTreeMap::new(),
+            parts: BTreeMap::new(),
         }
     }
 
     /// A PUT with what differs from the usual one where it is signed, and where it is sent.
     pub(crate) fn signed_put(&self, sign: &Map<String, Value>, send: &Map<String, Value>) -> PutRequest {
+        self.signed(None, sign, send)
+    }
+
+    /// The same, of a part or of an object. The PUT of a part has none of the object's headers.
+    fn signed(
+        &self,
+        part: Option<&Part>,
+        sign: &Map<String, Value>,
+        send: &Map<String, Value>,
+    ) -> PutRequest {
         let mut fields = self.request.clone();
+        if part.is_some() {
+            fields
+                .extend(["type", "disposition", "if_none_match"].map(|name| (name.to_owned(), Value::Null)));
+        }
+        let part = part.map(|part| (self.uploads[&part.upload].clone(), part.number));
         let mut with = |changes: &Map<String, Value>| -> Request {
             fields.extend(changes.clone());
-            serde_json::from_value(Value::Object(fields.clone())).unwrap()
+            let request: Request = serde_json::from_value(Value::Object(fields.clone())).unwrap();
+            Request { part: part.clone(), ..request }
         };
         let (signed, sent) = (with(sign), with(send));
         let mut url = signed.sign(self.now);
@@ -196,16 +253,26 @@ impl Run {
             Step::Owner { database_id, answer } => {
                 (json!(self.bucket.owner(database_id, self.now)), json!(answer))
             }
-            Step::SignedPut(SignedPut { sign, send, replace, answer }) => {
-                let mut request = self.signed_put(sign, send);
+            Step::SignedPut(SignedPut { part, sign, send, replace, etag, answer }) => {
+                let mut request = self.signed(part.as_ref(), sign, send);
                 if let Some([from, to]) = replace {
                     assert_eq!(request.url.matches(from).count(), 1, "{from} in {}", request.url);
                     request.url = request.url.replace(from, to);
                 }
-                (json!(self.bucket.put_signed(&request, self.now)), json!(answer))
+                let status = match etag {
+                    None => self.bucket.put_signed(&request, self.now),
+                    Some(name) => self.bucket.put_part(&request, self.now).map_or_else(
+                        |status| status,
+                        |etag| {
+                            self.parts.insert(name.clone(), etag);
+                            200
+                        },
+                    ),
+                };
+                (json!(status), json!(answer))
             }
-            Step::BeginPut { put, sign } => {
-                let request = self.signed_put(sign, &Map::new());
+            Step::BeginPut { put, part, sign } => {
+                let request = self.signed(part.as_ref(), sign, &Map::new());
                 let key = self.bucket.authorize_put(&request, self.now).unwrap();
                 self.begun.insert(put.clone(), (request, key));
                 done
@@ -216,6 +283,29 @@ impl Run {
             }
             Step::Wait { seconds } => {
                 self.now = self.now.plus_seconds(*seconds);
+                done
+            }
+            Step::CreateMultipart { key, upload, r#type } => {
+                self.uploads.insert(upload.clone(), self.bucket.create_multipart(key, r#type));
+                done
+            }
+            Step::CompleteMultipart { key, upload, parts, answer } => {
+                // A name that no part has is an ETag that storage does not know.
+                let part = |(part_number, etag): &(u64, String)| CompletedPart {
+                    part_number: *part_number,
+                    etag: self.parts.get(etag).unwrap_or(etag).clone(),
+                };
+                let parts: Vec<_> = parts.iter().map(part).collect();
+                let completion = self.bucket.complete_multipart(key, &self.uploads[upload], &parts, self.now);
+                let completion = match completion {
+                    Completion::Completed => "completed",
+                    Completion::Rejected => "rejected",
+                    Completion::NoSuchUpload => "no such upload",
+                };
+                (json!(completion), json!(answer))
+            }
+            Step::AbortMultipart { key, upload } => {
+                self.bucket.abort_multipart(key, &self.uploads[upload]);
                 done
             }
         }

@@ -9,6 +9,7 @@ mod bucket;
 mod cases;
 
 use asset_uploads::domain::media::MimeType;
+use asset_uploads::domain::multipart::{CompletedPart, Completion};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::Filename;
 use asset_uploads::presign::{Put, S3};
@@ -57,6 +58,30 @@ fn a_put_is_stored_as_the_worker_signs_it() {
     assert_eq!(bucket.keys(), Vec::<String>::new());
     assert_eq!((bucket.put_signed(&request, NOW), bucket.keys()), (200, vec![put.key.to_owned()]));
     assert_eq!(bucket.authorize_put(&request, NOW), Err(412));
+}
+
+#[test]
+fn a_part_is_stored_as_the_worker_signs_it() {
+    let s3 = S3 {
+        endpoint: "https://S3.example:443/a%20b/".to_owned(),
+        bucket: "f+les".to_owned(),
+        access_key_id: "id/x".to_owned(),
+        secret_access_key: SECRET.to_owned(),
+    };
+    let mut bucket = Bucket::new(&s3.endpoint, &s3.bucket, &s3.access_key_id, &s3.secret_access_key);
+    let key = "uploads//a b+c%20d~e/Ünï–côdé.png";
+    // Its ids have characters that a query encodes.
+    let id = bucket.create_multipart(key, "image/png");
+    let url = s3.signer("", NOW).unwrap().part(key, &id, 10_000, 7, 900);
+    let request = PutRequest { url, headers: Vec::new(), size_bytes: 7 };
+    let longer = PutRequest { size_bytes: 8, ..request.clone() };
+    assert_eq!(bucket.put_part(&longer, NOW), Err(403));
+    assert_eq!(bucket.put_part(&request, NOW.plus_seconds(901)), Err(403));
+    let etag = bucket.put_part(&request, NOW).unwrap();
+    let parts = [CompletedPart { part_number: 10_000, etag }];
+    assert_eq!(bucket.complete_multipart(key, &id, &parts, NOW), Completion::Completed);
+    assert_eq!(bucket.head(key).unwrap().size_bytes, 7);
+    assert_eq!((bucket.put_part(&request, NOW), bucket.open_multiparts()), (Err(404), Vec::new()));
 }
 
 /// What the cases cannot have, because workerd answers otherwise.

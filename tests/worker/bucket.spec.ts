@@ -19,16 +19,25 @@ interface Put {
   seconds: number;
 }
 
+/** A part of a multipart upload. */
+interface Part {
+  upload: string;
+  number: number;
+}
+
 type Step =
   | { do: "put"; key: string; size: number; type: string | null }
   | { do: "head"; key: string; answer: { size: number; type: string | null; etag: string } | null }
   | { do: "list"; prefix: string; after: string; limit: number; answer: { keys: string[]; truncated: boolean } }
   | { do: "delete"; keys: string[] }
   | { do: "owner"; database_id: string; answer: string }
-  | { do: "signed_put"; sign?: Partial<Put>; send?: Partial<Put>; replace?: [string, string]; answer: number }
-  | { do: "begin_put"; put: string; sign?: Partial<Put> }
+  | { do: "signed_put"; part?: Part; sign?: Partial<Put>; send?: Partial<Put>; replace?: [string, string]; etag?: string; answer: number }
+  | { do: "begin_put"; put: string; part?: Part; sign?: Partial<Put> }
   | { do: "finish_put"; put: string; answer: number }
-  | { do: "wait"; seconds: number };
+  | { do: "wait"; seconds: number }
+  | { do: "create_multipart"; key: string; upload: string; type: string }
+  | { do: "complete_multipart"; key: string; upload: string; parts: [number, string][]; answer: string }
+  | { do: "abort_multipart"; key: string; upload: string };
 
 interface SentPut {
   url: string;
@@ -48,6 +57,9 @@ class Run {
   /** PUTs whose last byte is still to come. */
   begun = new Map<string, { request: ClientRequest; status: Promise<number>; last: Uint8Array }>();
   writes = 0;
+  /** The ids of multipart uploads, and the ETags of parts, by their names. */
+  uploads = new Map<string, string>();
+  parts = new Map<string, string>();
 
   get bucket() {
     return server.env.BUCKET;
@@ -71,15 +83,16 @@ class Run {
       case "owner":
         return this.owner(step.database_id);
       case "signed_put": {
-        const { url, ...put } = await this.signedPut(step.sign, step.send);
+        const { url, ...put } = await this.signedPut(step.sign, step.send, step.part);
         const [from, to] = step.replace ?? ["", ""];
         if (step.replace) expect(url.split(from), `${from} in ${url}`).toHaveLength(2);
         const response = await fetch(url.replace(from, to), { method: "PUT", ...put });
         await response.arrayBuffer();
+        if (step.etag !== undefined) this.parts.set(step.etag, (response.headers.get("etag") ?? "").replaceAll('"', ""));
         return response.status;
       }
       case "begin_put": {
-        const { url, headers, body } = await this.signedPut(step.sign);
+        const { url, headers, body } = await this.signedPut(step.sign, {}, step.part);
         const request = httpRequest(url, { method: "PUT", headers: { ...headers, "content-length": body.length } });
         const status = new Promise<number>((resolve, reject) => {
           request.on("response", (response) => resolve(response.resume().statusCode!)).on("error", reject);
@@ -97,6 +110,20 @@ class Run {
       }
       case "wait":
         return wait(step.seconds * 1000);
+      case "create_multipart": {
+        const upload = await this.bucket.createMultipartUpload(step.key, { httpMetadata: { contentType: step.type } });
+        this.uploads.set(step.upload, await upload.uploadId);
+        return undefined;
+      }
+      case "complete_multipart": {
+        // A name that no part has is an ETag that storage does not know.
+        const parts = step.parts.map(([partNumber, etag]) => ({ partNumber, etag: this.parts.get(etag) ?? etag }));
+        const upload = await this.bucket.resumeMultipartUpload(step.key, this.uploads.get(step.upload));
+        return upload.complete(parts).then(() => "completed", completionOf);
+      }
+      case "abort_multipart":
+        await (await this.bucket.resumeMultipartUpload(step.key, this.uploads.get(step.upload))).abort();
+        return undefined;
     }
   }
 
@@ -122,11 +149,15 @@ class Run {
     return (await this.bucket.head(OWNER_KEY)).customMetadata?.database_id ?? "nothing";
   }
 
-  /** A PUT with what differs from the usual one where it is signed, and where it is sent. */
-  async signedPut(sign: Partial<Put> = {}, send: Partial<Put> = {}): Promise<SentPut> {
-    const signed: Put = { ...file.request, ...sign };
+  /** A PUT with what differs from the usual one where it is signed, and where it is sent. That of a part has none of the object's headers. */
+  async signedPut(sign: Partial<Put> = {}, send: Partial<Put> = {}, part?: Part): Promise<SentPut> {
+    const signed: Put = { ...file.request, ...(part ? { type: null, disposition: null, if_none_match: null } : {}), ...sign };
     const sent = { ...signed, ...send };
     const url = new URL(urlOf(signed.key));
+    if (part) {
+      url.searchParams.set("partNumber", String(part.number));
+      url.searchParams.set("uploadId", this.uploads.get(part.upload)!);
+    }
     url.searchParams.set("X-Amz-Expires", String(signed.seconds));
     const signer = new AwsV4Signer({
       method: signed.method,
@@ -143,6 +174,14 @@ class Run {
     const { href } = (await signer.sign()).url;
     return { url: href.replace(urlOf(signed.key), urlOf(sent.key)), headers: headersOf(sent), body: this.body(sent.size!) };
   }
+}
+
+/** What R2's error to complete a multipart upload means, as in src/storage_error.rs. */
+function completionOf(error: unknown): string {
+  const code = /\((\d+)\)/.exec(String(error))?.[1] ?? "";
+  if (code === "10024") return "no such upload";
+  if (["10025", "10011", "100100", "10048", "10029"].includes(code)) return "rejected";
+  throw error;
 }
 
 function urlOf(key: string): string {
