@@ -166,6 +166,12 @@ describe("what is wrong with the request is the whole request's:", () => {
     await expectError(server, () => confirmBatch(server, undefined, { as: editor, body: twice }), "VALIDATION_ERROR", [at(0, "asset_upload_id", "duplicate_field", "Stands more than once; send it once.")]);
   });
 
+  test("of very many errors a hundred are named", async () => {
+    const item = (n: number) => ({ asset_upload_id: randomUUID(), ...Object.fromEntries(Array.from({ length: 10 }, (_, field) => [`x${n * 10 + field}`, 1])) });
+    const answer = await confirmBatch(server, Array.from({ length: 25 }, (_, n) => item(n)), { as: editor });
+    expect([answer.status, answer.json.errors.length, answer.json.errors[99].loc]).toEqual([422, 100, ["body", "items", "9", "x99"]]);
+  });
+
   test("rules 9 and 10: the body and the headers", async () => {
     const [id] = await uploads(1);
     const send = (body: string, headers: Record<string, string> = {}) => () => confirmBatch(server, undefined, { as: editor, body, headers });

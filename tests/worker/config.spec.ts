@@ -196,6 +196,7 @@ describe("invalid variables", () => {
     UPLOAD_URL_TTL_SECONDS: "0",
     DOWNLOAD_URL_TTL_SECONDS: "604801",
     CONFIRM_TTL_SECONDS: "1h",
+    MULTIPART_PART_BYTES: "5242879",
     STORAGE_TIMEOUT_MS: "99",
     SWEEP_ORPHANS: "some",
   };
@@ -223,5 +224,15 @@ describe("invalid variables", () => {
     expect([line.level, line.r2_ms, line.d1_ms]).toEqual(["error", null, null]);
     for (const name of Object.keys(wrong)) expect(line.detail).toContain(name);
     expect(await snapshot(server)).toEqual(before);
+  });
+});
+
+describe("sizes of more than R2 takes", () => {
+  const server = startServer({ vars: { MAX_UPLOAD_BYTES: "5492189429761", MULTIPART_PART_BYTES: "5368709121" } });
+
+  test("are 500, and the log line says how large they may be", async () => {
+    const [line] = await server.logsOf(await expectError(server, () => server.request("GET", "/v1/health"), "INTERNAL_ERROR"));
+    expect(line.detail).toContain("MAX_UPLOAD_BYTES must be a whole number of bytes from 1 to 5492189429760");
+    expect(line.detail).toContain("MULTIPART_PART_BYTES must be a whole number of bytes from 5242880 to 5368709120");
   });
 });

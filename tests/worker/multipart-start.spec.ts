@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { COMMON_HEADERS, expectError, expectErrors, fieldError, headersOf } from "./assertions.ts";
 import { organizationWithEditor, S3 } from "./fixtures.ts";
-import { FILM, PART, SMALL_PARTS, startParts } from "./multipart.ts";
+import { FILM, PART, signedParts, SMALL_PARTS, startParts } from "./multipart.ts";
 import { PHOTO, putFile, readUpload, requestUpload, uploadOf } from "./requests.ts";
 import { startServer, WITH_FAULTS } from "./server.ts";
 
@@ -65,6 +65,18 @@ describe("parts of 5 MiB", () => {
     await expectErrors(server, [() => send(DECLARED, "parts"), () => send({ ...FILM, multipart: false }, "parts"), () => send(FILM, "whole")], "VALIDATION_ERROR", [REUSED]);
     const again = await send({ ...FILM, multipart: false }, "whole");
     expect([again.status, again.json.asset_id]).toEqual([201, whole.json.asset_id]);
+  });
+
+  test("a file stays divided as it was at its start, whatever the setting is later", async () => {
+    const { editor } = await organizationWithEditor(server);
+    const headers = { "idempotency-key": "later" };
+    const id = await startParts(server, editor, FILM, headers);
+    await server.sql("UPDATE asset_uploads SET part_size = ? WHERE id = ?", 2 * PART, id);
+    const replay = await requestUpload(server, FILM, { as: editor, headers });
+    expect([replay.status, replay.json.upload.part_size, replay.json.upload.part_count]).toEqual([201, 2 * PART, 2]);
+    expect((await readUpload(server, id, editor)).json).toMatchObject({ part_size: 2 * PART, part_count: 2 });
+    const parts = await signedParts(server, id, editor, [1, 2]);
+    expect(parts.map(({ size_bytes }) => size_bytes)).toEqual([2 * PART, 7]);
   });
 
   test.each([[1, 1], [PART - 1, 1], [PART, 1], [PART + 1, 2], [2 * PART, 2], [2 * PART + 1, 3]])("a file of %i bytes has %i parts", async (size_bytes, part_count) => {
