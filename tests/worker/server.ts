@@ -12,9 +12,9 @@ export const WITH_FAULTS = "tests/worker/fault-worker.toml";
 
 /**
  * A fault that fault-worker.ts injects into a call of storage or of the platform. Without `nth` it happens at every
- * call. `throw in then`: what should be a promise throws when it is awaited. `customer key`: HEAD shows an object that
- * its sender encrypted (SSE-C), which the local bucket cannot store. `key` is a part of the key of the only object that it happens
- * to.
+ * call. `throw in then`: what should be a promise throws when it is awaited. `... after`: the call is made, and its answer
+ * lost. `customer key`: HEAD shows an object that its sender encrypted (SSE-C), which the local bucket cannot store. With
+ * `key` it happens to calls of this object only.
  */
 export interface Fault {
   call:
