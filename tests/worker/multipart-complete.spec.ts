@@ -5,7 +5,7 @@ import { COMMON_HEADERS, expectError, expectErrorAnswer, expectErrors, fieldErro
 import { organizationWithEditor, S3 } from "./fixtures.ts";
 import { complete, FILM, NOTE, PART, sendAll, sendPart, sentNote, signedParts, signParts, SMALL_PARTS, startParts } from "./multipart.ts";
 import { cancelUpload, confirm, EVERYTHING, NOTHING, partsOf, putFile, readAsset, readUpload, startUpload } from "./requests.ts";
-import { startServer, WITH_FAULTS } from "./server.ts";
+import { type Answer, startServer, WITH_FAULTS } from "./server.ts";
 
 const server = startServer({ config: WITH_FAULTS, ...SMALL_PARTS });
 const REJECTED = fieldError(["body", "parts"], "parts_rejected", "Storage does not have all of these parts with these ETags. Send those again that it may lack, and complete the upload with the ETags that it answers.");
@@ -121,12 +121,12 @@ test("rule 10: a list that is not all parts, ascending, each once is 422", async
   const id = await startParts(server, editor);
   const list = (...numbers: unknown[]) => numbers.map((part_number) => ({ part_number, etag: "x" }));
   const send = (parts: unknown) => () => complete(server, id, parts, { as: editor });
-  const wrong = [list(1), list(1, 2), list(2, 3), list(1, 3), list(1, 3, 2), list(3, 2, 1), list(1, 1, 2, 3), list(1, 2, 2), list(1, 2, 3, 3), list(1, 2, 3, 4), list(4, 5, 6)];
+  const wrong = [list(1), list(1, 2), list(2, 3), list(1, 3), list(1, 3, 2), list(3, 2, 1), list(1, 1, 2, 3), list(1, 2, 2), list(1, 2, 3, 3), list(1, 2, 3, 4), list(4, 5, 6), list(1, 2, 0), list(1, 2, -1), list(1, 2, 1e10)];
   await expectErrors(server, wrong.map(send), "VALIDATION_ERROR", [incomplete(3)]);
   const [first, second, third] = list(1, 2, 3);
   const etags = ["", '""', "x".repeat(256), "é".repeat(256), `"${"x".repeat(256)}"`, 1, null, ["x"], "\ud800"].map((etag) => [first, second, { ...third, etag }]);
   const items = [null, 1, "x", [], {}, { part_number: 3 }, { etag: "x" }, { ...third, x: 1 }, { ...third, part_number: "3" }].map((item) => [first, second, item]);
-  const numbers = [0, -1, 1.5, 1e10, null].map((number) => list(1, 2, number));
+  const numbers = [1.5, null].map((number) => list(1, 2, number));
   await expectErrors(server, [[], {}, "x", 1, null, true, ...etags, ...items, ...numbers].map(send), "VALIDATION_ERROR", [LIST]);
   // The quotes do not count.
   await expectErrors(server, [send(list(1, 2, 3).map((part) => ({ ...part, etag: `"${"x".repeat(255)}"` })))], "UPLOAD_REJECTED", [
@@ -166,7 +166,17 @@ describe("10,000 parts", () => {
     const { id, parts } = await sentNote(server, editor);
     const body = JSON.stringify({ parts });
     const padded = (length: number) => body + " ".repeat(length - body.length);
-    const answer = await expectError(server, () => complete(server, id, undefined, { as: editor, body: padded(4 * 1024 * 1024 + 1) }), "BAD_REQUEST");
+    // The answer comes before the body is sent, so the connection may break: then again.
+    const send = async (): Promise<Answer> => {
+      for (let left = 9; ; left--) {
+        try {
+          return await complete(server, id, undefined, { as: editor, body: padded(4 * 1024 * 1024 + 1) });
+        } catch (error) {
+          if (left === 0) throw error;
+        }
+      }
+    };
+    const answer = await expectError(server, send, "BAD_REQUEST");
     expect(answer.json.message).toBe("The body is over 4 MiB; send a smaller one.");
     expect((await complete(server, id, undefined, { as: editor, body: padded(4 * 1024 * 1024) })).status).toBe(200);
   });
