@@ -1,5 +1,6 @@
 //! What the operator does beside the API: it changes users and keys, and stores objects.
 
+use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::token::TokenHash;
 
 use crate::answers::KnownUpload;
@@ -33,7 +34,11 @@ impl Run<'_> {
 
     pub(crate) fn store_orphan(&self, key: Option<u8>) {
         let id = key.and_then(|key| self.id_for_key(0, Named::Nothing, key));
-        let id = id.unwrap_or_else(|| self.state.unused_id());
+        let purged = || {
+            let model = self.state.model.borrow();
+            model.purged.last().and_then(|id| AssetUploadId::parse(id))
+        };
+        let id = id.or_else(purged).unwrap_or_else(|| self.state.unused_id());
         let object_key = id.object_key();
         let (model, mut bucket) = (self.state.model.borrow(), self.state.bucket.borrow_mut());
         let id = id.to_string();

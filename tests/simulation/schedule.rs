@@ -48,7 +48,7 @@ pub(crate) enum Event {
     /// The operator stores an object under the key of an upload that has none and is not sent in parts.
     StoreByHand { upload: u8, object: HandMade },
     /// An object appears that belongs to nothing: under the id of an upload that a client's Idempotency-Key leads to and
-    /// that does not exist, or was purged, or under one that nobody knows.
+    /// that does not exist, or was purged; without a key, under that of any that was purged, or else one that nobody knows.
     StoreOrphan { key: Option<u8> },
     /// The cron starts the sweeper.
     Sweep { isolate: u8, orphans: Orphans },
