@@ -2,9 +2,11 @@
 
 -- Bytes of every part but the last; NULL for an upload that is sent with one PUT.
 ALTER TABLE asset_uploads ADD COLUMN part_size INTEGER CHECK (part_size IS NULL OR part_size > 0);
--- The id of R2's multipart upload; NULL until the first part is asked for.
+-- The id of R2's multipart upload; NULL until the first part is asked for, and once its parts are given up.
 ALTER TABLE asset_uploads ADD COLUMN multipart_id TEXT CHECK (multipart_id IS NULL OR part_size IS NOT NULL);
--- The same, once the session is gone: it is aborted before the object is removed, so that no part is kept.
+-- Those whose parts are to be given up, by their deadlines.
+CREATE INDEX asset_uploads_with_parts ON asset_uploads (abs(expires_at)) WHERE multipart_id IS NOT NULL;
+-- The same, where the session is gone before that has succeeded: it is aborted before the object is removed, so that no part is kept.
 ALTER TABLE retired_uploads ADD COLUMN multipart_id TEXT;
 
 -- Retired uploads whose objects are to be removed: those with parts to give up first, and the others.

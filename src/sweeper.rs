@@ -20,8 +20,8 @@ use crate::platform::{OWNER_KEY, Platform};
 use crate::presign::LONGEST_SIGNATURE_SECONDS;
 use crate::store::purge::{PurgeAssets, PurgeFolders, PurgedFolders};
 use crate::store::sweep::{
-    Begin, MultipartRemoval, NextRemovals, NoteOrphans, NoteRemovals, PostponeRemovals, Progress, Removals,
-    Retire, RetireOrphans,
+    Begin, Expired, ExpiredParts, ForgetParts, MultipartUpload, NextRemovals, NoteOrphans, NoteRemovals,
+    PostponeRemovals, Progress, Removals, Retire, RetireOrphans,
 };
 use crate::store::{Operation, Rows, Statement};
 
@@ -124,7 +124,7 @@ struct Run<'a, P> {
 }
 
 impl<P: Platform> Run<'_, P> {
-    /// Does every task once, with at most 47 statements if nothing fails. Returns whether there is more to do.
+    /// Does every task once, with at most 49 statements if nothing fails. Returns whether there is more to do.
     async fn round(&mut self) -> bool {
         let Some(progress) = self.begin().await else { return false };
         let owner = self.platform.bucket_owner(&progress.database_id).await;
@@ -137,7 +137,8 @@ impl<P: Platform> Run<'_, P> {
             ));
             return false;
         }
-        let mut more = self.retire_sessions(progress.deadline).await.unwrap_or(false);
+        let mut more = progress.parts_due != 0 && self.give_up_parts().await.unwrap_or(false);
+        more |= self.retire_sessions(progress.deadline).await.unwrap_or(false);
         more |= self.purge(&progress).await.unwrap_or(false);
         // If R2 does not tell which database the bucket belongs to, its objects are not compared.
         if owner.is_some() && self.settings.orphans != SweepOrphans::None {
@@ -198,8 +199,29 @@ impl<P: Platform> Run<'_, P> {
             limit: self.size.objects * self.size.pages * 2,
             deleted_before: self.deleted_before(),
             ended_before: self.now.minus_seconds(KEY_RETENTION_SECONDS),
+            now: self.now,
         };
         self.run(&begin).await
+    }
+
+    /// Aborts the multipart uploads of sessions past their deadline: nobody may send parts or complete them any more, and
+    /// R2 would keep what was sent for 7 days. What fails is tried again in the next run, and with the object's removal.
+    async fn give_up_parts(&mut self) -> Option<bool> {
+        let Expired { confirmed, multipart } =
+            self.run(&ExpiredParts { now: self.now, limit: MAX_ABORTS }).await?;
+        let full = confirmed.len() + multipart.len() == MAX_ABORTS as usize;
+        let mut failed = FailedRemovals::default();
+        let mut ids = confirmed;
+        ids.extend(self.abort(multipart, &mut failed).await);
+        if !ids.is_empty() {
+            self.run(&ForgetParts { ids }).await?;
+        }
+        if let Some(reason) = failed.reason {
+            self.ended = true;
+            self.report.problems.push(format!("{} aborts failed: {reason}", failed.count));
+            return None;
+        }
+        Some(full)
     }
 
     async fn retire_sessions(&mut self, from: Timestamp) -> Option<bool> {
@@ -326,11 +348,11 @@ impl<P: Platform> Run<'_, P> {
     /// Aborts multipart uploads; those whose objects can be removed now.
     async fn abort(
         &mut self,
-        uploads: Vec<MultipartRemoval>,
+        uploads: Vec<MultipartUpload>,
         failed: &mut FailedRemovals,
     ) -> Vec<AssetUploadId> {
         let mut aborted = Vec::new();
-        for MultipartRemoval { id, multipart_id } in uploads {
+        for MultipartUpload { id, multipart_id } in uploads {
             if failed.count >= MAX_FAILED_REMOVALS || !self.has_time() {
                 break;
             }

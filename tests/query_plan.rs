@@ -1,7 +1,7 @@
 //! How SQLite finds the rows of each operation: by key, never by reading a table through. D1 bills the
 //! rows read, and one slow statement holds up the whole database.
 
-#![allow(clippy::unwrap_used, reason = "test code may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
 
 mod sqlite;
 
@@ -12,7 +12,7 @@ use asset_uploads::domain::media::{AssetType, MimePattern};
 use asset_uploads::domain::page::{PageRequest, Sort, SortBy};
 use asset_uploads::store::purge::{PurgeAssets, PurgeFolders};
 use asset_uploads::store::rights::{CallerOperation, Permission};
-use asset_uploads::store::sweep::Begin;
+use asset_uploads::store::sweep::{Begin, ExpiredParts, NextRemovals};
 use asset_uploads::store::{Operation, Statement, asset_list, folder_list};
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 use sqlite::operations::{self, Kind};
@@ -182,12 +182,40 @@ fn what_is_to_be_purged_is_found_by_its_index() {
     }
 }
 
+const BEGIN: Begin = Begin {
+    removed_before: NOW,
+    keep_orphans: true,
+    limit: 10,
+    deleted_before: NOW,
+    ended_before: NOW,
+    now: NOW,
+};
+
+/// Parts past their deadline, whatever else is there; and retired uploads, those with parts apart from the others.
+#[test]
+fn parts_to_be_given_up_are_found_by_their_index() {
+    let conn = sqlite::open();
+    let plan_of = |statement: &Statement| {
+        let plan = plan(&conn, statement);
+        costly(&plan).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let by_deadline = "USING INDEX asset_uploads_with_parts (<expr><?)";
+    let expired = ExpiredParts { now: NOW, limit: 10 }.statements();
+    assert_eq!(plan_of(&expired[0]), [format!("SEARCH asset_uploads {by_deadline}")]);
+    let begin = plan_of(&BEGIN.statements()[0]);
+    assert!(begin.contains(&format!("SEARCH u {by_deadline}")), "{begin:?}");
+    let next = NextRemovals { now: NOW, limit: 10, multipart_limit: 10 }.statements();
+    assert_eq!(
+        plan_of(&next[0]),
+        ["remove", "abort"]
+            .map(|what| format!("SEARCH r USING INDEX retired_uploads_to_{what} (retry_at<?)"))
+    );
+}
+
 #[test]
 fn keys_that_have_ended_are_found_by_their_index() {
     let conn = sqlite::open();
-    let begin =
-        Begin { removed_before: NOW, keep_orphans: true, limit: 10, deleted_before: NOW, ended_before: NOW };
-    let statements = begin.statements();
+    let statements = BEGIN.statements();
     let of_keys = statements.iter().find(|statement| statement.sql.contains("DELETE FROM api_keys")).unwrap();
     let plan = plan(&conn, of_keys);
     // Those that have ended, up to the limit; then every row by its key.

@@ -88,6 +88,7 @@ fn an_abort_that_fails_is_repeated_and_holds_up_no_other_removal() {
     assert_eq!(
         report.problems,
         [
+            "1 aborts failed: R2: Abort is broken".to_owned(),
             "1 removals failed: R2: Abort is broken".to_owned(),
             format!("set aside for a day: {}", id.object_key())
         ]
@@ -97,6 +98,40 @@ fn an_abort_that_fails_is_repeated_and_holds_up_no_other_removal() {
     assert_eq!(platform.sweep_now().multipart_aborted, 0);
     platform.wait(SET_ASIDE_SECONDS);
     assert_eq!((platform.sweep_now().multipart_aborted, uploads.open()), (1, 0));
+}
+
+/// R2 would keep them for 7 days, and the session stays for longer.
+#[test]
+fn parts_are_given_up_as_soon_as_the_deadline_has_passed() {
+    let uploads = Uploads::<10>::new();
+    let platform = &uploads.platform;
+    let [_expired, cancelled, completed, confirmed] = [(); 4].map(|()| uploads.begin());
+    let cancel =
+        Cancel { caller: uploads.editor.caller(Permission::AssetsWrite), asset_upload_id: cancelled.0 };
+    run(&platform.conn, &cancel).unwrap();
+    uploads.complete(&completed);
+    uploads.complete(&confirmed);
+    let object = RULES.verify(platform.head(confirmed.0).unwrap());
+    run(&platform.conn, &ConfirmOne { object, ..confirm(&uploads.editor, confirmed.0) }).unwrap();
+    let ids = || {
+        let sql = "SELECT id FROM asset_uploads WHERE multipart_id IS NOT NULL";
+        sqlite::rows(&platform.conn, sql).len()
+    };
+    platform.sweep_now();
+    assert_eq!((uploads.open(), ids()), (2, 4));
+
+    platform.now.set(DEADLINE);
+    platform.broken.set(Some((Call::Abort, 0)));
+    let report = platform.sweep(FEW);
+    assert_eq!(report.problems, ["3 aborts failed: R2: Abort is broken"]);
+    // What is confirmed needs none.
+    assert_eq!((report.multipart_aborted, uploads.open(), ids()), (0, 2, 3));
+    platform.broken.set(None);
+    assert_eq!((platform.sweep_now().multipart_aborted, uploads.open(), ids()), (3, 0, 0));
+    assert_eq!(platform.sweep_now().multipart_aborted, 0);
+    // The sessions and objects stay until the grace is over.
+    assert_eq!(platform.objects().len(), 2);
+    assert_eq!(platform.count("asset_uploads"), 5);
 }
 
 #[test]

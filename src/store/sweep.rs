@@ -32,6 +32,8 @@ pub struct Begin {
     pub deleted_before: Timestamp,
     /// Keys that were revoked or expired at this time or earlier are deleted, each once no key that it made is left.
     pub ended_before: Timestamp,
+    /// Now.
+    pub now: Timestamp,
 }
 
 /// How far the sweeper has come.
@@ -49,6 +51,8 @@ pub struct Progress {
     pub assets_due: u8,
     /// 1 where there are folders to be purged.
     pub folders_due: u8,
+    /// 1 where there are parts of uploads past their deadline.
+    pub parts_due: u8,
 }
 
 impl Operation for Begin {
@@ -79,7 +83,9 @@ impl Operation for Begin {
         const READ: &str = "
             SELECT json_object('database_id', database_id, 'deadline', deadline, 'pass', pass, 'object_key', object_key,
               'assets_due', EXISTS (SELECT 1 FROM assets a WHERE a.deleted_at <= ?1 AND a.deleted_with IS NULL),
-              'folders_due', EXISTS (SELECT 1 FROM folders f WHERE f.deleted_at <= ?1 AND f.deleted_with IS NULL)) AS json
+              'folders_due', EXISTS (SELECT 1 FROM folders f WHERE f.deleted_at <= ?1 AND f.deleted_with IS NULL),
+              'parts_due', EXISTS (
+                SELECT 1 FROM asset_uploads u WHERE u.multipart_id IS NOT NULL AND abs(u.expires_at) <= ?2)) AS json
             FROM sweeper";
         // No share of an old pass may count for new orphans.
         const BEGIN_ANEW: &str = "UPDATE sweeper SET pass = pass + 1, object_key = '', pass_objects = 0,
@@ -89,7 +95,7 @@ impl Operation for Begin {
         // The last whole pass is the one before the present one.
         let passes = Param::Int(if self.keep_orphans { 2 } else { 0 });
         let mut statements = vec![
-            Statement { sql: READ, params: vec![Param::Int(self.deleted_before.0)] },
+            Statement { sql: READ, params: vec![Param::Int(self.deleted_before.0), Param::Int(self.now.0)] },
             Statement { sql: FORGET, params: vec![Param::Int(self.removed_before.0), limit.clone()] },
             Statement { sql: FORGET_ORPHANS, params: vec![passes, limit.clone()] },
             Statement { sql: FORGET_KEYS, params: vec![Param::Int(self.ended_before.0), limit] },
@@ -102,6 +108,68 @@ impl Operation for Begin {
 
     fn decode(&self, rows: &Rows) -> Result<Progress, ApiError> {
         row(rows, 0)
+    }
+}
+
+/// Reads which uploads past their deadline have begun in parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpiredParts {
+    /// Now.
+    pub now: Timestamp,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// Uploads past their deadline whose parts are not needed any more.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Expired {
+    /// Confirmed: their parts are an object.
+    pub confirmed: Vec<AssetUploadId>,
+    /// The others, whose multipart uploads are to be aborted.
+    pub multipart: Vec<MultipartUpload>,
+}
+
+impl Operation for ExpiredParts {
+    type Output = Expired;
+
+    fn statements(&self) -> Vec<Statement> {
+        const READ: &str = "
+            SELECT json_object(
+              'confirmed', json_group_array(u.id) FILTER (WHERE a.id IS NOT NULL),
+              'multipart', json_group_array(json_object('id', u.id, 'multipart_id', u.multipart_id))
+                FILTER (WHERE a.id IS NULL)) AS json
+            FROM (
+              SELECT id, multipart_id
+              FROM asset_uploads
+              WHERE multipart_id IS NOT NULL AND abs(expires_at) <= ?1
+              ORDER BY abs(expires_at) LIMIT ?2) u
+            LEFT JOIN assets a ON a.id = u.id";
+        vec![Statement { sql: READ, params: vec![Param::Int(self.now.0), Param::Int(self.limit.into())] }]
+    }
+
+    fn decode(&self, rows: &Rows) -> Result<Expired, ApiError> {
+        row(rows, 0)
+    }
+}
+
+/// Notes that uploads have no parts any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForgetParts {
+    /// The uploads.
+    pub ids: Vec<AssetUploadId>,
+}
+
+impl Operation for ForgetParts {
+    type Output = ();
+
+    fn statements(&self) -> Vec<Statement> {
+        const FORGET: &str =
+            "UPDATE asset_uploads SET multipart_id = NULL WHERE id IN (SELECT value FROM json_each(?1))";
+        vec![Statement { sql: FORGET, params: vec![json_array(&self.ids)] }]
+    }
+
+    fn decode(&self, _: &Rows) -> Result<(), ApiError> {
+        Ok(())
     }
 }
 
@@ -344,12 +412,12 @@ pub struct Removals {
     /// Without a multipart upload.
     pub ids: Vec<AssetUploadId>,
     /// With one, which is to be aborted first.
-    pub multipart: Vec<MultipartRemoval>,
+    pub multipart: Vec<MultipartUpload>,
 }
 
-/// A retired upload that was sent in parts.
+/// An upload whose parts are to be given up.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct MultipartRemoval {
+pub struct MultipartUpload {
     /// The upload.
     pub id: AssetUploadId,
     /// The id of R2's multipart upload.
