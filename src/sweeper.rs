@@ -20,7 +20,7 @@ use crate::platform::{OWNER_KEY, Platform};
 use crate::presign::LONGEST_SIGNATURE_SECONDS;
 use crate::store::purge::{PurgeAssets, PurgeFolders, PurgedFolders};
 use crate::store::sweep::{
-    Begin, Expired, ExpiredParts, ForgetParts, MultipartUpload, NextRemovals, NoteOrphans, NoteRemovals,
+    Begin, ExpiredParts, ForgetParts, MultipartUpload, NextRemovals, NoteOrphans, NoteRemovals,
     PostponeRemovals, Progress, Removals, Retire, RetireOrphans,
 };
 use crate::store::{Operation, Rows, Statement};
@@ -207,14 +207,16 @@ impl<P: Platform> Run<'_, P> {
     /// Aborts the multipart uploads of sessions past their deadline: nobody may send parts or complete them any more, and
     /// R2 would keep what was sent for 7 days. What fails is tried again in the next run, and with the object's removal.
     async fn give_up_parts(&mut self) -> Option<bool> {
-        let Expired { confirmed, multipart } =
-            self.run(&ExpiredParts { now: self.now, limit: MAX_ABORTS }).await?;
-        let full = confirmed.len() + multipart.len() == MAX_ABORTS as usize;
+        let expired = self.run(&ExpiredParts { now: self.now, limit: MAX_ABORTS }).await?;
+        let full = expired.len() == MAX_ABORTS as usize;
+        let (confirmed, others): (Vec<_>, Vec<_>) =
+            expired.into_iter().partition(|expired| expired.confirmed != 0);
+        let mut uploads: Vec<_> = confirmed.into_iter().map(|expired| expired.upload).collect();
         let mut failed = FailedRemovals::default();
-        let mut ids = confirmed;
-        ids.extend(self.abort(multipart, &mut failed).await);
-        if !ids.is_empty() {
-            self.run(&ForgetParts { ids }).await?;
+        let others = others.into_iter().map(|expired| expired.upload).collect();
+        uploads.extend(self.abort(others, &mut failed).await);
+        if !uploads.is_empty() {
+            self.run(&ForgetParts { uploads }).await?;
         }
         if let Some(reason) = failed.reason {
             self.ended = true;
@@ -322,7 +324,7 @@ impl<P: Platform> Run<'_, P> {
         let Removals { mut ids, multipart } = self.run(&next).await?;
         let full = ids.len() == limit as usize || multipart.len() == MAX_ABORTS as usize;
         let mut failed = FailedRemovals::default();
-        ids.extend(self.abort(multipart, &mut failed).await);
+        ids.extend(self.abort(multipart, &mut failed).await.into_iter().map(|upload| upload.id));
         let mut pages = ids.chunks(self.size.objects as usize);
         let mut removed = Vec::new();
         while failed.count < MAX_FAILED_REMOVALS && self.has_time() {
@@ -345,20 +347,20 @@ impl<P: Platform> Run<'_, P> {
         Some(full)
     }
 
-    /// Aborts multipart uploads; those whose objects can be removed now.
+    /// Aborts multipart uploads; those that have no parts any more.
     async fn abort(
         &mut self,
         uploads: Vec<MultipartUpload>,
         failed: &mut FailedRemovals,
-    ) -> Vec<AssetUploadId> {
+    ) -> Vec<MultipartUpload> {
         let mut aborted = Vec::new();
-        for MultipartUpload { id, multipart_id } in uploads {
+        for upload in uploads {
             if failed.count >= MAX_FAILED_REMOVALS || !self.has_time() {
                 break;
             }
-            match self.platform.abort_multipart(&id.object_key(), &multipart_id).await {
-                Ok(()) => aborted.push(id),
-                Err(error) => failed.note(vec![id], log_text(&error.into())),
+            match self.platform.abort_multipart(&upload.id.object_key(), &upload.multipart_id).await {
+                Ok(()) => aborted.push(upload),
+                Err(error) => failed.note(vec![upload.id], log_text(&error.into())),
             }
         }
         self.report.multipart_aborted += u32::try_from(aborted.len()).unwrap_or(u32::MAX);

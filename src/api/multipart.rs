@@ -211,6 +211,7 @@ async fn begin<P: Platform>(
         Ok(_) => None,
         // Whether the id was stored is not known. If not, R2 itself ends the upload after 7 days.
         Err(ApiError::StorageUnavailable { .. } | ApiError::Internal(_)) => Some(ours.clone()),
+        // The caller may not, or nobody can send parts any more.
         Err(_) => None,
     };
     if stored.as_ref() != Some(&ours)

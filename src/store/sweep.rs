@@ -1,7 +1,7 @@
 //! The sweeper's transactions. The cron trigger starts them, so they have no caller.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::{Operation, Param, Rows, Statement};
 use crate::domain::ids::AssetUploadId;
@@ -120,24 +120,22 @@ pub struct ExpiredParts {
     pub limit: u32,
 }
 
-/// Uploads past their deadline whose parts are not needed any more.
+/// An upload past its deadline, whose parts are not needed any more.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Expired {
-    /// Confirmed: their parts are an object.
-    pub confirmed: Vec<AssetUploadId>,
-    /// The others, whose multipart uploads are to be aborted.
-    pub multipart: Vec<MultipartUpload>,
+    /// The upload.
+    pub upload: MultipartUpload,
+    /// 1 where it is confirmed: its parts are an object then.
+    pub confirmed: u8,
 }
 
 impl Operation for ExpiredParts {
-    type Output = Expired;
+    type Output = Vec<Expired>;
 
     fn statements(&self) -> Vec<Statement> {
         const READ: &str = "
-            SELECT json_object(
-              'confirmed', json_group_array(u.id) FILTER (WHERE a.id IS NOT NULL),
-              'multipart', json_group_array(json_object('id', u.id, 'multipart_id', u.multipart_id))
-                FILTER (WHERE a.id IS NULL)) AS json
+            SELECT json_object('upload', json_object('id', u.id, 'multipart_id', u.multipart_id),
+              'confirmed', a.id IS NOT NULL) AS json
             FROM (
               SELECT id, multipart_id
               FROM asset_uploads
@@ -147,25 +145,29 @@ impl Operation for ExpiredParts {
         vec![Statement { sql: READ, params: vec![Param::Int(self.now.0), Param::Int(self.limit.into())] }]
     }
 
-    fn decode(&self, rows: &Rows) -> Result<Expired, ApiError> {
-        row(rows, 0)
+    fn decode(&self, rows: &Rows) -> Result<Vec<Expired>, ApiError> {
+        rows.all(0)
     }
 }
 
 /// Notes that uploads have no parts any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForgetParts {
-    /// The uploads.
-    pub ids: Vec<AssetUploadId>,
+    /// The uploads, with what they had. One that has begun anew meanwhile is left alone.
+    pub uploads: Vec<MultipartUpload>,
 }
 
 impl Operation for ForgetParts {
     type Output = ();
 
     fn statements(&self) -> Vec<Statement> {
-        const FORGET: &str =
-            "UPDATE asset_uploads SET multipart_id = NULL WHERE id IN (SELECT value FROM json_each(?1))";
-        vec![Statement { sql: FORGET, params: vec![json_array(&self.ids)] }]
+        const FORGET: &str = "
+            UPDATE asset_uploads SET multipart_id = NULL
+            WHERE id IN (SELECT value ->> 'id' FROM json_each(?1))
+              AND multipart_id IN (SELECT value ->> 'multipart_id' FROM json_each(?1))";
+        // Strings cannot fail to serialize.
+        let uploads = Param::Text(serde_json::to_string(&self.uploads).unwrap_or_default());
+        vec![Statement { sql: FORGET, params: vec![uploads] }]
     }
 
     fn decode(&self, _: &Rows) -> Result<(), ApiError> {
@@ -416,7 +418,7 @@ pub struct Removals {
 }
 
 /// An upload whose parts are to be given up.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MultipartUpload {
     /// The upload.
     pub id: AssetUploadId,

@@ -71,7 +71,7 @@ impl State<'_> {
         // A request that was told no more than an error cannot know whether a call before stored its id.
         let knows = !matches!(*record.finding.borrow(), Some(Finding::Error(_)));
         if knows {
-            self.report(self.model.borrow().may_abort(key, id));
+            self.report(self.model.borrow().may_abort(key, id, self.clock.get()));
         }
         bucket.abort_multipart(key, id);
     }

@@ -43,6 +43,11 @@ pub(crate) fn retired(conn: &Connection) -> BTreeMap<String, RetiredModel> {
     rows.unwrap().collect::<Result<_, _>>().unwrap()
 }
 
+/// The ids of the sessions that have no multipart upload.
+pub(crate) fn without_parts(conn: &Connection) -> BTreeSet<String> {
+    texts(conn, "SELECT id FROM asset_uploads WHERE multipart_id IS NULL").into_iter().collect()
+}
+
 /// Objects that belong to nothing, and when that was noted.
 pub(crate) fn orphans(conn: &Connection) -> BTreeMap<String, i64> {
     let mut prepared = conn.prepare_cached("SELECT id, noted_at FROM orphans").unwrap();

@@ -121,6 +121,7 @@ const EVENTFUL: &[&str] = &[
     "parts: Rejected",
     "parts given up",
     "parts given up by the sweeper",
+    "parts forgotten",
     "parts that the database never knew",
     "in a batch: 201",
     "in a batch: 201, replayed",

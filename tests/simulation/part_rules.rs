@@ -1,6 +1,7 @@
 //! The rules of uploads in parts, and of confirmations of several uploads: what a request about them must be answered.
 
 use asset_uploads::domain::ids::AssetUploadId;
+use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::ErrorCode;
 
 use crate::model::{Change, Changes, Declared, Finding, Model, PART_BYTES, SessionModel};
@@ -102,12 +103,13 @@ impl Model {
         (Finding::Batch(findings), changes)
     }
 
-    /// Whether a multipart upload that is open may be given up now: no session that is not cancelled has it.
-    pub(crate) fn may_abort(&self, key: &str, multipart_id: &str) -> Result<(), String> {
+    /// Whether a multipart upload that is open may be given up now: no session has it that is neither cancelled nor past
+    /// its deadline.
+    pub(crate) fn may_abort(&self, key: &str, multipart_id: &str, now: Timestamp) -> Result<(), String> {
         let session = key.strip_prefix("uploads/").and_then(|id| self.sessions.get(id));
-        match session.filter(|session| !session.cancelled) {
+        match session.filter(|session| !session.cancelled && session.expires_at > now) {
             Some(session) if session.multipart_id.as_deref() == Some(multipart_id) => {
-                Err(format!("the parts of {key}, an upload that is not cancelled, are given up"))
+                Err(format!("the parts of {key}, an upload that is still to be sent, are given up"))
             }
             _ => Ok(()),
         }

@@ -21,6 +21,7 @@ impl State<'_> {
         let purged_folders: BTreeSet<String> =
             model.folders.keys().filter(|id| !folders.contains(*id)).cloned().collect();
         self.report(check_purge(&model, &purged, &purged_folders, now));
+        self.compare_parts(&mut model, now);
         self.compare_retired(&mut model, &purged, now);
         let sessions = database::ids(conn, "asset_uploads");
         let gone: Vec<String> = model.sessions.keys().filter(|id| !sessions.contains(*id)).cloned().collect();
@@ -44,6 +45,19 @@ impl State<'_> {
         model.orphans = database::orphans(conn);
         self.report(database::compare(conn, &model));
         self.report(invariants::check(&model));
+    }
+
+    /// Parts are forgotten once they are given up, of sessions past their deadline.
+    fn compare_parts(&self, model: &mut Model, now: Timestamp) {
+        let open = self.bucket.borrow().open_multiparts();
+        for id in database::without_parts(&self.world.conn) {
+            let Some(session) = model.sessions.get_mut(&id) else { continue };
+            let Some(multipart_id) = session.multipart_id.take() else { continue };
+            self.count("parts forgotten");
+            if open.contains(&multipart_id) || session.expires_at > now {
+                self.violate(format!("the sweeper forgets the parts of {id} too early"));
+            }
+        }
     }
 
     fn compare_retired(&self, model: &mut Model, purged: &BTreeSet<String>, now: Timestamp) {
