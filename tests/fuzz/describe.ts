@@ -8,6 +8,10 @@ export interface TestData {
   folders: string[];
   /** By `operationId`: an upload, an asset or a folder that this operation can succeed with. */
   examples: Record<string, string>;
+  /** Uploads to confirm at once. */
+  batch: string[];
+  /** What completes the upload of that example. */
+  parts: object[];
 }
 
 // Types that the default ALLOWED_MIME_TYPES permits, and the default MAX_UPLOAD_BYTES. No `l` at the end of a subtype,
@@ -44,6 +48,10 @@ export async function describe(url: URL, data: TestData): Promise<unknown> {
   ApiKeyLimits.properties.mime_types.anyOf[0].items.pattern = MIME_TYPE;
   const confirm = openapi.paths["/v1/asset-uploads/{asset_upload_id}/confirmations"].post;
   confirm.requestBody.content["application/json"].examples.folder.value.folder_id = data.folders[0];
+  const bodyOf = (path: string) => openapi.paths[path].post.requestBody.content["application/json"].examples;
+  bodyOf("/v1/asset-uploads/{asset_upload_id}/parts").first.value.part_numbers = [1];
+  bodyOf("/v1/asset-uploads/{asset_upload_id}/completions").two.value.parts = data.parts;
+  bodyOf("/v1/asset-upload-confirmations").two.value.items = data.batch.map((id) => ({ asset_upload_id: id, folder_id: data.folders[0] }));
   const makeFolder = openapi.paths["/v1/asset-folders"].post;
   makeFolder.requestBody.content["application/json"].examples.inside.value.parent_id = data.folders[0];
   return openapi;

@@ -6,6 +6,7 @@ import { schemathesis } from "./schemathesis.ts";
 import { snapshot } from "../worker/assertions.ts";
 import { createFolder, createPerson, createUpload, organizationWithEditor, S3 } from "../worker/fixtures.ts";
 import { codesOf, operations } from "../worker/openapi.ts";
+import { sentNote } from "../worker/multipart.ts";
 import { confirm, makeKey } from "../worker/requests.ts";
 import { type Person, startServer } from "../worker/server.ts";
 
@@ -77,16 +78,21 @@ test.each([
   const foreign = who === "outsider" ? ours : theirs;
   const mine = await uploads(own.org, own.editor);
   const myFolders = await folders(own.org, own.editor);
+  // Sent in parts.
+  const [signed, completed] = [await sentNote(server, own.editor), await sentNote(server, own.editor)];
   const data: TestData = {
     organizations: [own.org, foreign.org],
-    uploads: [...mine, ...(await uploads(foreign.org, foreign.editor))],
+    uploads: [...mine, signed.id, completed.id, ...(await uploads(foreign.org, foreign.editor))],
     folders: [...myFolders, ...(await folders(foreign.org, foreign.editor))],
     examples: {
       ...{ getAssetUpload: mine[0]!, createAssetUploadConfirmation: mine[1]!, cancelAssetUpload: mine[2]! },
+      ...{ signAssetUploadParts: signed.id, completeAssetUpload: completed.id },
       revokeApiKey: (await makeKey(server, own.editor, { name: "spare", scope: "full", expires_in_seconds: 86_400 })).json.id,
       ...{ getAsset: mine[0]!, updateAsset: mine[5]!, deleteAsset: mine[10]!, createAssetRestoration: mine[15]! },
       ...{ getAssetFolder: myFolders[0]!, updateAssetFolder: myFolders[2]!, deleteAssetFolder: myFolders[5]!, createAssetFolderRestoration: myFolders[9]! },
     },
+    batch: [mine[6]!, mine[7]!],
+    parts: completed.parts,
   };
   const writesIn = may.length > READS.length ? own.org : undefined;
   const before = await state(writesIn);
@@ -99,8 +105,10 @@ test.each([
   const lines = await log();
   const after = await state(writesIn);
   expect(after.rows).toEqual(before.rows);
-  // No file is sent, so that objects can only be removed: those of cancelled uploads.
-  expect(after.objects).toEqual(before.objects.filter(([key]) => !after.cancelled.has(key)));
+  // No file is sent, so that objects can only be removed: those of cancelled uploads. But for the one upload whose parts are
+  // there.
+  const others = after.objects.filter(([key]) => key !== `uploads/${completed.id}`);
+  expect(others).toEqual(before.objects.filter(([key]) => !after.cancelled.has(key)));
   expect(after.objects.map(([key]) => key)).toEqual(expect.arrayContaining(after.assets));
   expect(after.assets).toEqual(expect.arrayContaining(before.assets));
 

@@ -11,7 +11,11 @@ def filter_failure(context, failure, case, response):
     answer = response.json()
     types = {error["type"] for error in answer["errors"]}
     # The Idempotency-Key was sent before with another body ("Confirm exactly once"); a cursor is none of this list's; the
-    # folders would be too deep; a key of another scope than upload has limits, or one of that scope lasts for more than a day.
-    stated = types <= {"idempotency_key_reused", "cursor", "folder_too_deep", "limits_forbidden", "out_of_range"}
+    # folders would be too deep; a key of another scope than upload has limits, or one of that scope lasts for more than a day; an upload has no
+    # such parts, or none at all; a batch names an upload twice.
+    stated = types <= {
+        "idempotency_key_reused", "cursor", "folder_too_deep", "limits_forbidden", "out_of_range", "not_multipart",
+        "parts_incomplete", "repeated",
+    }
     # The stored object, which is no part of the request, must not become an asset (rule 17).
     return not (stated or answer["code"] == "UPLOAD_REJECTED")
