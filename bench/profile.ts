@@ -21,7 +21,7 @@ const recording = valueOf(file);
 const sql: Sql = valueOf(builtFile("canned-floor/our-statements.js"));
 
 // What is confirmed must be what was recorded with our Worker.
-const { found: { asset } } = JSON.parse(valueOf(builtFile("canned-ours/recording.js")).statements.batch[sql.confirm[1]!].results[0].json);
+const { found: { uploads: [{ asset }] } } = JSON.parse(valueOf(builtFile("canned-ours/recording.js")).statements.batch[sql.confirm[1]!].results[0].json);
 const headers = { authorization: `Bearer ${makeToken()}`, "content-type": "application/json", "idempotency-key": "bench" };
 const confirmation = request("POST", `/v1/asset-uploads/${asset.id}/confirmations`, headers, JSON.stringify({ folder_id: asset.folder_id }));
 const [bytes, status] = kind === "page" ? [request("GET", "/v1/assets", headers), 200] : [confirmation, 201];

@@ -164,10 +164,10 @@ async function handle(context) {
   const authorization = headers.get("authorization");
   if (authorization === null) return context.error("UNAUTHORIZED");
   const caller = { token_hash: hex(await crypto.subtle.digest("SHA-256", encoder.encode(authorization.slice(7)))), org_id: headers.get("x-organization-id") };
-  if (kind === "assets") return read(context, JSON.stringify([{ ...caller, now: context.now, permission: "assets:read", writes: false }]), id);
+  if (kind === "assets") return read(context, JSON.stringify([{ ...caller, now: context.now, permission: "assets:read", scopes: ["full", "read"], writes: false }]), id);
   const body = await context.request.json();
   context.now = Date.now();
-  return write(context, JSON.stringify([{ ...caller, now: context.now, permission: "assets:write", writes: true }]), id, body);
+  return write(context, JSON.stringify([{ ...caller, now: context.now, permission: "assets:write", scopes: ["full", "upload"], writes: true }]), id, body);
 }
 
 function write(context, caller, id, body) {
@@ -176,12 +176,9 @@ function write(context, caller, id, body) {
 
 async function confirm(context, caller, id, { folder_id = null }) {
   const { DB } = context.env;
-  const key = `uploads/${id}`;
-  const object = await context.head(key);
-  const question = [caller, id, folder_id];
-  const found = DB.prepare(SQL.confirm[1]).bind(...question);
+  const object = await context.head(`uploads/${id}`);
   if (object === null) {
-    const [{ results }] = await context.batch([found]);
+    const [{ results }] = await context.batch([DB.prepare(SQL.confirm[1]).bind(caller, JSON.stringify([{ id, folder_id }]))]);
     context.note(JSON.parse(results[0].json));
     return context.error("OBJECT_NOT_UPLOADED");
   }
@@ -189,12 +186,14 @@ async function confirm(context, caller, id, { folder_id = null }) {
   const kind = type.slice(0, type.indexOf("/"));
   const assetType = kind === "image" || kind === "video" || kind === "audio" ? kind : "file";
   const confirmationKey = context.request.headers.get("idempotency-key") ?? "";
-  const insert = DB.prepare(SQL.confirm[0]).bind(...question, key, type, object.size, assetType, object.etag, confirmationKey, 0, context.id);
-  const [, { results }] = await context.batch([insert, found]);
+  const items = JSON.stringify([{ id, folder_id, mime_type: type, asset_type: assetType, etag: object.etag, size_bytes: object.size }]);
+  const insert = DB.prepare(SQL.confirm[0]).bind(caller, items, confirmationKey, 0, context.id);
+  const [, { results }] = await context.batch([insert, DB.prepare(SQL.confirm[1]).bind(caller, items)]);
   const row = JSON.parse(results[0].json);
   context.note(row);
-  if (!row.found?.asset) return context.error("ASSET_UPLOAD_NOT_FOUND");
-  const { confirmation } = row.found;
+  const found = row.found?.uploads[0];
+  if (!found?.asset) return context.error("ASSET_UPLOAD_NOT_FOUND");
+  const { confirmation } = found;
   const written = confirmation.request_id === context.id;
   const ours = written || (confirmationKey !== "" && confirmation.key === confirmationKey);
   if (!ours) {
@@ -204,7 +203,7 @@ async function confirm(context, caller, id, { folder_id = null }) {
   }
   const headers = { location: `/v1/assets/${id}` };
   if (!written) headers["idempotent-replayed"] = "true";
-  return context.answer(201, asset(context.env, row.found.asset, row.found.created_by_user), headers);
+  return context.answer(201, asset(context.env, found.asset, found.created_by_user), headers);
 }
 
 async function read(context, caller, id) {
@@ -220,7 +219,7 @@ async function create(context, caller, { filename, mime_type, size_bytes }) {
   const id = uuidV7(now);
   const question = [caller, id];
   const [, { results }] = await context.batch([
-    env.DB.prepare(SQL.create[0]).bind(...question, filename, mime_type, size_bytes, now + env.CONFIRM_TTL_SECONDS * 1000, context.id),
+    env.DB.prepare(SQL.create[0]).bind(...question, filename, mime_type, size_bytes, now + env.CONFIRM_TTL_SECONDS * 1000, context.id, null, null),
     env.DB.prepare(SQL.create[1]).bind(...question),
   ]);
   context.note(JSON.parse(results[0].json));

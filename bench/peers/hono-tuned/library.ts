@@ -69,8 +69,10 @@ export function listOf(given: Record<string, string>) {
 type List = ReturnType<typeof listOf>;
 
 /** `?1` of every statement. */
-const asParameter = ({ tokenHash, organization, now, permission }: CallerParams) =>
-  JSON.stringify([{ token_hash: tokenHash, org_id: organization, now, permission, writes: permission !== "assets:read" }]);
+const asParameter = ({ tokenHash, organization, now, permission }: CallerParams) => {
+  const writes = permission !== "assets:read";
+  return JSON.stringify([{ token_hash: tokenHash, org_id: organization, now, permission, scopes: writes ? ["full"] : ["full", "read"], writes }]);
+};
 
 /** What the statement found, once the caller may. */
 function foundIn<Found>(c: Context<AppEnv>, json: string | null | undefined): { orgId: string; found: Found | null } {
