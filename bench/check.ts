@@ -1,27 +1,14 @@
 // Before anything is timed: every peer does the whole job as ours does it, and what storage answers it is recorded.
 import { AwsClient } from "aws4fetch";
-import { isDeepStrictEqual } from "node:util";
-import { type Answer, Clients } from "./client.ts";
+import { checkBatch } from "./check-batch.ts";
+import { Clients } from "./client.ts";
+import { asType, type Call, dutyOf, envelope, headersOf, same, UUID_V7, watch, withoutTimes } from "./duty.ts";
 import { type Module, modulesOf, PEERS, type Peer, type Sql, wrapped } from "./peers.ts";
 import {
   cannedRequest, confirmRequest, createRequest, cursorBehind, deletionRequest, folderRequest, INDEXES, NEW_FILE, pageRequest, readRequest, restorationRequest,
   UNAUTHORIZED,
 } from "./requests.ts";
 import { FIXTURES, Simulator, TREE, variables } from "./simulator.ts";
-
-interface Call {
-  what: string;
-  sql: string[];
-  result: any;
-}
-
-/** An answer, and what the recorder saw of the request. */
-interface Watched {
-  answer: Answer;
-  calls: Call[];
-  log: string[];
-  waitUntil: boolean;
-}
 
 export interface Recordings {
   modules: Record<Peer, Module[]>;
@@ -32,18 +19,11 @@ export interface Recordings {
   calls: Record<Peer, number>;
 }
 
-/** Who has the library. */
+/** Who has the library, and batches. */
 export const LIBRARIANS: readonly Peer[] = ["ours", "hono-tuned"];
 
 /** So that a storage call that hangs is given up soon; the first repeat waits for up to 500 ms. */
 const TIMEOUT_MS = 800;
-
-async function watch(client: Clients, bytes: Buffer): Promise<Watched> {
-  const answer = await client.one(bytes);
-  const seen = /\r\nx-bench-seen: *(\S+)/i.exec(answer.head)?.[1];
-  if (seen === undefined) throw new Error(`nothing was recorded: ${answer.head} ${answer.body}`);
-  return { answer, ...JSON.parse(decodeURIComponent(seen)) };
-}
 
 /** What canned.ts answers: for each statement, as it was asked, what D1 said. */
 function recordingOf(calls: Call[]): unknown {
@@ -61,6 +41,7 @@ export async function recordAndCheck(): Promise<Recordings> {
   const recordings = { sql, modules: {}, storage: {}, calls: {} } as Recordings;
   let expected: unknown;
   let expectedLibrary: unknown;
+  let expectedBatches: unknown;
   for (const peer of PEERS) {
     const modules = modulesOf(peer, sql);
     const simulator = await Simulator.open([
@@ -87,6 +68,11 @@ export async function recordAndCheck(): Promise<Recordings> {
     const found = await check(peer, simulator, client);
     expected ??= found;
     same(peer, "what it does", found, expected);
+    if (library !== undefined) {
+      const batches = await checkBatch(peer, simulator, client);
+      expectedBatches ??= batches;
+      same(peer, "what it does with batches", batches, expectedBatches);
+    }
     client.close();
     await simulator.close();
   }
@@ -109,25 +95,6 @@ async function recordLibrary(client: Clients, sql: Sql): Promise<void> {
 }
 
 const DISPOSITION = `inline; filename="${NEW_FILE.filename}"; filename*=UTF-8''${NEW_FILE.filename}`;
-const UUID_V7 = /^[\da-f]{8}-[\da-f]{4}-7[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/;
-
-/** The first difference, by its path. */
-function difference(actual: unknown, expected: unknown, path: string): string | undefined {
-  if (isDeepStrictEqual(actual, expected)) return undefined;
-  const isParent = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
-  if (!isParent(actual) || !isParent(expected)) return `${path} is ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`;
-  for (const key of new Set([...Object.keys(expected), ...Object.keys(actual)])) {
-    const found = difference(actual[key], expected[key], `${path}.${key}`);
-    if (found !== undefined) return found;
-  }
-  return `${path} differs`;
-}
-
-function same(peer: string, what: string, actual: unknown, expected: unknown): void {
-  const found = difference(actual, expected, what);
-  if (found !== undefined) throw new Error(`${peer}: ${found}`);
-}
-
 /** Whether it is a signed PUT of exactly this file, by another implementation of the signature. */
 async function checkSignature(peer: string, url: string): Promise<void> {
   const { S3_ACCESS_KEY_ID: accessKeyId = "", S3_SECRET_ACCESS_KEY: secretAccessKey = "" } = variables();
@@ -140,38 +107,6 @@ async function checkSignature(peer: string, url: string): Promise<void> {
   const signed = await client.sign(bare, { method: "PUT", headers, aws: { signQuery: true, allHeaders: true, datetime } });
   const parameters = (text: string) => [...new URL(text).searchParams].toSorted();
   same(peer, "the signed URL", parameters(url), parameters(signed.url));
-}
-
-/** Headers of an answer, in lower case, without those of HTTP itself and the recorder's. */
-function headersOf(head: string): Record<string, string> {
-  const lines = head.split("\r\n").slice(1).map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 1).trim()]);
-  return Object.fromEntries(lines.filter(([name]) => !["content-length", "x-bench-seen"].includes(name!)));
-}
-
-const withoutTimes = ({ created_at, updated_at, ...row }: any) => ({ ...row, created_at: typeof created_at, updated_at: typeof updated_at });
-/** Of an error what programs read. */
-const envelope = ({ code, message, errors, ...rest }: any) => ({ ...rest, code, message: typeof message, errors: errors?.map(({ msg, ...error }: any) => ({ ...error, msg: typeof msg })) ?? errors });
-const asType = (value: unknown) => (value === null ? null : typeof value);
-
-/** The duty that every answer comes with: headers, one log line, waitUntil. Times and ids are checked here, and left out. */
-function dutyOf(peer: Peer, what: string, { answer, calls, log, waitUntil }: Watched) {
-  const { "x-request-id": id = "", "server-timing": timing, ...headers } = headersOf(answer.head);
-  same(peer, `${what}: X-Request-Id is a UUID of version 7`, UUID_V7.test(id), true);
-  same(peer, `${what}: log lines`, log.length, 1);
-  const { request_id, route, duration_ms, r2_ms, d1_ms, detail, ...line } = JSON.parse(log[0]!);
-  same(peer, `${what}: the request's id in the log line`, request_id, id);
-  // Which part of storage a peer asks is its own plan.
-  const asked = (part: boolean) => (part ? "number" : null);
-  same(peer, `${what}: r2_ms and d1_ms in the log line`, [asType(r2_ms), asType(d1_ms)], [asked(calls.some(({ what }) => what === "head")), asked(calls.some(({ what }) => what !== "head"))]);
-  const times = [["r2", r2_ms], ["d1", d1_ms]].filter(([, ms]) => ms !== null);
-  same(peer, `${what}: Server-Timing`, timing, times.length === 0 ? undefined : times.map(([part, ms]) => `${part};dur=${ms}`).join(", "));
-  return {
-    status: answer.status,
-    headers,
-    waitUntil,
-    // Hono writes the name of a parameter in another way.
-    log: { ...line, route: route.replaceAll(/:(\w+)/g, "{$1}"), duration_ms: asType(duration_ms), detail: asType(detail) },
-  };
 }
 
 /** Tries one peer and says what it did, for all to be compared. */
@@ -268,7 +203,8 @@ async function checkLibrary(peer: Peer, simulator: Simulator, client: Clients): 
   const newest = found["the page , body"] as any;
   const { id, created_at } = newest.items.at(-1);
   same(peer, "next_pq", newest.next_pq, cursorBehind({ id, created_at: Date.parse(created_at) }));
-  for (const query of [{ limit: "501" }, { unknown: "" }, { pq: newest.next_pq, sort_by: "created_at:asc" }, { pq: `0${newest.next_pq.slice(1)}` }]) {
+  const wrong = (newest.next_pq.startsWith("0") ? "1" : "0") + newest.next_pq.slice(1);
+  for (const query of [{ limit: "501" }, { unknown: "" }, { pq: newest.next_pq, sort_by: "created_at:asc" }, { pq: wrong }]) {
     const { code, errors } = await duty(`a page with a fault: ${Object.keys(query)}`, pageRequest(query));
     same(peer, "a page with a fault", [code, errors.length > 0], ["VALIDATION_ERROR", true]);
   }

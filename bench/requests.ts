@@ -13,6 +13,11 @@ const path = (id: string) => `/v1/asset-uploads/${id}/confirmations`;
 export const confirmRequest = (id: string, headers: Record<string, string> = {}): Buffer =>
   request("POST", path(id), { ...AUTHORIZATION, ...JSON_BODY, ...headers }, BODY);
 
+/** Confirmations into a folder, in one request. */
+export const batchRequest = (ids: readonly string[], headers: Record<string, string> = {}): Buffer =>
+  request("POST", "/v1/asset-upload-confirmations", { ...AUTHORIZATION, ...JSON_BODY, ...headers },
+    JSON.stringify({ items: ids.map((id) => ({ asset_upload_id: id, folder_id: FIXTURES.folder })) }));
+
 /** The confirmation whose storage calls are recorded, and which canned.ts answers from the recording. */
 export const cannedRequest = (): Buffer => confirmRequest(FIXTURES.pool[0]!, { "idempotency-key": "bench" });
 

@@ -19,6 +19,7 @@ import {
 import { head, keyOf } from "../shared-hono/storage.ts";
 import { batch } from "./batch.ts";
 import { confirm } from "./confirm.ts";
+import { confirmBatch, itemsBody } from "./confirm-batch.ts";
 import { queriesOf } from "./queries.ts";
 import { deleteFolder, deletionQuery, folderPath, listAssets, listOf, noQuery, queryOf, readFolder } from "./library.ts";
 import { type CallerParams, checkCaller } from "./rights.ts";
@@ -72,6 +73,14 @@ app.post("/v1/asset-uploads/:asset_upload_id/confirmations", async (c) => {
   const object = await head(c, keyOf(id)).catch((error: ApiError) => error);
   const { asset, creator } = await confirm(c, { ...caller, id, folderId: folder_id ?? null, confirmationKey, requestId: c.get("request").id }, object);
   return answer(c, 201, assetJson(asset, creator, c.env), { location: `/v1/assets/${id}` });
+});
+
+app.post("/v1/asset-upload-confirmations", async (c) => {
+  const { caller, input } = await receive(c, "assets:write", async () => ({
+    ...parse("header", idempotencyHeader, { "Idempotency-Key": c.req.header("Idempotency-Key") }),
+    ...parse("body", itemsBody, await jsonOf(c)),
+  }));
+  return answer(c, 200, await confirmBatch(c, caller, input.items, input["Idempotency-Key"] ?? ""));
 });
 
 app.get("/v1/assets/:asset_id", async (c) => {

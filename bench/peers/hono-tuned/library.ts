@@ -68,14 +68,14 @@ export function listOf(given: Record<string, string>) {
 
 type List = ReturnType<typeof listOf>;
 
-/** `?1` of every statement. */
-const asParameter = ({ tokenHash, organization, now, permission }: CallerParams) => {
+/** `?1` of every statement; `others` are the scopes of keys that may write this, too. */
+export const asParameter = ({ tokenHash, organization, now, permission }: CallerParams, others: string[] = []) => {
   const writes = permission !== "assets:read";
-  return JSON.stringify([{ token_hash: tokenHash, org_id: organization, now, permission, scopes: writes ? ["full"] : ["full", "read"], writes }]);
+  return JSON.stringify([{ token_hash: tokenHash, org_id: organization, now, permission, scopes: ["full", ...(writes ? others : ["read"])], writes }]);
 };
 
 /** What the statement found, once the caller may. */
-function foundIn<Found>(c: Context<AppEnv>, json: string | null | undefined): { orgId: string; found: Found | null } {
+export function foundIn<Found>(c: Context<AppEnv>, json: string | null | undefined): { orgId: string; found: Found | null } {
   const row = typeof json === "string" ? JSON.parse(json) : undefined;
   const caller: CallerRow | undefined = row && { denial: row.auth_error, userId: row.user_id, callerOrg: row.org_id };
   checkCaller(caller, c.get("request"));
@@ -89,7 +89,7 @@ async function ask<Found>(c: Context<AppEnv>, sql: string, params: unknown[]): P
 
 const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
 
-interface Row {
+export interface Row {
   id: string;
   name: string;
   r2_key: string;
@@ -99,7 +99,7 @@ interface Row {
 }
 
 /** An asset as it is answered. */
-const assetOf = (row: Row, user: unknown, { PUBLIC_BASE_URL }: Bindings) => ({
+export const assetOf = (row: Row, user: unknown, { PUBLIC_BASE_URL }: Bindings) => ({
   id: row.id,
   org_id: row["org_id"],
   folder_id: row["folder_id"],

@@ -1,3 +1,3 @@
 // What stands beside hono-tuned when it runs: our Worker's statements.
-declare const statements: { page: Record<string, string>; folder: string[]; deletion: string[] };
+declare const statements: { confirm: string[]; page: Record<string, string>; folder: string[]; deletion: string[] };
 export default statements;

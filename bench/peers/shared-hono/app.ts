@@ -4,7 +4,7 @@ import { createMiddleware } from "hono/factory";
 import { routePath } from "hono/route";
 import type { AppEnv } from "./bindings.ts";
 import { RequestContext } from "./context.ts";
-import { ApiError, HEADERS, STATUS } from "./errors.ts";
+import { ApiError, envelopeOf, HEADERS, STATUS } from "./errors.ts";
 
 const withContext = createMiddleware<AppEnv>((c, next) => {
   c.set("request", new RequestContext(c.env));
@@ -58,9 +58,8 @@ export function answer(c: Context<AppEnv>, status: number, body: unknown, own?: 
 
 /** Answers whatever a handler threw. */
 function answerError(error: Error, c: Context<AppEnv>): Response {
-  const { code, fields, detail } = error instanceof ApiError ? error : new ApiError("INTERNAL_ERROR", null, error.message);
-  const [status, message] = STATUS[code];
-  return answer(c, status, { code, message, errors: fields }, HEADERS[code], code, detail);
+  const known = error instanceof ApiError ? error : new ApiError("INTERNAL_ERROR", null, error.message);
+  return answer(c, STATUS[known.code][0], envelopeOf(known), HEADERS[known.code], known.code, known.detail);
 }
 
 export const newApp = () =>

@@ -32,8 +32,8 @@ export class RequestContext {
   retries = 0;
   private readonly limit: number;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private deadline = 0;
-  private expire: ((error: Error) => void) | undefined;
+  /** The calls that the timer may end, those that are done among them; by deadline, as all have the same limit. */
+  private readonly calls: { deadline: number; expire: (error: Error) => void }[] = [];
 
   constructor(env: Bindings) {
     this.limit = Number(env.STORAGE_TIMEOUT_MS || 5_000);
@@ -72,10 +72,9 @@ export class RequestContext {
 
   /** The call with its repeats, within the time limit. One timer serves all calls of a request. */
   private limited<T>(call: () => PromiseLike<T>, isTransient: (message: string) => boolean): Promise<T> {
-    this.deadline = Date.now() + this.limit;
     if (this.timer === undefined) this.startTimer(this.limit);
     return new Promise((resolve, reject) => {
-      this.expire = reject;
+      this.calls.push({ deadline: Date.now() + this.limit, expire: reject });
       this.repeated(call, isTransient).then(resolve, reject);
     });
   }
@@ -83,9 +82,9 @@ export class RequestContext {
   private startTimer(ms: number): void {
     this.timer = setTimeout(() => {
       this.timer = undefined;
-      const left = this.deadline - Date.now();
-      if (left > 0) this.startTimer(left);
-      else this.expire?.(new Timeout(`no answer within ${this.limit} ms`));
+      const now = Date.now();
+      while (this.calls[0] && this.calls[0].deadline <= now) this.calls.shift()!.expire(new Timeout(`no answer within ${this.limit} ms`));
+      if (this.calls[0]) this.startTimer(this.calls[0].deadline - now);
     }, ms);
   }
 

@@ -48,6 +48,9 @@ export class ApiError extends Error {
   }
 }
 
+/** What is answered, headers aside. */
+export const envelopeOf = ({ code, fields }: ApiError) => ({ code, message: STATUS[code][1], errors: fields });
+
 export const alreadyConfirmed = (id: string) =>
   new ApiError("ASSET_UPLOAD_ALREADY_CONFIRMED", [
     { loc: ["path", "asset_upload_id"], msg: "This upload was confirmed before.", type: "already_confirmed", asset_id: id },
