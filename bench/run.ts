@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { chart } from "./chart.ts";
+import { BATCH } from "./check-batch.ts";
 import { LIBRARIANS, recordAndCheck, type Recordings } from "./check.ts";
 import { Clients } from "./client.ts";
 import { coldStarts } from "./cold.ts";
@@ -11,7 +12,7 @@ import { gzippedSize, modulesOf, type Peer, PEERS, ROOT, wrapped } from "./peers
 import { Program, type Running, usageOf } from "./process.ts";
 import { Progress } from "./progress.ts";
 import {
-  cannedRequest, confirmRequest, createRequest, cursorBehind, deletionRequest, folderRequest, pageRequest, readRequest, restorationRequest, UNAUTHORIZED,
+  batchRequest, cannedRequest, confirmRequest, createRequest, cursorBehind, deletionRequest, folderRequest, pageRequest, readRequest, restorationRequest, UNAUTHORIZED,
 } from "./requests.ts";
 import { FIXTURES, Simulator, SIZES, type Size } from "./simulator.ts";
 import { median } from "./statistics.ts";
@@ -44,7 +45,7 @@ const LIBRARY: { key: string; title: string; small?: string; request: (size: Siz
 const deep: Partial<Record<Size, string>> = {};
 
 const measures: Record<string, Measure> = {};
-const progress = new Progress(["prepare", "confirm", "confirm-8", "confirm-64", "create", "read", "delayed", ...LIBRARY.map(({ key }) => key), "growth", "canned", "cold", "memory"]);
+const progress = new Progress(["prepare", "confirm", "confirm-8", "confirm-64", "create", "read", "delayed", "batch", "batch-delayed", ...LIBRARY.map(({ key }) => key), "growth", "canned", "cold", "memory"]);
 
 /** Keeps what rounds say of one value, and of the CPU time beside it. */
 function keep(rounds: Round[], key: string, title: string, unit: string, better: "lower" | "higher" = "lower", as = key, names: readonly Peer[] = PEERS, bases = BASES): void {
@@ -62,7 +63,10 @@ const repeat = (count: number, one: () => Buffer) => Array.from({ length: count 
 
 interface Confirms {
   clients: number;
+  /** Requests of a block. */
   count: number;
+  /** Uploads of a request, where it confirms several. */
+  batch?: number;
   warm: number;
   seconds: number;
   least?: number;
@@ -71,19 +75,43 @@ interface Confirms {
   onProgress: (part: number) => void;
 }
 
-/** Confirmations of uploads that wait, on one database: each block is the first `count` of them. */
+/** Batches of so many of these uploads. */
+const batchesOf = (size: number, uploads: readonly string[]) => Array.from({ length: uploads.length / size }, (_, i) => batchRequest(uploads.slice(i * size, (i + 1) * size)));
+
+/** Confirmations of uploads that wait, on one database: each block is the first of them. */
 async function confirms(simulator: Simulator, names: readonly string[], options: Confirms, worker = (name: string) => name, size: (name: string) => Size = () => "medium"): Promise<Round[]> {
-  const uploads = FIXTURES.pool.slice(0, options.count);
-  const requests = uploads.map((id) => confirmRequest(id));
+  const { count, batch } = options;
+  const uploads = FIXTURES.pool.slice(0, count * (batch ?? 1));
+  const [requests, status] = batch === undefined ? [uploads.map((id) => confirmRequest(id)), 201] : [batchesOf(batch, uploads), 200];
   const clients = new Map<string, Clients>();
   for (const name of names) clients.set(name, new Clients(await simulator.port(worker(name)), options.clients));
   const pid = simulator.pid();
   const rounds = await takeRounds(names, async (name) => {
     await simulator.reset(size(name), uploads);
-    return { ...(await blockOf(clients.get(name)!, requests, 201, () => usageOf(pid).cpu)) };
+    const block = await blockOf(clients.get(name)!, requests, status, () => usageOf(pid).cpu);
+    // A batch is answered 200 whatever became of its uploads.
+    if (batch !== undefined) await simulator.demandAssets(size(name), uploads);
+    return { ...block };
   }, options);
   for (const one of clients.values()) one.close();
   return rounds;
+}
+
+/** The same uploads in one batch and one by one over one connection, where each storage call takes 20 ms more. */
+async function batchOrSingles(simulator: Simulator): Promise<void> {
+  const uploads = FIXTURES.pool.slice(0, BATCH);
+  const ways: Record<string, [requests: Buffer[], status: number]> = { batch: [batchesOf(BATCH, uploads), 200], singles: [uploads.map((id) => confirmRequest(id)), 201] };
+  const client = new Clients(await simulator.port("ours-delayed"), 1);
+  const rounds = await takeRounds(Object.keys(ways), async (way) => {
+    await simulator.reset("medium", uploads);
+    const { total } = await client.send(...ways[way]!);
+    await simulator.demandAssets("medium", uploads);
+    return { total };
+  }, { warm: 2, least: 20, seconds: 30, wanted: [["batch", "singles", "total"]], onProgress: progress.of("batch-delayed") });
+  client.close();
+  const measure = (way: string, title: string): Measure => ({ title, unit: "ms", better: "lower", results: { ours: resultOf(rounds, way, "total", ["singles"]) } });
+  measures["batch-delayed"] = measure("batch", `${BATCH} in a batch, 20 ms more a storage call`);
+  measures["singles-delayed"] = measure("singles", `${BATCH} one by one, 20 ms more a storage call`);
 }
 
 /** Requests of another kind, at one client. */
@@ -126,6 +154,11 @@ async function withSimulators({ modules }: Recordings): Promise<void> {
 
   const delayed = await confirms(simulator, ORDER, { clients: 1, count: 3, warm: 3, least: 30, rare: RARE, wanted: wanted("latency"), seconds: 15, onProgress: progress.of("delayed") }, (name) => `${name}-delayed`);
   keep(delayed, "latency", "confirm, 20 ms more a storage call", "ms", "lower", "delayed");
+
+  const batch = await confirms(simulator, LIBRARIANS, { clients: 1, count: 4, batch: BATCH, warm: 12, seconds: 50, wanted: ["latency", "cpu"].map((key) => ["ours", "hono-tuned", key] as const), onProgress: progress.of("batch") });
+  keep(batch, "latency", `confirm ${BATCH} in a batch, 1 client`, "ms", "lower", "batch", LIBRARIANS, ["hono-tuned"]);
+  keep(batch, "cpu", `confirm ${BATCH} in a batch: CPU time, simulators included`, "µs", "lower", "batch-cpu", LIBRARIANS, ["hono-tuned"]);
+  await batchOrSingles(simulator);
 
   await library(simulator);
 

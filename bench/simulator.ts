@@ -166,6 +166,12 @@ export class Simulator {
     ]);
   }
 
+  /** Throws unless each of these uploads has its asset. */
+  async demandAssets(size: Size, uploads: readonly string[]): Promise<void> {
+    const [[{ n }]] = (await this.sql(size, [["SELECT count(*) AS n FROM assets WHERE id IN (SELECT value FROM json_each(?))", JSON.stringify(uploads)]])) as [[{ n: number }]];
+    if (n !== uploads.length) throw new Error(`${n} of ${uploads.length} uploads were confirmed`);
+  }
+
   /** The process that runs them all. */
   pid(): number {
     const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim().split(" ");

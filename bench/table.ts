@@ -34,8 +34,9 @@ export function table({ measures, commit, date, machine, minutes }: Results): st
     ratio(results["ours"], "floor"),
     ratio(results["ours"], "hono-tuned"),
     ratio(results["ours"], "small"),
+    ratio(results["ours"], "singles"),
   ]);
-  const all = [["median (p10-p90)", ...PEERS, "ours / floor", "ours / hono-tuned", "ours / at 1,000"], ...rows];
+  const all = [["median (p10-p90)", ...PEERS, "ours / floor", "ours / hono-tuned", "ours / at 1,000", "batch / one by one"], ...rows];
   const widths = all[0]!.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
   const line = (row: string[]) => `| ${row.map((text, i) => text.padEnd(widths[i]!)).join(" | ")} |`;
   const rule = `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`;
