@@ -33,7 +33,8 @@ const CPU_MS: Price = { usd: 0.02, per: 1e6, name: "million", included: 30e6 };
 const ROWS_READ: Price = { usd: 0.001, per: 1e6, name: "million", included: 25e9 };
 const ROWS_WRITTEN: Price = { usd: 1, per: 1e6, name: "million", included: 50e6 };
 const D1_GB_MONTH: Price = { usd: 0.75, per: 1, name: "GB-month", included: 5 };
-// https://developers.cloudflare.com/r2/pricing/ (PutObject and ListObjects are class A, HeadObject B, deletes free)
+// https://developers.cloudflare.com/r2/pricing/ (PutObject, ListObjects, CreateMultipartUpload, UploadPart and
+// CompleteMultipartUpload are class A, HeadObject B; deletes and aborts are free)
 const CLASS_A: Price = { usd: 4.5, per: 1e6, name: "million", included: 1e6, rounds: true };
 const CLASS_B: Price = { usd: 0.36, per: 1e6, name: "million", included: 10e6, rounds: true };
 // https://developers.cloudflare.com/workers/observability/logs/workers-logs/ (until 30 November 2026)
@@ -42,6 +43,9 @@ const LOG_EVENTS: Price = { usd: 0.6, per: 1e6, name: "million", included: 20e6 
 const LOG_GB: Price = { usd: 0.25, per: 1, name: "GB", included: 50 };
 const LOG_GB_MONTH: Price = { usd: 0.1, per: 1, name: "GB-month", included: 12 };
 const LOG_DAYS = 7;
+// https://developers.cloudflare.com/r2/platform/limits/ ("5 MiB less than 5 GiB", of a PUT and of each part)
+const MAX_PUT_BYTES = 5 * 2 ** 30 - 5 * 2 ** 20;
+const MAX_PARTS = 10_000;
 // An invocation log and our own line: https://developers.cloudflare.com/workers/observability/logs/workers-logs/
 const LOG_EVENTS_A_REQUEST = 2;
 // https://developers.cloudflare.com/d1/platform/limits/ (whether a GB is 10^9 or 2^30 bytes is not said: the smaller)
@@ -84,6 +88,10 @@ const ASSUMED = {
   jitterSigma: 0.05,
   /** A request that would wait longer in the database's queue is shed: STORAGE_TIMEOUT_MS, D1's own is not known. */
   patienceMs: 5_000,
+  /** Bits a second of a client's line. */
+  lineBits: 20e6,
+  /** Parts that a client sends at the same time. */
+  partsInFlight: 4,
   /** Organizations; the load of number k is proportional to k to the power of minus this. */
   organizations: 5_000,
   zipf: 0.8,
@@ -653,6 +661,81 @@ function skew(): string {
   );
 }
 
+// ---- (e) Batches and parts -------------------------------------------------------------------------------------
+
+/** What a million confirmations use, one by one and in batches of the size that is in the budget. */
+function batches(): string {
+  const BATCH = 25;
+  const HEADS_AT_A_TIME = 6;
+  const { calls } = budgetOf(`confirm ${BATCH} in a batch`);
+  const heads = calls.filter((call) => /\bhead\b/i.test(call)).length;
+  if (heads !== BATCH || calls.length !== BATCH + 1) throw new Error(`a batch is no longer ${BATCH} HEADs and a transaction, but ${calls.join(", ")}`);
+  const all = [items(confirmUse(), 1e6), items(useOf(`confirm ${BATCH} in a batch`), 1e6 / BATCH)];
+  const rows = all[0]!.map(([name, , price], i) => {
+    const [single, batch] = all.map((of) => of[i]![1]) as [number, number];
+    return [name, rateOf(price), units(single), usd(listPrice(single, price)), units(batch), usd(listPrice(batch, price)), single === 0 ? "" : percent(1 - batch / single)];
+  });
+  const [single, batch] = all.map((of) => of.reduce((sum, [, n, price]) => sum + listPrice(n, price), 0)) as [number, number];
+  const made = table(
+    ["item", "price", "1M one by one", "cost", `1M in batches of ${BATCH}`, "cost", "saved"],
+    [...rows.filter(([name]) => name !== "R2 class A (PUT)"), ["**all**", "", "", `**${usd(single)}**`, "", `**${usd(batch)}**`, `**${percent(1 - batch / single)}**`]],
+  );
+  const rounds = Math.ceil(BATCH / HEADS_AT_A_TIME);
+  const one = budgetOf("confirm").calls.length;
+  return `${made}\n\nTime: ${BATCH} uploads in a batch are ${calls.length} storage calls in ${rounds + 1} rounds, ${rounds} of HEADs, ${HEADS_AT_A_TIME} at a time, and one transaction; one by one they are ${BATCH * one} calls, each after the other, and ${BATCH} round trips of the client instead of one.`;
+}
+
+const [MIB, GIB, TIB] = [2 ** 20, 2 ** 30, 2 ** 40];
+/** The default of MULTIPART_PART_BYTES. */
+const PART_BYTES = 16 * MIB;
+/** Parts that one request signs at most. */
+const SIGNED_AT_ONCE = 100;
+
+/** As src/domain/multipart.rs divides a file. */
+function divided(bytes: number): [size: number, count: number] {
+  let size = PART_BYTES;
+  while (Math.ceil(bytes / size) > MAX_PARTS) size *= 2;
+  return [size, Math.ceil(bytes / size)];
+}
+
+function bytesOf(n: number): string {
+  const [unit, name] = n >= TIB ? [TIB, "TiB"] : n >= GIB ? [GIB, "GiB"] : [MIB, "MiB"];
+  return `${Number((n / unit).toPrecision(3))} ${name}`;
+}
+
+/** One PUT beside parts: what is billed, and what is sent again when the line breaks once. */
+function parts(): string {
+  const FILES = 1_000;
+  const rows = [10 * MIB, 64 * MIB, 100 * MIB, GIB, 5 * GIB, 100 * GIB, TIB].map((bytes) => {
+    const [size, n] = divided(bytes);
+    const single = bytes <= MAX_PUT_BYTES;
+    const classA = n + 2;
+    // Half of what is on its way, on average.
+    const [lostOfPut, lostOfParts] = [bytes / 2, Math.min(bytes, ASSUMED.partsInFlight * size) / 2];
+    const dollars = (ops: number) => (ops < 100 ? `$${listPrice(FILES * ops, CLASS_A).toFixed(4)}` : usd(listPrice(FILES * ops, CLASS_A)));
+    const seconds = (lost: number) => `${bytesOf(lost)}, ${count((lost * 8) / ASSUMED.lineBits)} s`;
+    return [
+      bytesOf(bytes),
+      n === 1 ? "1" : `${count(n)} of ${bytesOf(size)}`,
+      single ? "1" : "-",
+      count(classA),
+      single ? dollars(1) : "-",
+      dollars(classA),
+      single ? "2" : "-",
+      count(3 + Math.ceil(n / SIGNED_AT_ONCE)),
+      single ? seconds(lostOfPut) : "-",
+      seconds(lostOfParts),
+    ];
+  });
+  return table(
+    [
+      "file", "parts", "class A, one PUT", "in parts", `${count(FILES)} such files, one PUT`, "in parts",
+      "Worker requests, one PUT", "in parts", "sent again, one PUT", "in parts",
+    ],
+    rows,
+  );
+}
+
 // ---- The page --------------------------------------------------------------------------------------------------
 
 /** The sentences that quote the tables. */
@@ -671,7 +754,7 @@ function summary(): string {
   ].join("\n");
 }
 
-const SECTIONS: Record<string, () => string> = { summary, cost, indexes, bill, rate, assets, hops, queue, hottest, skew };
+const SECTIONS: Record<string, () => string> = { summary, cost, indexes, bill, batches, parts, rate, assets, hops, queue, hottest, skew };
 const PAGE = new URL("../docs/scale.md", import.meta.url);
 
 /** The page with each section's table between its markers, and the names of those that were different. */
