@@ -181,15 +181,18 @@ pub(super) fn confirm_all<'a, P: Platform>(
 ) -> Pin<Box<dyn Future<Output = Result<Outcomes, ApiError>> + 'a>> {
     Box::pin(async move {
         let rules = &cx.config.rules;
-        let heads = items.into_iter().map(async |(asset_upload_id, folder_id)| {
+        let heads = items.into_iter().enumerate().map(async |(place, (asset_upload_id, folder_id))| {
             let object = match cx.platform.head_object(&asset_upload_id.object_key()).await {
                 Ok(Some(object)) => rules.verify(object),
                 Ok(None) => ObjectState::Missing,
                 Err(error) => ObjectState::Unavailable(error.message),
             };
-            Item { asset_upload_id, folder_id, object }
+            (place, Item { asset_upload_id, folder_id, object })
         });
-        let items = stream::iter(heads).buffered(HEADS_AT_A_TIME).collect().await;
+        // In the order of their answers: in the request's own, one that is slow would keep others from being sent.
+        let mut items: Vec<_> = stream::iter(heads).buffer_unordered(HEADS_AT_A_TIME).collect().await;
+        items.sort_unstable_by_key(|(place, _)| *place);
+        let items = items.into_iter().map(|(_, item)| item).collect();
         let request_id = cx.request_id;
         let mut confirm = confirm::Confirm { caller, items, idempotency_key, request_id, rules };
         let mut outcomes = cx.run(&confirm).await?;

@@ -1,5 +1,5 @@
 //! The smallest platform that the API runs on natively: SQLite, a bucket in memory, a clock that stands still.
-//! Nothing in it waits, so a request is answered at once.
+//! Nothing in it waits but the HEADs that a test holds back, so a request is answered at once.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code may panic")]
@@ -8,6 +8,9 @@ pub(crate) mod client;
 pub(crate) mod fixtures;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::task::{Poll, Waker};
 
 use asset_uploads::api::answer::answer;
 use asset_uploads::config::Config;
@@ -42,6 +45,37 @@ pub(crate) struct TestPlatform {
     /// How often they were drawn: each time others.
     draws: Cell<u64>,
     usage: Cell<Usage>,
+    pub(crate) heads: Heads,
+}
+
+/// The HEADs of a test that holds some back.
+#[derive(Default)]
+pub(crate) struct Heads {
+    /// Those sent, in their order.
+    pub(crate) sent: RefCell<Vec<String>>,
+    /// Those that are not answered.
+    held: RefCell<BTreeSet<String>>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Heads {
+    /// Holds back those of these objects, and no others.
+    pub(crate) fn hold(&self, keys: impl IntoIterator<Item = String>) {
+        self.held.replace(keys.into_iter().collect());
+        self.waiting.take().into_iter().for_each(Waker::wake);
+    }
+
+    async fn send(&self, key: &str) {
+        self.sent.borrow_mut().push(key.to_owned());
+        poll_fn(|context| {
+            if !self.held.borrow().contains(key) {
+                return Poll::Ready(());
+            }
+            self.waiting.borrow_mut().push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
 }
 
 pub(crate) fn storage_error(kind: StorageErrorKind, message: &str) -> StorageError {
@@ -59,7 +93,15 @@ impl TestPlatform {
             random: Cell::new(true),
             draws: Cell::default(),
             usage: Cell::default(),
+            heads: Heads::default(),
         }
+    }
+
+    /// Answers a request, for a test that holds storage back meanwhile.
+    pub(crate) async fn answer(&self, request: &TestRequest, config: &Config) -> TestAnswer {
+        let in_flight = RequestInFlight { request, clock: &self.clock, body_read: Cell::new(false) };
+        let answer = answer(&in_flight, self, Ok(config)).await;
+        TestAnswer::new(answer, in_flight.body_read.get(), self.usage.get())
     }
 
     /// Answers a request, and checks what every answer must have.
@@ -101,6 +143,7 @@ impl Platform for TestPlatform {
     }
 
     async fn head_object(&self, key: &str) -> Result<Option<StoredObject>, StorageError> {
+        self.heads.send(key).await;
         self.r2()?;
         Ok(self.bucket.borrow().head(key))
     }
