@@ -227,6 +227,7 @@ fn parts_are_named_rightly_or_not_at_all() {
         all(""),
         all("\"\""),
         all(&"é".repeat(256)),
+        json!([[1, "x"], [2, "x"], [3, "x"]]),
         json!([{"part_number": 1}]),
     ] {
         assert_eq!(parts(wrong.clone()), ["list_type body.parts"], "{wrong}");
@@ -319,7 +320,7 @@ fn parts_that_storage_gave_up_are_rejected() {
         upload.api.platform.bucket.borrow_mut().abort_multipart(&format!("uploads/{}", upload.id), &id);
     }
     let answer = upload.post("completions", &body);
-    assert_eq!(error_of(&answer).1, "UPLOAD_REJECTED");
+    assert_eq!(error_of(&answer), (422, "UPLOAD_REJECTED", vec!["upload_ended body.parts".to_owned()]));
     assert_eq!(calls(&answer), (2, 1));
 }
 

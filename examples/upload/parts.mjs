@@ -1,5 +1,5 @@
 // One file in parts: start, have the parts signed and send them, put them together, confirm. A state file beside the file
-// lets the next run go on where this one was interrupted. It is for one process at a time.
+// lets the next run go on where this one was interrupted.
 import { randomUUID } from "node:crypto";
 import { basename } from "node:path";
 import { bytesOf, Changed, checkUnchanged } from "./files.mjs";
@@ -21,6 +21,7 @@ class Lost extends Failure {}
 /** Uploads the file or what is missing of it: the asset, and the state file, to be removed once the asset was told. */
 export async function uploadInParts(settings, file, before) {
   const stateFile = new StateFile(file);
+  stateFile.takeLock();
   const saved = await continued(settings, file, before, stateFile.read(settings.url.href));
   if (saved?.asset) return { asset: saved.asset, stateFile };
   const state = saved?.state ?? fresh(settings, before);

@@ -1,9 +1,13 @@
 // The state file of an upload in parts, `<file>.upload.json`: with it a process that was killed is continued by the next.
+// `<file>.upload.lock` keeps two processes from sending the same file: a part that is sent again gets another ETag.
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { Failure } from "./http.mjs";
 
 const STATE = ".upload.json";
 /** Is renamed to the state file once it is complete. */
 const NEW = `${STATE}.new`;
+/** Holds the id of the process that sends the file. */
+const LOCK = ".upload.lock";
 
 const isText = (value) => typeof value === "string";
 const isId = (value) => isText(value) && /^[0-9a-f-]{36}$/.test(value);
@@ -22,13 +26,39 @@ const FIELDS = {
 };
 
 /** Whether the name of a directory's entry is that of a state file of another entry. */
-export const isState = (name, names) => [STATE, NEW].some((end) => name.endsWith(end) && names.has(name.slice(0, -end.length)));
+export const isState = (name, names) => [STATE, NEW, LOCK].some((end) => name.endsWith(end) && names.has(name.slice(0, -end.length)));
+
+function isRunning(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+}
 
 export class StateFile {
   constructor(file) {
+    this.lock = file + LOCK;
     this.path = file + STATE;
     this.next = file + NEW;
     this.usable = true;
+  }
+
+  /** Fails if another process sends this file. One that was killed leaves its lock, which is taken over. */
+  takeLock() {
+    for (const left of [1, 0]) {
+      try {
+        writeFileSync(this.lock, String(process.pid), { flag: "wx", mode: 0o600 });
+        process.on("exit", () => rmSync(this.lock, { force: true }));
+        return;
+      } catch (error) {
+        // Where nothing can be written, there is no state either.
+        if (error.code !== "EEXIST") return;
+      }
+      const pid = Number(readFileSync(this.lock, "utf8"));
+      if (left === 0 || isRunning(pid)) throw new Failure(`process ${pid} is sending this file; if it is not, remove ${this.lock}`);
+      rmSync(this.lock, { force: true });
+    }
   }
 
   /** The state, if there is one of this Worker. */

@@ -267,12 +267,15 @@ pub struct PartBody<'a> {
     etag: String,
 }
 
-impl PartBody<'_> {
-    /// `None` where the number is no number, or the ETag is empty or too long.
-    fn parse(self) -> Option<CompletedPart> {
-        let etag = self.etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"')).unwrap_or(&self.etag);
+impl<'a> PartBody<'a> {
+    /// `None` where it is no such object, the number is no number, or the ETag is empty or too long.
+    fn parse(value: &'a RawValue) -> Option<CompletedPart> {
+        // Serde takes a list for the members of an object, too.
+        let part =
+            value.get().starts_with('{').then(|| serde_json::from_str::<Self>(value.get()).ok()).flatten()?;
+        let etag = part.etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"')).unwrap_or(&part.etag);
         let valid = (1..=255).contains(&etag.chars().count());
-        let part_number = part_number(self.part_number).filter(|_| valid)?;
+        let part_number = part_number(part.part_number).filter(|_| valid)?;
         Some(CompletedPart { part_number, etag: etag.to_owned() })
     }
 }
@@ -318,7 +321,7 @@ impl Endpoint for Complete {
         let mut errors = FieldErrors::default();
         let mut body = JsonBody::parse(input)?;
         let parts = body.required("parts", |value| {
-            let parts: Option<Vec<PartBody<'_>>> = serde_json::from_str(value.get()).ok();
+            let parts: Option<Vec<&RawValue>> = serde_json::from_str(value.get()).ok();
             let parts = parts.filter(|parts| (1..=MAX_PARTS).contains(&(parts.len() as u64)));
             let parts = parts.and_then(|parts| parts.into_iter().map(PartBody::parse).collect());
             parts.ok_or_else(|| {
@@ -350,7 +353,8 @@ impl Endpoint for Complete {
         }
         let Multipart { session, multipart_id, .. } = found.open(&caller, id)?;
         let Some(multipart_id) = multipart_id else {
-            return Err(rejected("No part of this upload was sent: have the parts signed, and send them."));
+            let msg = "No part of this upload was sent: have the parts signed, and send them.";
+            return Err(rejected("parts_rejected", msg));
         };
         let completion = cx.platform.complete_multipart(&key, &multipart_id, &self.parts).await?;
         let completed = match completion {
@@ -361,9 +365,8 @@ impl Endpoint for Complete {
             }
         };
         if !completed {
-            return Err(rejected(
-                "Storage has given this upload up, and its parts with it. Start another one.",
-            ));
+            let msg = "Storage has given this upload up, and its parts with it. Start another one.";
+            return Err(rejected("upload_ended", msg));
         }
         Reply::json(200, &AssetUploadResponse::new(id, &session, Status::Received))
     }
@@ -372,11 +375,12 @@ impl Endpoint for Complete {
 /// The error of parts that storage does not have.
 pub fn unknown_parts() -> ApiError {
     rejected(
+        "parts_rejected",
         "Storage does not have all of these parts with these ETags. Send those again that it may lack, and complete the upload with the ETags that it answers.",
     )
 }
 
 /// The error of parts that storage did not put together.
-fn rejected(msg: &str) -> ApiError {
-    ApiError::UploadRejected(vec![FieldError::new(&["body", "parts"], "parts_rejected", msg)])
+fn rejected(kind: &'static str, msg: &str) -> ApiError {
+    ApiError::UploadRejected(vec![FieldError::new(&["body", "parts"], kind, msg)])
 }

@@ -103,8 +103,10 @@ pub fn whole_number(value: &RawValue) -> Option<Option<u64>> {
 /// # Errors
 /// Any other value.
 pub fn id<T>(loc: &[&str], value: &RawValue, parse: fn(&str) -> Option<T>) -> Result<T, FieldError> {
-    optional_id(loc, value, parse)?
-        .ok_or_else(|| FieldError::new(loc, "string_type", "Must be a string holding a UUID."))
+    if value.get().starts_with('"') {
+        return optional_id(loc, value, parse)?.ok_or_else(|| FieldError::not_a_uuid(loc));
+    }
+    Err(FieldError::new(loc, "string_type", "Must be a string holding a UUID."))
 }
 
 /// A JSON string that holds a UUID, or null. `loc` is the way to it.

@@ -2,10 +2,11 @@
 import { appendFile, readdir, stat, writeFile } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { describe, expect, test } from "vitest";
-import { carriedOut, expectFailed, expectUploaded, GOING_ON, interrupted, isOpen, PART, setup, sortedParts, startPartsServer, stateOf, stepsBesideParts, THIRD_HANGS, type Setup } from "./example-parts.ts";
+import { carriedOut, expectFailed, expectUploaded, GOING_ON, interrupted, isOpen, PART, setup, sortedParts, startPartsServer, stateOf, stepsBesideParts, storedParts, THIRD_HANGS, type Setup } from "./example-parts.ts";
 import { type Step } from "./fault-proxy.ts";
 import { createFolder } from "./fixtures.ts";
 import { cancelUpload, deleteAsset } from "./requests.ts";
+import { wait } from "./server.ts";
 
 const server = startPartsServer();
 
@@ -18,6 +19,16 @@ test("what the state file holds: neither the key nor a signed URL", async () => 
     ...{ url: `${made.proxy.url}/`, organization: null, folder: null, type: "video/mp4", size, mtime: mtimeMs, part_size: PART },
     ...{ intent: expect.stringMatching(/^[0-9a-f-]{36}$/), upload_id: session.id, etags: { 1: expect.any(String), 2: expect.any(String) } },
   });
+  await expectUploaded(made, await made.run().ended, GOING_ON);
+});
+
+test("another process that sends the same file meanwhile fails, and harms nothing", async () => {
+  const made = await setup(server, { faults: THIRD_HANGS });
+  const first = made.run();
+  while ((await storedParts(made)).length < 2) await wait(5);
+  const said = expect.stringMatching(/^process \d+ is sending this file; if it is not, remove .*film\.mp4\.upload\.lock\n$/);
+  expect(await made.run().ended).toEqual({ status: 1, stdout: "", stderr: said });
+  await first.kill();
   await expectUploaded(made, await made.run().ended, GOING_ON);
 });
 

@@ -98,7 +98,7 @@ test("an upload that R2 gave up is UPLOAD_REJECTED", async () => {
   const { id, parts } = await sentNote(server, editor);
   const [{ multipart_id }] = await server.sql("SELECT multipart_id FROM asset_uploads WHERE id = ?", id);
   await (await server.env.BUCKET.resumeMultipartUpload(`uploads/${id}`, multipart_id)).abort();
-  const gone = fieldError(["body", "parts"], "parts_rejected", "Storage has given this upload up, and its parts with it. Start another one.");
+  const gone = fieldError(["body", "parts"], "upload_ended", "Storage has given this upload up, and its parts with it. Start another one.");
   const answer = await expectError(server, () => complete(server, id, parts, { as: editor }), "UPLOAD_REJECTED", [gone]);
   expect(answer.storageCalls).toEqual(["DB.batch(1)", `BUCKET.completeMultipartUpload(uploads/${id})`, `BUCKET.head(uploads/${id})`]);
   expect((await cancelUpload(server, id, editor)).status).toBe(204);
@@ -125,7 +125,7 @@ test("rule 10: a list that is not all parts, ascending, each once is 422", async
   await expectErrors(server, wrong.map(send), "VALIDATION_ERROR", [incomplete(3)]);
   const [first, second, third] = list(1, 2, 3);
   const etags = ["", '""', "x".repeat(256), "é".repeat(256), `"${"x".repeat(256)}"`, 1, null, ["x"], "\ud800"].map((etag) => [first, second, { ...third, etag }]);
-  const items = [null, 1, "x", [], {}, { part_number: 3 }, { etag: "x" }, { ...third, x: 1 }, { ...third, part_number: "3" }].map((item) => [first, second, item]);
+  const items = [null, 1, "x", [], [3, "x"], {}, { part_number: 3 }, { etag: "x" }, { ...third, x: 1 }, { ...third, part_number: "3" }].map((item) => [first, second, item]);
   const numbers = [1.5, null].map((number) => list(1, 2, number));
   await expectErrors(server, [[], {}, "x", 1, null, true, ...etags, ...items, ...numbers].map(send), "VALIDATION_ERROR", [LIST]);
   // The quotes do not count.

@@ -10,7 +10,7 @@ import { type Fault, startServer, wait, WITH_FAULTS } from "./server.ts";
 const server = startServer({ config: WITH_FAULTS, secrets: S3.secrets, vars: { ...S3.vars, STORAGE_TIMEOUT_MS: "25000" } });
 const slow = (call: Fault["call"], ms: number, nth?: number): Fault[] => [{ call, how: "delay", ms, ...(nth === undefined ? {} : { nth }) }];
 const multipartId = async (id: string) => (await server.sql("SELECT multipart_id FROM asset_uploads WHERE id = ?", id))[0].multipart_id as string;
-const GONE = fieldError(["body", "parts"], "parts_rejected", "Storage has given this upload up, and its parts with it. Start another one.");
+const GONE = fieldError(["body", "parts"], "upload_ended", "Storage has given this upload up, and its parts with it. Start another one.");
 
 test("of the R2 uploads that the first ten requests for parts begin, one is left", async () => {
   const { editor } = await organizationWithEditor(server);
