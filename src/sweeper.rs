@@ -19,10 +19,10 @@ use crate::error::ApiError;
 use crate::platform::{OWNER_KEY, Platform};
 use crate::presign::LONGEST_SIGNATURE_SECONDS;
 use crate::store::purge::{PurgeAssets, PurgeFolders, PurgedFolders};
-use crate::store::sweep::{
-    Begin, ExpiredParts, ForgetParts, MultipartUpload, NextRemovals, NoteOrphans, NoteRemovals,
-    PostponeRemovals, Progress, Removals, Retire, RetireOrphans,
+use crate::store::removals::{
+    ExpiredParts, ForgetParts, MultipartUpload, NextRemovals, NoteRemovals, PostponeRemovals, Removals,
 };
+use crate::store::sweep::{Begin, NoteOrphans, Progress, Retire, RetireOrphans};
 use crate::store::{Operation, Rows, Statement};
 
 /// How long after its deadline an upload is kept, and how old an object without a session must be to count as an

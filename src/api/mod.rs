@@ -18,6 +18,7 @@ pub mod health;
 mod lists;
 pub mod me;
 pub mod multipart;
+pub mod started_upload;
 
 use crate::error::ApiError;
 use crate::http::reply::Reply;

@@ -16,6 +16,7 @@ mod limits;
 pub mod multipart;
 pub mod page;
 pub mod purge;
+pub mod removals;
 pub mod rights;
 pub mod sweep;
 pub mod uploads;

@@ -15,6 +15,7 @@ interface Mutant {
 const CONFIRM = "src/store/confirm.rs";
 const UPLOADS = "src/store/uploads.rs";
 const SWEEP = "src/store/sweep.rs";
+const REMOVALS = "src/store/removals.rs";
 const VIEWS = "migrations/0004_views.sql";
 const LIBRARY = "migrations/0005_library.sql";
 const KEYS = "migrations/0006_keys.sql";
@@ -110,7 +111,7 @@ const MUTANTS: Mutant[] = [
   { bug: "the signature of a part does not cover its length", file: "src/presign.rs", find: "self.sign(\"PUT\", key, &query, &[&length], seconds)", replace: "self.sign(\"PUT\", key, &query, if length.0.is_empty() { &[] } else { &[] }, seconds)" },
   { bug: "parts are completed after the deadline", file: PARTS, find: "let Multipart { session, multipart_id, .. } = found.open(&caller, id)?;", replace: "let Multipart { session, multipart_id, .. } = found;" },
   { bug: "parts that were completed before are unknown", file: PARTS, find: "Completion::NoSuchUpload => cx.platform.head_object(&key).await?.is_some(),", replace: "Completion::NoSuchUpload => false," },
-  { bug: "parts are given up before the deadline", file: SWEEP, find: "WHERE multipart_id IS NOT NULL AND abs(expires_at) <= ?1\n", replace: "WHERE multipart_id IS NOT NULL AND abs(expires_at) - 3600000 <= ?1\n" },
+  { bug: "parts are given up before the deadline", file: REMOVALS, find: "WHERE multipart_id IS NOT NULL AND abs(expires_at) <= ?1\n", replace: "WHERE multipart_id IS NOT NULL AND abs(expires_at) - 3600000 <= ?1\n" },
   { bug: "a retired session loses its parts", file: SWEEP, find: "            SELECT d.id, d.multipart_id\n", replace: "            SELECT d.id, NULL\n" },
   { bug: "the sweeper notes that parts are gone though storage failed", file: "src/sweeper.rs", find: "Err(error) => failed.note(vec![upload.id], log_text(&error.into())),", replace: "Err(_) => aborted.push(upload)," },
   { bug: "a batch ignores its folders", file: CONFIRM, find: "SELECT u.id, u.org_id, ifnull(i.value ->> 'folder_id', c.limits ->> 'folder_id'), u.filename,", replace: "SELECT u.id, u.org_id, c.limits ->> 'folder_id', u.filename," },
