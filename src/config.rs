@@ -97,6 +97,15 @@ pub struct Uploads {
     pub part_bytes: u64,
 }
 
+impl Uploads {
+    /// How many seconds an upload URL that is signed now is valid, and until when, for a session with this deadline. No URL
+    /// outlives its session, and a signature counts in whole seconds.
+    pub fn url_life(&self, now: Timestamp, deadline: Timestamp) -> (u64, Timestamp) {
+        let seconds = self.upload_url_seconds.min(now.seconds_until(deadline)).max(1);
+        (seconds, now.whole_second().plus_seconds(seconds))
+    }
+}
+
 /// Origins whose pages may call the API from a browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cors {

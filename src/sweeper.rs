@@ -82,7 +82,7 @@ pub struct Report {
     pub orphans_retired: u32,
     /// Removals that were carried out, of objects that may never have been sent among them.
     pub objects_removed: u32,
-    /// Multipart uploads that were given up, before their objects were removed; completed ones among them.
+    /// Multipart uploads that were given up; completed ones among them that were not confirmed.
     pub multipart_aborted: u32,
     /// Objects that could not be removed, and are set aside for a day.
     pub objects_set_aside: u32,

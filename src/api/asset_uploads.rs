@@ -119,8 +119,8 @@ impl Endpoint for Create {
         let create = uploads::Create {
             caller,
             asset_upload_id: id,
-            filename: self.filename.clone(),
-            mime_type: self.mime_type.clone(),
+            filename: self.filename,
+            mime_type: self.mime_type,
             size_bytes: self.size_bytes,
             expires_at: now.plus_seconds(settings.confirm_seconds.min(longest)),
             part_size: division.map(|division| division.part_size),
@@ -132,35 +132,31 @@ impl Endpoint for Create {
         let replayed = created.existed && self.idempotency_key.is_some();
         let upload = match created.session.division() {
             Some(division) => UploadRequest::multipart(division, created.session.expires_at),
-            None => self.sign(cx, &create, created.session.expires_at)?,
+            None => sign(cx, &self.signer, &create, created.session.expires_at)?,
         };
         let reply = Reply::json(201, &CreateResponse::new(id, upload))?
             .with_header("location", format!("/v1/asset-uploads/{id}"));
-        Ok(if replayed { reply.with_header("idempotent-replayed", "true") } else { reply })
+        Ok(reply.replayed(replayed))
     }
 }
 
-impl Create {
-    /// The signed PUT of the file.
-    fn sign<P: Platform>(
-        &self,
-        cx: &RequestContext<'_, P>,
-        create: &uploads::Create<'_>,
-        deadline: Timestamp,
-    ) -> Result<UploadRequest, ApiError> {
-        let (settings, now) = (&cx.config.uploads, cx.now());
-        // No URL outlives its session. A signature counts in whole seconds.
-        let seconds = settings.upload_url_seconds.min(now.seconds_until(deadline)).max(1);
-        let put = Put {
-            key: &create.asset_upload_id.object_key(),
-            mime_type: &create.mime_type,
-            filename: &create.filename,
-            size_bytes: create.size_bytes,
-            write_once: settings.write_once,
-        };
-        let signed = self.signer.put(put, cx.origin, now, seconds)?;
-        Ok(UploadRequest::put(signed, now.whole_second().plus_seconds(seconds)))
-    }
+/// The signed PUT of the file.
+fn sign<P: Platform>(
+    cx: &RequestContext<'_, P>,
+    signer: &S3,
+    create: &uploads::Create<'_>,
+    deadline: Timestamp,
+) -> Result<UploadRequest, ApiError> {
+    let (seconds, expires_at) = cx.config.uploads.url_life(cx.now(), deadline);
+    let put = Put {
+        key: &create.asset_upload_id.object_key(),
+        mime_type: &create.mime_type,
+        filename: &create.filename,
+        size_bytes: create.size_bytes,
+        write_once: cx.config.uploads.write_once,
+    };
+    let signed = signer.put(put, cx.origin, cx.now(), seconds)?;
+    Ok(UploadRequest::put(signed, expires_at))
 }
 
 fn parse_mime_type(value: &RawValue, rules: &UploadRules) -> Result<MimeType, FieldError> {

@@ -180,7 +180,7 @@ impl Endpoint for ConfirmBatch {
         let reply = Reply::json(200, &ConfirmBatchResponse { items: items.collect() })?;
         let mut confirmed = outcomes.iter().flatten().peekable();
         let replayed = confirmed.peek().is_some() && confirmed.all(|confirmed| confirmed.replayed);
-        Ok(if replayed { reply.with_header("idempotent-replayed", "true") } else { reply })
+        Ok(reply.replayed(replayed))
     }
 }
 

@@ -142,7 +142,7 @@ impl Endpoint for Confirm {
         let body = confirmed.response(&cx.config.links);
         let location = format!("/v1/assets/{}", confirmed.asset.id);
         let reply = Reply::json(201, &body)?.with_header("location", location);
-        Ok(if confirmed.replayed { reply.with_header("idempotent-replayed", "true") } else { reply })
+        Ok(reply.replayed(confirmed.replayed))
     }
 }
 

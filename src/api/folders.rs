@@ -129,7 +129,7 @@ impl Endpoint for Create {
         let reply =
             Reply::json(201, &folder)?.with_header("location", format!("/v1/asset-folders/{}", folder.id));
         let replayed = existed && self.idempotency_key.is_some();
-        Ok(if replayed { reply.with_header("idempotent-replayed", "true") } else { reply })
+        Ok(reply.replayed(replayed))
     }
 }
 

@@ -168,10 +168,7 @@ impl Endpoint for SignParts {
             None => begin(cx, caller, id, &upload).await?,
         };
 
-        // No URL outlives its session. A signature counts in whole seconds.
-        let deadline = upload.session.expires_at;
-        let seconds = cx.config.uploads.upload_url_seconds.min(now.seconds_until(deadline)).max(1);
-        let expires_at = now.whole_second().plus_seconds(seconds);
+        let (seconds, expires_at) = cx.config.uploads.url_life(now, upload.session.expires_at);
         let signer = self.signer.signer(cx.origin, now)?;
         let sign = |part_number: u64| {
             let size_bytes = upload.division.size_of(part_number)?;

@@ -220,7 +220,7 @@ impl<'a> JsonBody<'a> {
     }
 
     /// The way to one of its members.
-    pub fn way<'b>(&'b self, name: &'b str) -> Vec<&'b str> {
+    fn way<'b>(&'b self, name: &'b str) -> Vec<&'b str> {
         self.at.iter().map(AsRef::as_ref).chain([name]).collect()
     }
 

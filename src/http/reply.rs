@@ -37,6 +37,12 @@ impl Reply {
         self
     }
 
+    /// The same answer, marked as that of a repeat where it is one.
+    #[must_use]
+    pub fn replayed(self, is_repeat: bool) -> Self {
+        if is_repeat { self.with_header("idempotent-replayed", "true") } else { self }
+    }
+
     /// Gives the answer one more header.
     pub fn add(&mut self, name: &'static str, value: impl Into<String>) {
         self.headers.push((name, value.into()));

@@ -256,12 +256,11 @@ impl CallerOperation for Confirm<'_> {
         let items: Vec<_> = self.items.iter().map(Item::param).collect();
         // Texts and numbers cannot fail to serialize.
         let items = Param::Text(serde_json::to_string(&items).unwrap_or_default());
-        let params = vec![self.caller.param(), items];
+        let mut params = vec![self.caller.param(), items];
         let find = Statement { sql: FIND, params: params.clone() };
         if !self.items.iter().any(|item| item.object.verified().is_some()) {
             return vec![find];
         }
-        let mut params = params;
         params.extend([
             Param::from(&self.idempotency_key.as_ref().map_or("", IdempotencyKey::as_str)),
             Param::Int(i64::from(self.rules.reject_mismatch)),

@@ -17,7 +17,7 @@ test("200 MiB in 40 parts arrive although the client is killed twenty times", { 
   const { proxy, path } = made;
   let stored: number[] = [];
   for (let kill = 0; kill < 20; kill++) {
-    // A random moment, counted in bytes: never so many that the file is complete before the last kill.
+    // A random point, counted in bytes: never so many that the file is complete before the last kill.
     const after = proxy.received + Math.floor(Math.random() * Math.min(30 * MIB, (200 * MIB - stored.length * PART) / 2));
     const from = proxy.seen.length;
     const client = made.run();
