@@ -23,6 +23,9 @@ WASM_FEATURES := mutable-globals sign-ext nontrapping-float-to-int bulk-memory m
 SOURCES := $(shell find src -type f ! -name "*.js") Cargo.toml Cargo.lock rust-toolchain.toml .cargo/config.toml
 
 NODE_STAMP := node_modules/.package-lock.json
+CLIENT := clients/typescript
+CLIENT_SOURCES := $(shell find $(CLIENT)/src -type f ! -name schema.ts) $(CLIENT)/package.json $(CLIENT)/tsconfig.json
+WEB_SOURCES := $(shell find web -type f ! -path '*/node_modules/*')
 WORKER_BUILD := $(TOOLS)/worker-build-$(WORKER_BUILD_VERSION)
 WASM_BINDGEN := $(TOOLS)/wasm-bindgen-$(WASM_BINDGEN_VERSION)
 WASM_STAMP := $(TOOLS)/wasm32-std
@@ -42,7 +45,7 @@ dev: $(NODE_STAMP) ## set everything up and serve on http://localhost:8787 with 
 	@node dev/dev.mjs $(GIVEN)
 
 .PHONY: build
-build: build/index.js public/openapi.json .dev.vars ## build the Worker into build/
+build: build/index.js public/index.html public/openapi.json .dev.vars ## build the Worker into build/, the page into public/
 	@:
 
 .PHONY: test
@@ -80,6 +83,7 @@ test-native: rust
 .PHONY: test-worker
 test-worker: build/bundle/index.js .dev.vars
 	tsc --noEmit
+	tsc --project web
 	vitest run
 
 .PHONY: test-scale
@@ -144,10 +148,20 @@ size: build/bundle/index.js ## the Worker's size, gzipped
 
 .PHONY: clean
 clean: ## remove what was built, and the local database and bucket; keep the installed tools
-	rm -rf build public target .wrangler
+	rm -rf build public $(CLIENT)/dist target .wrangler
 
 public/openapi.json: openapi.json
 	@mkdir -p public && cp $< $@
+
+# The client's types come from openapi.json.
+$(CLIENT)/dist/index.js: openapi.json $(CLIENT_SOURCES) $(NODE_STAMP)
+	$(CLIENT)/node_modules/.bin/openapi-typescript $< --output $(CLIENT)/src/schema.ts > /dev/null
+	tsc --project $(CLIENT)
+	@touch $@
+
+public/index.html: $(WEB_SOURCES) $(CLIENT)/dist/index.js wrangler.toml
+	node web/build.mjs
+	@touch $@
 
 build/index.js: $(SOURCES) $(NODE_STAMP) $(WORKER_BUILD) $(WASM_BINDGEN) $(WASM_STAMP)
 	WASM_BINDGEN_BIN=$(WASM_BINDGEN)/bin/wasm-bindgen WASM_OPT_BIN=$(CURDIR)/node_modules/.bin/wasm-opt \
@@ -158,7 +172,7 @@ build/index.js: $(SOURCES) $(NODE_STAMP) $(WORKER_BUILD) $(WASM_BINDGEN) $(WASM_
 	@touch $@
 
 # The Worker as `wrangler deploy` would upload it, which the tests start without building it again.
-build/bundle/index.js: build/index.js wrangler.toml public/openapi.json
+build/bundle/index.js: build/index.js wrangler.toml public/openapi.json public/index.html
 	rm -rf build/bundle
 	wrangler deploy --dry-run --outdir build/bundle
 

@@ -1,0 +1,2 @@
+// What the package exports.
+export type { components, operations, paths } from "./schema.js";

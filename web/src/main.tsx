@@ -1,0 +1,4 @@
+// The page: what is shown first.
+import { render } from "preact";
+
+render(<main />, document.body);
