@@ -19,6 +19,12 @@ use request::EdgeRequest;
 use runtime::timestamp;
 use storage::Storage;
 
+/// Runs once, before the first request.
+#[event(start)]
+fn start() {
+    runtime::queue_microtasks_by_promise();
+}
+
 /// The fetch handler. If it fails (the platform does not accept the answer), the client gets a 500 without our headers.
 ///
 /// The Makefile builds with `RUN_TO_COMPLETION`: a request is completed even if the client disconnects. So the deletion

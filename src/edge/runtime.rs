@@ -1,9 +1,18 @@
-//! What the JavaScript runtime gives everything else here: the clock, random bytes, and the text of its errors.
+//! What the JavaScript runtime gives everything else here: the clock, random bytes, the text of its errors, and the queue
+//! of its executor.
 
 use worker::js_sys::{Date, Error};
-use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::wasm_bindgen::prelude::wasm_bindgen;
+use worker::wasm_bindgen::{self, JsCast, JsValue};
 
 use crate::domain::timestamp::Timestamp;
+
+#[wasm_bindgen(module = "/src/edge/microtask.js")]
+extern "C" {
+    /// Makes the queue of the executor cheaper, for the whole isolate.
+    #[wasm_bindgen(js_name = queueMicrotasksByPromise)]
+    pub(super) fn queue_microtasks_by_promise();
+}
 
 /// The platform's clock, which stands still between storage calls.
 pub(super) fn now() -> Timestamp {

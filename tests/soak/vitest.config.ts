@@ -5,6 +5,8 @@ const minutes = Number(process.env.MINUTES ?? 10);
 export default defineConfig({
   test: {
     include: ["tests/soak/*.spec.ts"],
+    // As in vitest.config.ts.
+    env: { X_LOCAL_OBSERVABILITY: "false", X_LOCAL_EXPLORER: "false" },
     // The comparison at the end takes minutes as well.
     testTimeout: minutes * 60_000 + 600_000,
     hookTimeout: 60_000,

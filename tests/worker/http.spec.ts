@@ -66,7 +66,7 @@ describe("rule 2: methods:", () => {
 
 describe("rule 1: paths:", () => {
   test.each([
-    "/", "//", "//v1/health", "/v1//health", "/v1/health/", "/v1/health;a", "/v1/health%00", "/v1/health%0A", "/v1%2Fhealth",
+    "//v1/health", "/v1//health", "/v1/health/", "/v1/health;a", "/v1/health%00", "/v1/health%0A", "/v1%2Fhealth",
     "/v1/%68ealth", "/V1/health", "/v1/HEALTH", "/v1/x/..;/health", "/openapi", "/v1", "/v2/health",
     "/v1/asset-uploads/", `/${"a".repeat(10_000)}`, `/${"a/".repeat(10_000)}`, "/v1/'; DROP TABLE assets; --".replaceAll(" ", "%20"),
   ])("%s is 404", async (at) => {
