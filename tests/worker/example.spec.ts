@@ -251,8 +251,8 @@ describe("a fault that stays is printed after five requests:", () => {
   });
 
   test.concurrent("no server at this address", async () => {
-    const result = await run({ env: { ASSET_UPLOADS_URL: "http://127.0.0.1:1" } });
-    await expectFailed(result, NO_ANSWER("http://127.0.0.1:1", "connect ECONNREFUSED 127.0.0.1:1"), [0, 0, 0], []);
+    const result = await run({ env: { ASSET_UPLOADS_URL: "http://127.0.0.1:2" } });
+    await expectFailed(result, NO_ANSWER("http://127.0.0.1:2", "connect ECONNREFUSED 127.0.0.1:2"), [0, 0, 0], []);
   });
 });
 
