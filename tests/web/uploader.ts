@@ -1,6 +1,6 @@
 // The uploader in Chromium for tests: its page, files to choose, and what stands in D1 and R2 afterwards.
 import { build } from "esbuild";
-import type { Page } from "playwright-core";
+import type { BrowserContext, Page } from "playwright-core";
 import { beforeAll, expect } from "vitest";
 import { headersFile } from "../../web/headers.mjs";
 import { options } from "../../web/options.mjs";
@@ -50,24 +50,16 @@ export class UploaderSite {
 
   /** Opens the page, under the policy that the real ones have. */
   async open(as: Person | string, options: PageOptions = {}): Promise<OpenPage> {
-    const opened = await this.site.open({ as, path: "/uploader", before: (page) => this.#serve(page), ...options });
+    const opened = await this.site.open({ as, path: "/uploader", before: (page) => this.#serve(page.context()), ...options });
     await chooser(opened.page).waitFor({ state: "attached" });
     return opened;
   }
 
-  /** A second tab of somebody. */
-  async secondTab(page: Page, as: Person): Promise<Page> {
-    const tab = await page.context().newPage();
-    await this.#serve(tab);
-    await tab.goto(`/uploader#key=${as.token}`);
-    return tab;
-  }
-
-  async #serve(page: Page): Promise<void> {
-    await page.route("/uploader", (route) =>
+  async #serve(context: BrowserContext): Promise<void> {
+    await context.route("/uploader", (route) =>
       route.fulfill({ contentType: "text/html", headers: { "content-security-policy": policy }, body: HTML.replace("SCRIPT", "/static/uploader-page.js") }),
     );
-    await page.route("/static/**", (route) => {
+    await context.route("/static/**", (route) => {
       const path = new URL(route.request().url()).pathname;
       const contentType = path.endsWith(".css") ? "text/css" : "text/javascript";
       return route.fulfill({ contentType, body: Buffer.from(this.#files.get(path)!) });
