@@ -45,7 +45,7 @@ dev: $(NODE_STAMP) ## set everything up and serve on http://localhost:8787 with 
 	@node dev/dev.mjs $(GIVEN)
 
 .PHONY: build
-build: build/index.js public/index.html public/openapi.json .dev.vars ## build the Worker into build/, the page into public/
+build: build/index.js public/index.html public/_headers public/openapi.json .dev.vars ## build the Worker into build/, the page into public/
 	@:
 
 .PHONY: test
@@ -162,6 +162,11 @@ $(CLIENT)/dist/index.js: openapi.json $(CLIENT_SOURCES) $(NODE_STAMP)
 public/index.html: $(WEB_SOURCES) $(CLIENT)/dist/index.js wrangler.toml
 	node web/build.mjs
 	@touch $@
+
+# Variables that make dev is given count, so it is looked at each time, and written when it would differ.
+.PHONY: public/_headers
+public/_headers: public/index.html
+	@node web/headers.mjs
 
 build/index.js: $(SOURCES) $(NODE_STAMP) $(WORKER_BUILD) $(WASM_BINDGEN) $(WASM_STAMP)
 	WASM_BINDGEN_BIN=$(WASM_BINDGEN)/bin/wasm-bindgen WASM_OPT_BIN=$(CURDIR)/node_modules/.bin/wasm-opt \

@@ -10,6 +10,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { unstable_readConfig } from "wrangler";
+import { headersFile, UnusableVariable } from "../web/headers.mjs";
 
 /** What the developer reads instead of a stack. */
 class Failure extends Error {}
@@ -50,7 +51,14 @@ const run = (command, args) => {
   }
 };
 
-function build() {
+/** Builds. The page's headers count the variables given; wrangler builds again in the same environment. */
+function build(vars) {
+  try {
+    headersFile(Object.fromEntries(vars));
+  } catch (error) {
+    throw error instanceof UnusableVariable ? new Failure(`wrong configuration: ${error.message}`) : error;
+  }
+  process.env.WEB_VARS = JSON.stringify(Object.fromEntries(vars));
   try {
     execFileSync("make", ["--no-print-directory", "build"], { stdio: "inherit" });
   } catch {
@@ -204,7 +212,12 @@ There is no example with a text file: ${problem}
 Any file in one go:
 `;
   return `
-Ready on ${origin}. In another terminal, take the development key:
+Ready on ${origin}. The page, signed in with the development key, and the API reference:
+
+  ${origin}/#key=${token}
+  ${origin}/docs
+
+In another terminal, take the key:
 
   TOKEN=${token}
 ${problem === undefined ? steps : without}
@@ -217,7 +230,7 @@ async function main() {
   const taken = Object.entries(given).map(([name, value]) => `  ${name}=${value}\n`).join("");
   if (taken !== "") console.log(`Taken from the command line:\n${taken}`);
   if (await portTaken()) throw new Failure(`port ${port} is taken; stop what listens there, or choose another: make dev PORT=8788`);
-  build();
+  build(vars);
   run("wrangler", ["d1", "migrations", "apply", "DB", "--local", ...persistTo]);
   const { token } = await seed();
   serve(vars);

@@ -1,22 +1,68 @@
-// Builds the page into public/.
+// Builds the pages into public/: scripts and stylesheets into public/static/, each with a hash in its name, HTML that names
+// them, and the headers of all of it.
 import { build } from "esbuild";
-import { cp, mkdir } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { basename, extname, relative } from "node:path";
+import { UnusableVariable, writeHeaders } from "./headers.mjs";
 
 const root = new URL("../", import.meta.url).pathname;
 const out = `${root}public/`;
 
+/** HTML and the script that it names as /<name of the script>.js, its stylesheet as .css. */
+const PAGES = [
+  { html: "web/index.html", script: "web/src/main.tsx" },
+  { html: "web/docs/docs.html", script: "web/docs/docs.ts" },
+];
+
+const options = { bundle: true, minify: true, target: "es2022", legalComments: "linked", loader: { ".png": "dataurl", ".svg": "dataurl" } };
+
+/** `import url from "./x.css?url"`: the address of a stylesheet that a script adds once it is needed. */
+const stylesheetUrls = {
+  name: "stylesheet urls",
+  setup({ onResolve, onLoad, resolve }) {
+    onResolve({ filter: /\.css\?url$/ }, async ({ path, ...rest }) => {
+      const { path: found, errors } = await resolve(path.replace(/\?url$/, ""), { ...rest, pluginData: undefined });
+      return { path: found, errors, namespace: "stylesheet-url" };
+    });
+    onLoad({ filter: /.*/, namespace: "stylesheet-url" }, async ({ path }) => {
+      const { outputFiles } = await build({ ...options, legalComments: "none", entryPoints: [path], write: false });
+      return { contents: outputFiles[0].contents, loader: "file" };
+    });
+  },
+};
+
+await rm(`${out}static`, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
-await build({
-  entryPoints: [`${root}web/src/main.tsx`],
-  bundle: true,
+const { metafile } = await build({
+  ...options,
+  entryPoints: PAGES.map(({ script }) => root + script),
+  absWorkingDir: root,
   splitting: true,
   format: "esm",
-  target: "es2022",
-  minify: true,
   jsx: "automatic",
   jsxImportSource: "preact",
-  entryNames: "[name]",
+  entryNames: "[name]-[hash]",
   chunkNames: "[name]-[hash]",
-  outdir: out,
+  assetNames: "[name]-[hash]",
+  outdir: `${out}static`,
+  publicPath: "/static",
+  metafile: true,
+  plugins: [stylesheetUrls],
 });
-await cp(`${root}web/index.html`, `${out}index.html`);
+
+for (const { html, script } of PAGES) {
+  const name = basename(script, extname(script));
+  const [path, { cssBundle }] = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint === script);
+  const text = await readFile(root + html, "utf8");
+  const address = (file) => `"/${relative("public", file)}"`;
+  const named = text.replaceAll(`"/${name}.js"`, address(path)).replaceAll(`"/${name}.css"`, cssBundle ? address(cssBundle) : `"/${name}.css"`);
+  await writeFile(out + basename(html), named);
+}
+
+try {
+  writeHeaders();
+} catch (error) {
+  if (!(error instanceof UnusableVariable)) throw error;
+  console.error(`wrong configuration: ${error.message}`);
+  process.exitCode = 1;
+}

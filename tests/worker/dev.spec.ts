@@ -158,6 +158,16 @@ describe("variables given", () => {
     expect(await allowed("https://shell.example.com")).toBeNull();
   });
 
+  test("the page is the first that it names, signed in by its link, and may load what the variables name", async () => {
+    const { token } = JSON.parse(await readFile(join(folder, "state", "dev-seed.json"), "utf8"));
+    expect(lines(origin)).toEqual([`${origin}/#key=${token}`, `${origin}/docs`]);
+    for (const path of ["/", "/docs"]) {
+      const page = await fetch(origin + path);
+      const [images] = page.headers.get("content-security-policy")!.split("; ").filter((one) => one.startsWith("img-src "));
+      expect([page.status, images]).toEqual([200, `img-src 'self' ${origin} blob: data: https://img.example.com`]);
+    }
+  });
+
   test("the lines that it prints work as printed", async () => {
     const [token] = lines("TOKEN=");
     const curls = lines("curl ", "echo ");
@@ -251,6 +261,11 @@ describe("what cannot be taken", () => {
         [`PORT=${busy}`],
         `port ${busy} is taken; stop what listens there, or choose another: make dev PORT=8788`,
         `Taken from the command line:\n  PORT=${busy}\n\n`,
+      ],
+      [
+        [own, "PUBLIC_BASE_URL=cdn.example.com"],
+        "wrong configuration: PUBLIC_BASE_URL must be an absolute http or https URL with a host name",
+        `Taken from the command line:\n  PORT=${port}\n  PUBLIC_BASE_URL=cdn.example.com\n\n`,
       ],
     ];
     const answers = cases.map(async ([args]) => {

@@ -13,4 +13,7 @@ interface ScheduledController {
   scheduledTime: number;
 }
 
-declare const scheduler: { wait(ms: number): Promise<void> };
+// The browser's `scheduler`, which tests of the page bring, has no such method.
+interface Scheduler {
+  wait(ms: number): Promise<void>;
+}
