@@ -28,6 +28,7 @@ export function Details({ asset }: { asset: Asset }) {
       </Line>
       <Line name="Uploaded">
         <time dateTime={asset.created_at}>{formatTime(asset.created_at)}</time>
+        {by && " "}
         {by && (
           <span class="quiet">
             by <bdi>{fullName(by)}</bdi>

@@ -25,10 +25,8 @@ export function LibraryView() {
   const showsFolders = !isFiltered.value && folder !== "none";
   return (
     <>
-      <div class="library-head">
-        <Place />
-        <Toolbar />
-      </div>
+      <Place />
+      <Toolbar />
       {view === "trash" && <p class="note">What is deleted stays here for a while and can be restored. Then it is removed for good.</p>}
       {showsFolders && (view === "trash" ? <DeletedFolders /> : <FolderTiles />)}
       {loading.value && assets.value.length === 0 ? <Placeholders /> : assets.value.length > 0 && <FileList />}

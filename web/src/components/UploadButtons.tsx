@@ -26,9 +26,9 @@ export function UploadButtons() {
         aria-label="Folder to upload"
         onChange={(event) => chosen(event.currentTarget)}
       />
-      <button type="button" class="button primary" onClick={() => files.current!.click()}>
+      <button type="button" class="button primary" aria-label="Upload" onClick={() => files.current!.click()}>
         <Icon name="upload" />
-        Upload
+        <span class="label">Upload</span>
       </button>
       {rights.value.write && (
         <Menu

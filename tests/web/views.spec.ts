@@ -1,5 +1,6 @@
-// Screenshots of each view, light, dark and at a phone's width, for people to look at; and that no view is wider than its screen.
-import { mkdirSync } from "node:fs";
+// Each view, light, dark and at a phone's width: a screenshot for people to look at, no violation of axe-core's rules, nothing
+// wider than the screen.
+import { mkdirSync, readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { createFolder, createPerson } from "../worker/fixtures.ts";
@@ -52,20 +53,37 @@ beforeAll(async () => {
   await storeAssets(server, org, ada, [0, 1, 2].map((i) => ({ name: `Duplicate ${i}.png`, deleted_at: NOW - i * DAY, created_at: NOW - 9 * DAY, body: landscape(i + 4) })));
 }, 60_000);
 
+const axe = readFileSync(new URL("node_modules/axe-core/axe.min.js", ROOT), "utf8");
+
+/** What axe-core finds: the rule, and the elements. The debugger's evaluation needs no permission of the page's policy. */
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { run } = (globalThis as unknown as { axe: { run: (options: object) => Promise<AxeResults> } }).axe;
+    const results = await run({ resultTypes: ["violations"], rules: { "target-size": { enabled: true } } });
+    return results.violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 200)} ${failureSummary}`));
+  });
+}
+
+interface AxeResults {
+  violations: { id: string; nodes: { html: string; failureSummary: string }[] }[];
+}
+
 const LOOKS = {
   light: { colorScheme: "light", viewport: { width: 1280, height: 800 } },
   dark: { colorScheme: "dark", viewport: { width: 1280, height: 800 } },
   phone: { colorScheme: "light", viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
-  "phone-dark": { colorScheme: "dark", viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
   small: { colorScheme: "light", viewport: { width: 320, height: 640 } },
 } as const;
 
 describe.each(Object.entries(LOOKS))("%s", (look, context) => {
   const shoot = async (page: Page, view: string) => {
-    await page.waitForLoadState("networkidle");
+    await page.waitForFunction(() => [...document.images].every((image) => image.complete || image.getBoundingClientRect().top > innerHeight));
     expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${view} is as wide as its screen`).toBe(true);
-    // One look at the narrowest width is not worth a file.
-    if (look !== "small") await page.screenshot({ path: `${folder}/${view}-${look}.png` });
+    // The narrowest width is not worth a file.
+    if (look === "small") return;
+    await page.screenshot({ path: `${folder}/${view}-${look}.png` });
+    expect(await violations(page), `axe-core: ${view}`).toEqual([]);
   };
 
   it("is signing in and what stands before the library", async () => {
