@@ -1,9 +1,12 @@
 // The client: every endpoint by its path, and whole uploads.
 import createFetchClient, { type Client as FetchClient } from "openapi-fetch";
+import { type Confirmation, confirmUploads, type UploadToConfirm } from "./confirm.js";
 import { ApiError, isErrorBody, UnexpectedResponseError } from "./errors.js";
-import { type Answer, isTransient, LostAnswer, randomKey, reasonOf, retryAfterOf, withRetries } from "./retry.js";
+import { type Answer, isTransient, linkedTo, LONGEST_PAUSE, LostAnswer, randomKey, reasonOf, retryAfterOf, type RetryOptions, withRetries } from "./retry.js";
 import type { paths } from "./schema.js";
-import type { AnswerOf, InitArgument, Method, OperationOf, PathOf, RequestOptions } from "./types.js";
+import type { Uploadable } from "./source.js";
+import type { AnswerOf, Asset, InitArgument, Method, OperationOf, PathOf, RequestOptions } from "./types.js";
+import { Upload, type UploadOptions } from "./upload.js";
 
 export interface ClientOptions {
   /** The address of the Worker, for example `https://uploads.example.com`. */
@@ -18,8 +21,9 @@ export interface ClientOptions {
   timeoutMs?: number | undefined;
 }
 
-interface TextAnswer extends Answer {
-  text: string | undefined;
+interface JsonAnswer extends Answer {
+  /** Undefined where the body is no JSON. */
+  json: unknown;
   requestId: string | null;
 }
 
@@ -27,6 +31,16 @@ interface TextAnswer extends Answer {
 interface AnyInit extends RequestOptions {
   params?: { path?: object; query?: object; header?: object };
   body?: unknown;
+}
+
+const isOk = (status: number) => status >= 200 && status < 300;
+
+function jsonOf(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? "");
+  } catch {
+    return undefined;
+  }
 }
 
 export const createClient = (options: ClientOptions): Client => new Client(options);
@@ -39,7 +53,7 @@ export class Client {
   readonly #fetchClient: FetchClient<paths>;
 
   constructor(options: ClientOptions) {
-    if (!URL.canParse(options.baseUrl)) throw new TypeError(`baseUrl is no URL: ${options.baseUrl}`);
+    if (!/^https?:\/\/[^/]/.test(options.baseUrl) || !URL.canParse(options.baseUrl)) throw new TypeError(`baseUrl is no http URL: ${options.baseUrl}`);
     // Such a token cannot be sent, and the error of fetch would show it.
     if (!/^[!-~]+$/.test(options.token)) throw new TypeError("the token has characters that no API key has");
     this.baseUrl = options.baseUrl.replace(/\/+$/, "");
@@ -83,6 +97,19 @@ export class Client {
     return this.#request("delete", path, init) as Promise<AnswerOf<OperationOf<P, "delete">, F>>;
   }
 
+  /** Uploads the file: awaited, it is the asset. In Node a file on disk is `await openFile(path)`. */
+  upload(file: Uploadable, options?: UploadOptions & { confirm?: true }): Upload<Asset>;
+  /** With `confirm: false` it is the upload's id once storage has the file; then `confirm` it, many at once. */
+  upload(file: Uploadable, options: UploadOptions & { confirm: false }): Upload<string>;
+  upload(file: Uploadable, { confirm = true, ...options }: UploadOptions & { confirm?: boolean } = {}): Upload<Asset | string> {
+    return new Upload<Asset | string>(this, file, options, confirm ? "asset" : "upload id");
+  }
+
+  /** Confirms any number of uploads, 25 in each request: an outcome for each, in this order. */
+  confirm(items: UploadToConfirm[], options: RequestOptions = {}): Promise<Confirmation[]> {
+    return confirmUploads(this, items, options);
+  }
+
   async #request(method: Method, path: string, init: AnyInit = {}): Promise<unknown> {
     const { signal, params } = init;
     const headers = new Headers(init.headers);
@@ -92,9 +119,15 @@ export class Client {
     headers.set("authorization", `Bearer ${this.#options.token}`);
     // A second key would be made; nobody would know the first one's token.
     const once = method === "post" && path === "/v1/api-keys";
-    const retryOptions = { who: this.#origin, signal, repeatAfterLoss: !once, isTransient: once ? (status: number) => status === 429 : isTransient };
+    const retryOptions: RetryOptions<JsonAnswer> = {
+      who: this.#origin,
+      signal,
+      repeatAfterLoss: !once,
+      // A success that is cut off is a lost answer as well.
+      isTransient: ({ status, json }) => (once ? status === 429 : isTransient(status) || (isOk(status) && status !== 204 && json === undefined)),
+    };
     const answer = await withRetries(retryOptions, () => this.#send(method, path, { ...init, params: { ...params, header: {} }, headers }));
-    return this.#jsonOf(answer);
+    return this.#bodyOf(answer);
   }
 
   get #origin(): string {
@@ -102,12 +135,8 @@ export class Client {
   }
 
   /** One request and its whole answer, as text. */
-  async #send(method: Method, path: string, init: Omit<AnyInit, "headers"> & { headers: Headers }): Promise<TextAnswer> {
-    const { signal } = init;
-    const ended = new AbortController();
-    const abort = () => ended.abort(signal!.reason);
-    if (signal?.aborted) abort();
-    signal?.addEventListener("abort", abort);
+  async #send(method: Method, path: string, init: Omit<AnyInit, "headers"> & { headers: Headers }): Promise<JsonAnswer> {
+    const { controller: ended, release } = linkedTo(init.signal);
     const timer = setTimeout(() => ended.abort(new Error(`nothing came for ${this.timeoutMs / 1000} seconds`)), this.timeoutMs);
     try {
       const send = this.#options.fetch ?? globalThis.fetch;
@@ -116,29 +145,29 @@ export class Client {
       const { status, headers } = response as Response;
       // openapi-fetch parses an error where it can.
       const text = error === undefined || typeof error === "string" ? (error ?? (data as string | undefined)) : JSON.stringify(error);
-      return { status, text, requestId: headers.get("x-request-id"), retryAfter: retryAfterOf(headers.get("retry-after")) };
+      return { status, json: jsonOf(text), requestId: headers.get("x-request-id"), retryAfter: retryAfterOf(headers.get("retry-after")) };
     } catch (error) {
       throw new LostAnswer(this.#withoutToken(reasonOf(ended.signal.aborted ? ended.signal.reason : error)));
     } finally {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
+      release();
     }
   }
 
-  #jsonOf({ status, text, requestId, retryAfter }: TextAnswer): unknown {
+  #bodyOf({ status, json, requestId, retryAfter }: JsonAnswer): unknown {
     if (status === 204) return undefined;
-    let body: unknown;
-    try {
-      body = JSON.parse(text ?? "");
-    } catch {
-      // Said below.
+    if (isOk(status) && typeof json === "object" && json !== null) return json;
+    if (!isOk(status) && isErrorBody(json)) throw new ApiError(status, json, requestId, retryAfter);
+    if (retryAfter !== null && retryAfter > LONGEST_PAUSE) {
+      throw new UnexpectedResponseError(`${this.#origin} answered ${status}; try again in ${retryAfter} seconds`, status);
     }
-    const isOk = status >= 200 && status < 300;
-    if (isOk && typeof body === "object" && body !== null) return body;
-    if (!isOk && isErrorBody(body)) throw new ApiError(status, body, requestId, retryAfter);
     // A browser shows a redirect as status 0.
-    const what = isOk ? "something that is not this API's JSON" : status === 0 ? "a redirect" : `${status} and no error of this API`;
-    throw new UnexpectedResponseError(`${this.#origin} answered ${what}: is this the Worker's address?`, status);
+    throw this.unexpected(isOk(status) ? "something that is not this API's JSON" : status === 0 ? "a redirect" : `${status} and no error of this API`, status);
+  }
+
+  /** What was answered is not of this API. */
+  unexpected(what: string, status = 200): UnexpectedResponseError {
+    return new UnexpectedResponseError(`${this.#origin} answered ${what}: is this the Worker's address?`, status);
   }
 
   #withoutToken(text: string): string {

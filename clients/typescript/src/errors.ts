@@ -48,7 +48,37 @@ export interface ErrorBody {
   errors?: ErrorDetail[] | null;
 }
 
+/** Storage did not take the file or a part of it. */
+export class StorageError extends Error {
+  override readonly name = "StorageError";
+  readonly status: number;
+  /** S3's, for example `AccessDenied`, or null. */
+  readonly code: string | null;
+
+  constructor(message: string, status: number, code: string | null) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** The file cannot be read. */
+export class FileError extends Error {
+  override readonly name: string = "FileError";
+}
+
+/** The file is not what it was when its upload began. Nothing was recorded; cancel the upload, and start it anew. */
+export class FileChangedError extends FileError {
+  override readonly name = "FileChangedError";
+}
+
 export function isErrorBody(body: unknown): body is ErrorBody {
   const { code, message, errors = null } = (body ?? {}) as Record<string, unknown>;
-  return typeof code === "string" && typeof message === "string" && (errors === null || Array.isArray(errors));
+  const isDetail = (detail: Partial<ErrorDetail> | null) => Array.isArray(detail?.loc) && typeof detail.msg === "string";
+  return typeof code === "string" && typeof message === "string" && (errors === null || (Array.isArray(errors) && errors.every(isDetail)));
+}
+
+/** The id of the asset that exists, if this error says that the upload is confirmed already. */
+export function confirmedAsset(error: unknown): string | undefined {
+  return error instanceof ApiError && error.code === "ASSET_UPLOAD_ALREADY_CONFIRMED" ? error.errors?.[0]?.asset_id : undefined;
 }

@@ -4,14 +4,14 @@ import { NetworkError } from "./errors.js";
 /** How often a request is sent at most. */
 export const MOST_SENDS = 5;
 /** Seconds. After a longer `Retry-After` the caller decides. */
-const LONGEST_PAUSE = 60;
+export const LONGEST_PAUSE = 60;
 
-export interface RetryOptions {
+export interface RetryOptions<A extends Answer> {
   /** Who is asked, for the error's text. */
   who: string;
   signal?: AbortSignal | undefined;
   /** Whether the answer is worth a repeat. */
-  isTransient?: (status: number) => boolean;
+  isTransient?: (answer: A) => boolean;
   /** `false` for what must not happen twice: without an answer it may have happened. */
   repeatAfterLoss?: boolean;
 }
@@ -25,21 +25,21 @@ export interface Answer {
 export const isTransient = (status: number): boolean => status === 408 || status === 429 || status >= 500;
 
 /** Sends until an answer comes that is not transient. The last answer, whatever it is, or a NetworkError if none came. */
-export async function withRetries<A extends Answer>(options: RetryOptions, send: () => Promise<A>): Promise<A> {
+export async function withRetries<A extends Answer>(options: RetryOptions<A>, send: () => Promise<A>): Promise<A> {
   const { who, signal, repeatAfterLoss = true } = options;
   for (let sent = 1; ; sent++) {
     signal?.throwIfAborted();
     let wait = pauseAfter(sent);
     try {
       const answer = await send();
-      if (!(options.isTransient ?? isTransient)(answer.status) || sent === MOST_SENDS) return answer;
+      if (!(options.isTransient ?? (({ status }) => isTransient(status)))(answer) || sent === MOST_SENDS) return answer;
       if (answer.retryAfter !== null && answer.retryAfter > LONGEST_PAUSE) return answer;
       if (answer.retryAfter !== null) wait = Math.max(answer.retryAfter * 1000, wait);
     } catch (error) {
       signal?.throwIfAborted();
       if (!(error instanceof LostAnswer)) throw error;
       if (!repeatAfterLoss || sent === MOST_SENDS) {
-        throw new NetworkError(`${who} gave no whole answer${sent > 1 ? `, ${sent} times` : ""}: ${error.message}`);
+        throw new NetworkError(`${who} gave no whole answer${sent > 1 ? ` in ${sent} requests` : ""}: ${error.message}`);
       }
       // Without a network no repeat can succeed, so none is used up.
       if (isOffline()) {
@@ -62,7 +62,7 @@ export function reasonOf(error: unknown): string {
 }
 
 /** Milliseconds before the next request, random so that many clients do not come back together. */
-export const pauseAfter = (sent: number): number => (0.5 + Math.random() / 2) * 500 * 2 ** sent;
+export const pauseAfter = (sent: number): number => Math.random() * 500 * 2 ** sent;
 
 /** Resolves after so many milliseconds, or rejects as soon as the signal aborts. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
@@ -106,7 +106,18 @@ export function retryAfterOf(header: string | null | undefined): number | null {
   return Number.isNaN(at) ? null : Math.max(0, Math.ceil((at - Date.now()) / 1000));
 }
 
-/** Random letters and digits for an Idempotency-Key. `crypto.randomUUID` is missing on pages without HTTPS. */
+/** A UUID for an Idempotency-Key. `crypto.randomUUID` is missing on pages without HTTPS. */
 export function randomKey(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const hex = Array.from(bytes, (byte, at) => (at === 6 ? (byte & 0x0f) | 0x40 : at === 8 ? (byte & 0x3f) | 0x80 : byte).toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+/** A controller that also aborts when the signal does. `release` ends that. */
+export function linkedTo(signal: AbortSignal | undefined): { controller: AbortController; release: () => void } {
+  const controller = new AbortController();
+  const abort = () => controller.abort(signal!.reason);
+  if (signal?.aborted) abort();
+  signal?.addEventListener("abort", abort);
+  return { controller, release: () => signal?.removeEventListener("abort", abort) };
 }

@@ -1,0 +1,46 @@
+// What an upload has to remember so that another process or page can continue it.
+import type { UploadOptions } from "./upload.js";
+import { DEFAULT_TYPE, lastModifiedOf, nameOf, type Uploadable } from "./source.js";
+import { randomKey } from "./retry.js";
+
+/** Plain JSON. Neither the API key nor a signed URL is in it: nobody can do anything with it alone. */
+export interface UploadState {
+  /** Of the start and the confirmation. */
+  idempotencyKey: string;
+  /** Null until the start was answered. */
+  uploadId: string | null;
+  filename: string;
+  mimeType: string;
+  size: number;
+  /** Milliseconds since 1970, or null for a Blob. With another one the file has changed. */
+  lastModified: number | null;
+  folderId: string | null;
+  multipart: boolean;
+  /** Bytes of each part but the last; null until the start was answered, and for a file that is sent whole. */
+  partSize: number | null;
+  /** By part number, what storage has. */
+  etags: Record<string, string>;
+}
+
+/** Bytes from which on a file is sent in parts. */
+export const LARGE = 64 * 1024 * 1024;
+
+export function newState(file: Uploadable, options: UploadOptions): UploadState {
+  return {
+    idempotencyKey: randomKey(),
+    uploadId: null,
+    filename: options.filename ?? nameOf(file),
+    mimeType: options.mimeType ?? (file.type || DEFAULT_TYPE),
+    size: file.size,
+    lastModified: lastModifiedOf(file),
+    folderId: options.folderId ?? null,
+    multipart: options.multipart ?? file.size >= LARGE,
+    partSize: null,
+    etags: {},
+  };
+}
+
+export const hasChanged = (file: Uploadable, { size, lastModified }: UploadState): boolean =>
+  file.size !== size || (lastModified !== null && lastModifiedOf(file) !== lastModified);
+
+export const copyOf = (state: UploadState): UploadState => ({ ...state, etags: { ...state.etags } });
