@@ -1,5 +1,7 @@
 // A library for tests of the page: organizations with names, and assets whose objects are in R2.
 import { randomUUID } from "node:crypto";
+import type { Page } from "playwright-core";
+import { expect } from "vitest";
 import { type AssetColumns, createAssets, createPerson, putObject, type PersonColumns } from "../worker/fixtures.ts";
 import type { Person, Server } from "../worker/server.ts";
 
@@ -28,3 +30,14 @@ export async function storeAssets(server: Server, org: string, by: Person, asset
   await Promise.all(ids.map((id, index) => putObject(server, id, assets[index]!.body, assets[index]!.mime_type ?? "image/png")));
   return ids;
 }
+
+/** The files that the page shows. */
+export const filesOf = (page: Page) => page.getByRole("listbox", { name: "Files" }).getByRole("option");
+
+export const namesOf = (page: Page) => filesOf(page).locator(".file-name").allTextContents();
+
+/** Waits until the value is the expected one. */
+export const soon = <T>(get: () => Promise<T> | T) => expect.poll(get, { timeout: 10_000 });
+
+/** Waits until the page shows just these files. */
+export const shows = (page: Page, names: string[]) => soon(() => namesOf(page)).toEqual(names);

@@ -4,8 +4,9 @@ import type { Page } from "playwright-core";
 import { createAssets, createFolder, createPerson } from "../worker/fixtures.ts";
 import type { Person } from "../worker/server.ts";
 import { makeToken } from "../worker/key.ts";
-import { organizationNamed, organizationWithAda } from "./library.ts";
+import { organizationNamed, organizationWithAda, storeAssets } from "./library.ts";
 import { startSite } from "./page.ts";
+import { pdf } from "./pictures.ts";
 
 const site = startSite();
 let org: string;
@@ -18,7 +19,7 @@ beforeAll(async () => {
   const { server } = site;
   ({ org, ada } = await organizationWithAda(server));
   folder = await createFolder(server, org, ada, { name: "Photos" });
-  await createAssets(server, org, ada, [{ name: "report.pdf", mime_type: "application/pdf", asset_type: "document", folder_id: folder }]);
+  await storeAssets(server, org, ada, [{ name: "report.pdf", mime_type: "application/pdf", asset_type: "document", folder_id: folder, body: pdf() }]);
 });
 
 const keyIn = (page: Page) => page.evaluate(() => Object.values(sessionStorage).concat(Object.values(localStorage), document.cookie).join(" "));
@@ -90,10 +91,10 @@ describe("signing in", () => {
 
   it("tries again where the server does not answer", async () => {
     let isDown = true;
-    const { page, expectProblem } = await site.open({
-      as: ada,
-      before: (page) => page.route("**/v1/auth/me", (route) => (isDown ? route.fulfill({ status: 500, json: { code: "INTERNAL_ERROR", message: "Down <b>now</b>.", errors: null } }) : route.continue())),
-    });
+    const json = { code: "INTERNAL_ERROR", message: "Down <b>now</b>.", errors: null };
+    const before = async (page: Page) =>
+      void (await page.route("**/v1/auth/me", (route) => (isDown ? route.fulfill({ status: 500, json }) : route.continue())));
+    const { page, expectProblem } = await site.open({ as: ada, before });
     expectProblem(/500/);
     await page.getByRole("alert").getByText("Down <b>now</b>.").waitFor({ timeout: 20_000 });
     isDown = false;

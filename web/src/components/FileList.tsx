@@ -4,7 +4,7 @@ import type { Asset } from "asset-uploads-client";
 import { deleteFiles, renameFile } from "../actions.js";
 import { arrowTarget, keepFocus } from "../focus.js";
 import { formatDate, formatSize, TYPE_NAMES } from "../format.js";
-import { assets, hasMore, loading, loadMore } from "../library.js";
+import { assets, hasMore, loading, loadMore, problem } from "../library.js";
 import { openAsset, route } from "../route.js";
 import * as selection from "../selection.js";
 import { rights } from "../session.js";
@@ -133,14 +133,16 @@ export function More() {
   const end = useRef<HTMLDivElement>(null);
   const shown = assets.value.length;
   const isLoading = loading.value;
+  // After an error it is for the person to try again.
+  const offersMore = hasMore.value && problem.value === null;
   useEffect(() => {
-    if (isLoading || !hasMore.value) return;
+    if (isLoading || !offersMore) return;
     // Made anew for each page: it reports at once when it is still in view.
     const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && loadMore(), { rootMargin: "800px" });
     observer.observe(end.current!);
     return () => observer.disconnect();
-  }, [shown, isLoading, hasMore.value]);
-  if (!hasMore.value) return null;
+  }, [shown, isLoading, offersMore]);
+  if (!offersMore) return null;
   return (
     <div ref={end} class="more">
       <button type="button" class="button" disabled={isLoading} onClick={loadMore}>

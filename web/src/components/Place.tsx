@@ -1,7 +1,7 @@
 // The head of the library: the way to the folder that is shown, and what can be done with it.
 import type { ComponentChildren } from "preact";
 import { deleteFolder, moveFolder, newFolder, renameFolder } from "../actions.js";
-import { current } from "../folders.js";
+import { children, current, target } from "../folders.js";
 import { go, placeOf, route, urlOf } from "../route.js";
 import { rights } from "../session.js";
 import { Menu, type MenuItem } from "./Menu.js";
@@ -32,25 +32,34 @@ export const folderItems = (folder: Folder): MenuItem[] => [
   { label: "Delete", icon: "trash", danger: true, run: () => void deleteFolder(folder) },
 ];
 
+/** From the tree, while the folder itself is loading. */
+function knownName(id: string): string | undefined {
+  for (const { folders } of children.value.values()) {
+    const found = folders.find((folder) => folder.id === id);
+    if (found) return found.name;
+  }
+  return undefined;
+}
+
 export function titleOf(): string {
   const { view, folder } = route.value;
   if (view === "trash") return "Trash";
   if (view === "keys") return "Upload keys";
   if (folder === null) return "All files";
-  return folder === "none" ? "Not in a folder" : (current.value?.folder.name ?? "Folder");
+  return folder === "none" ? "Not in a folder" : (current.value?.folder.name ?? knownName(folder) ?? "Folder");
 }
 
 export function Place() {
   const shown = current.value;
   return (
     <div class="place">
-      {shown && (
+      {target.value !== null && (
         <nav class="path" aria-label="Path">
           <ol>
             <li>
               <PlaceLink folder={null}>All files</PlaceLink>
             </li>
-            {shown.path.map(({ id, name }) => (
+            {shown?.path.map(({ id, name }) => (
               <li key={id}>
                 <PlaceLink folder={id}>
                   <bdi>{name}</bdi>
