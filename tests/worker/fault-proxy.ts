@@ -36,7 +36,7 @@ export type How =
   | { answerWhileSending: CannedAnswer };
 
 export interface InjectedFault {
-  step: Step;
+  step: Step | "other";
   how: How | "pass";
   /** Only a request whose path holds this text meets it. */
   path?: string;
@@ -171,6 +171,7 @@ function stepOf({ method, url = "" }: IncomingMessage): Step | "other" {
   if (method === "POST") {
     if (url === "/v1/asset-uploads") return "start";
     if (url === "/v1/asset-upload-confirmations") return "batch";
+    if (url === "/v1/api-keys") return "other";
     if (url.endsWith("/parts")) return "sign";
     return url.endsWith("/completions") ? "complete" : "confirm";
   }
