@@ -3,8 +3,9 @@ import type { BrowserContextOptions } from "playwright-core";
 import { expect, test } from "vitest";
 import { createFolder, organizationWithEditor } from "../worker/fixtures.ts";
 import { startSite } from "./page.ts";
+import { isStorage, MIB, PART, partsSent } from "./uploader.ts";
 
-const site = startSite();
+const site = startSite({ vars: { MULTIPART_PART_BYTES: String(PART) } });
 
 const files = ["a.txt", "b.txt", "c.txt"].map((name) => ({ name, mimeType: "text/plain", buffer: Buffer.from(name) }));
 
@@ -32,4 +33,25 @@ test.each(Object.entries(VIEWS))("files that are chosen become assets in the lis
   expect(rows).toEqual(files.map(({ name }) => ({ name, size_bytes: 5, folder_id: null })));
   const objects = (await site.server.objects()).map(([key]) => key);
   expect(objects.toSorted()).toEqual((await site.server.sql("SELECT r2_key FROM assets ORDER BY r2_key")).map(({ r2_key }) => r2_key));
+});
+
+test("after a reload in the middle of a large file the page shows it by itself, and it goes on", async () => {
+  const { org, editor } = await organizationWithEditor(site.server);
+  const { page } = await site.open({ as: editor });
+  let stopped = () => {};
+  const thirdPart = new Promise<void>((resolve) => (stopped = resolve));
+  await page.route(isStorage, (route) => (new URL(route.request().url()).searchParams.get("partNumber") === "3" ? stopped() : route.fallback()));
+  await page.getByLabel("Files to upload").setInputFiles([{ name: "film.mp4", mimeType: "video/mp4", buffer: Buffer.alloc(24 * MIB) }]);
+  await thirdPart;
+  // It is kept half a second after a change at the latest.
+  await page.waitForTimeout(1_000);
+  await page.reload();
+  await page.unroute(isStorage);
+  const parts = partsSent(page);
+  await page.getByText("They can go on from where they were.").waitFor();
+  await page.screenshot({ path: "build/screenshots/uploads-restored.png" });
+  await page.getByRole("button", { name: "Upload 1 file" }).or(page.getByRole("button", { name: "Resume", exact: true })).first().click();
+  await page.getByText("Complete", { exact: true }).waitFor();
+  expect(parts).toEqual([3, 4, 5]);
+  await expect.poll(() => site.server.sql("SELECT name, size_bytes FROM assets WHERE org_id = ?", org)).toEqual([{ name: "film.mp4", size_bytes: 24 * MIB }]);
 });

@@ -7,6 +7,7 @@ import { count } from "./format.js";
 import { place } from "./library.js";
 import { announce, notifyError } from "./notices.js";
 import { identity, rights, session } from "./session.js";
+import { hasUnfinished } from "./upload/tab.js";
 
 interface Uploader {
   addFiles(files: { file: File; folderId: string | null }[]): void;
@@ -68,5 +69,7 @@ export function followSession(): void {
     panelIsOpen.value = false;
     isLoaded.value = false;
     void old?.then((loaded) => loaded.destroy()).catch(() => undefined);
+    // After a reload the uploads that it interrupted are shown, and can go on.
+    if (session.value.is === "signed in" && hasUnfinished(identity.peek())) void upload([]);
   });
 }
