@@ -4,6 +4,7 @@ import { build } from "esbuild";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, extname, relative } from "node:path";
 import { UnusableVariable, writeHeaders } from "./headers.mjs";
+import { options } from "./options.mjs";
 
 const root = new URL("../", import.meta.url).pathname;
 const out = `${root}public/`;
@@ -14,40 +15,14 @@ const PAGES = [
   { html: "web/docs/docs.html", script: "web/docs/docs.ts" },
 ];
 
-const options = { bundle: true, minify: true, target: "es2022", legalComments: "linked", loader: { ".png": "dataurl", ".svg": "dataurl" } };
-
-/** `import url from "./x.css?url"`: the address of a stylesheet that a script adds once it is needed. */
-const stylesheetUrls = {
-  name: "stylesheet urls",
-  setup({ onResolve, onLoad, resolve }) {
-    onResolve({ filter: /\.css\?url$/ }, async ({ path, ...rest }) => {
-      const { path: found, errors } = await resolve(path.replace(/\?url$/, ""), { ...rest, pluginData: undefined });
-      return { path: found, errors, namespace: "stylesheet-url" };
-    });
-    onLoad({ filter: /.*/, namespace: "stylesheet-url" }, async ({ path }) => {
-      const { outputFiles } = await build({ ...options, legalComments: "none", entryPoints: [path], write: false });
-      return { contents: outputFiles[0].contents, loader: "file" };
-    });
-  },
-};
-
 await rm(`${out}static`, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
 const { metafile } = await build({
   ...options,
   entryPoints: PAGES.map(({ script }) => root + script),
   absWorkingDir: root,
-  splitting: true,
-  format: "esm",
-  jsx: "automatic",
-  jsxImportSource: "preact",
-  entryNames: "[name]-[hash]",
-  chunkNames: "[name]-[hash]",
-  assetNames: "[name]-[hash]",
   outdir: `${out}static`,
-  publicPath: "/static",
   metafile: true,
-  plugins: [stylesheetUrls],
 });
 
 for (const { html, script } of PAGES) {

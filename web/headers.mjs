@@ -51,7 +51,8 @@ function contentSecurityPolicy(vars) {
     "script-src": "'self'",
     "style-src": "'self'",
     "font-src": "'self'",
-    "connect-src": files,
+    // The client answers Uppy's questions to storage itself, by data: URLs.
+    "connect-src": sources(files, "data:"),
     // Of a file that was chosen its preview is a blob:, and stylesheets have their icons as data:.
     "img-src": sources(files, "blob:", "data:", thumbnails),
     "media-src": sources(files, "blob:"),

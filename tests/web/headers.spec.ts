@@ -19,7 +19,7 @@ const NOTHING_SET = {
   "script-src": "'self'",
   "style-src": "'self'",
   "font-src": "'self'",
-  "connect-src": "'self'",
+  "connect-src": "'self' data:",
   "img-src": "'self' blob: data:",
   "media-src": "'self' blob:",
   "frame-src": "'self'",
@@ -32,7 +32,7 @@ const NOTHING_SET = {
 /** The policy where files are at these origins, and thumbnails at another. */
 const policyWith = (files: string, thumbnails = "") => ({
   ...NOTHING_SET,
-  "connect-src": `'self' ${files}`,
+  "connect-src": `'self' ${files} data:`,
   "img-src": `'self' ${files} blob: data: ${thumbnails}`.trim(),
   "media-src": `'self' ${files} blob:`,
   "frame-src": `'self' ${files}`,

@@ -4,7 +4,7 @@ declare module "swagger-ui-dist/swagger-ui-es-bundle.js" {
     preauthorizeApiKey(scheme: string, key: string): void;
   }
   interface Options {
-    url: string;
+    spec: object;
     domNode: Element;
     deepLinking: boolean;
     filter: boolean;

@@ -19,8 +19,8 @@ import type { Asset, StartedUpload } from "./types.js";
 export interface UppyUploadOptions {
   /** The folder that assets belong into. `file.meta.folderId` wins over it. */
   folderId?: string | null;
-  /** Default: in parts from 64 MiB on. */
-  multipart?: boolean;
+  /** Whether files are sent in parts, or from how many bytes on. Default: 64 MiB. */
+  multipart?: boolean | number;
 }
 
 type SignRequest = Extract<AwsS3Options<Meta, Body>, { signRequest: unknown }>["signRequest"];
@@ -86,7 +86,10 @@ class UppyUploads<M extends Meta, B extends Body> {
     });
   }
 
-  isMultipart = (file: { size: number | null }): boolean => this.options.multipart ?? (file.size ?? 0) >= LARGE;
+  isMultipart = (file: { size: number | null }): boolean => {
+    const { multipart = LARGE } = this.options;
+    return typeof multipart === "boolean" ? multipart : (file.size ?? 0) >= multipart;
+  };
 
   signRequest: SignRequest = async (request) => {
     const id = request.key;
