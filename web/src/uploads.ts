@@ -1,5 +1,5 @@
 // The panel of uploads: loaded when the first file comes, and kept while a person goes on browsing.
-import { effect, signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
 import type { Asset } from "asset-uploads-client";
 import { type FoundFile, inFolders } from "./dropped.js";
 import { target } from "./folders.js";
@@ -59,7 +59,10 @@ async function mount(): Promise<Uploader> {
   }
 }
 
-/** Uploads end with the session that they belong to. */
+/** Whether this person has unfinished uploads in this tab: the uploader keeps that over a reload. */
+export const hasUnfinished = () => sessionStorage.getItem("asset-uploads.unfinished") === identity.peek();
+
+/** Uploads end with the session that they belong to. Those that a reload left unfinished are shown again. */
 export function followSession(): void {
   effect(() => {
     void session.value;
@@ -68,5 +71,6 @@ export function followSession(): void {
     panelIsOpen.value = false;
     isLoaded.value = false;
     void old?.then((loaded) => loaded.destroy()).catch(() => undefined);
+    if (session.value.is === "signed in" && hasUnfinished()) untracked(() => void upload([]));
   });
 }
