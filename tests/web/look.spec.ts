@@ -179,6 +179,7 @@ describe("the way to and from a file", () => {
 
   it("shows what is in the trash, without a link", async () => {
     const { server } = site;
+    const { org, ada } = await organizationWithAda(server);
     const [id = ""] = await storeAssets(server, org, ada, [{ name: "gone.png", deleted_at: 5, body: landscape(2) }]);
     const { page } = await site.open({ as: ada, path: `/?view=trash&asset=${id}` });
     await viewer(page).getByText("Deleted").waitFor();
