@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Uploads files and prints their assets. Needs Node 20 or newer, nothing else; examples/upload/ belongs to it.
+// Uploads files and prints their assets with the client of clients/typescript. Needs Node 20 or newer, and `make build`;
+// examples/upload/ belongs to it.
 //
 //   ASSET_UPLOADS_TOKEN=au_... node examples/upload.mjs photo.jpg
 //
@@ -15,15 +16,13 @@
 //
 // Exit status 0 means that every asset exists and was printed. Otherwise the reason is on standard error.
 // ASSET_UPLOADS_TIMEOUT_MS (default 60000): a request fails if it sends nothing and gets no response for this long.
-import { randomUUID } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { typeOf } from "./upload/files.mjs";
-import { Failure, unexpected } from "./upload/http.mjs";
+import { createClient, Failure, openFile, sentenceOf } from "./upload/client.mjs";
 import { uploadMany } from "./upload/many.mjs";
 import { uploadInParts } from "./upload/parts.mjs";
 import { print } from "./upload/print.mjs";
-import { uploadWhole } from "./upload/whole.mjs";
+import { progressBar } from "./upload/progress.mjs";
 
 /** Bytes from which on a file is sent in parts. */
 const LARGE = 64 * 1024 * 1024;
@@ -38,23 +37,36 @@ async function developmentToken() {
 async function main() {
   const options = { type: { type: "string" }, folder: { type: "string" }, organization: { type: "string" }, multipart: { type: "boolean" } };
   const { values, positionals: paths } = parseArgs({ options, allowPositionals: true });
-  const [file] = paths;
-  if (!file) throw new Failure(USAGE);
+  const [path] = paths;
+  if (!path) throw new Failure(USAGE);
   const { ASSET_UPLOADS_URL: where = "http://localhost:8787", ASSET_UPLOADS_TOKEN } = process.env;
-  if (!URL.canParse(where)) throw new Failure(`ASSET_UPLOADS_URL is no URL: ${where}`);
+  if (!URL.canParse(where) || !/^https?:$/.test(new URL(where).protocol)) throw new Failure(`ASSET_UPLOADS_URL is no URL: ${where}`);
   const token = ASSET_UPLOADS_TOKEN ?? (process.env.ASSET_UPLOADS_URL ? undefined : await developmentToken());
   if (!token) throw new Failure("set ASSET_UPLOADS_TOKEN to an API key; `make dev` prints one");
-  const settings = { url: new URL(where), token, type: values.type, folder: values.folder ?? null, organization: values.organization, intent: randomUUID() };
+  const { type, folder = null, organization } = values;
+  const settings = { client: clientOf(where, token, organization), url: new URL(where).href, type, folder, organization };
   const isLarge = (size) => values.multipart || size >= LARGE;
 
-  const found = await stat(file).catch(() => undefined);
+  const found = await stat(path).catch(() => undefined);
   if (paths.length > 1 || found?.isDirectory()) return uploadMany(settings, paths, isLarge);
-  if (!found?.isFile()) throw new Failure(`${file} is neither a file nor a directory`);
-  settings.type ??= typeOf(file);
-  const { asset, stateFile } = isLarge(found.size) ? await uploadInParts(settings, file, found) : { asset: await uploadWhole(settings, file, found) };
-  if (!asset?.id) throw unexpected(settings, "something else than an asset");
+  if (!found?.isFile()) throw new Failure(`${path} is neither a file nor a directory`);
+  const file = await openFile(path);
+  const { asset, stateFile } = isLarge(file.size) ? await uploadInParts(settings, path, file) : { asset: await uploadWhole(settings, file) };
   await print(`${JSON.stringify(asset, null, 2)}\n`, asset.id);
   stateFile?.remove();
+}
+
+function clientOf(baseUrl, token, organizationId) {
+  try {
+    return createClient({ baseUrl, token, organizationId, timeoutMs: Number(process.env.ASSET_UPLOADS_TIMEOUT_MS) || undefined });
+  } catch (error) {
+    throw new Failure(error.message);
+  }
+}
+
+async function uploadWhole({ client, type, folder }, file) {
+  const bar = progressBar(file.size);
+  return client.upload(file, { mimeType: type, folderId: folder, multipart: false, onProgress: bar.show }).finally(bar.end);
 }
 
 // Node exits with status 0 when it has nothing left to wait for, even if main() has not finished. So the status is 1 until it has.
@@ -68,6 +80,6 @@ main().then(
   },
   (error) => {
     ended = true;
-    console.error(error instanceof Failure || String(error.code).startsWith("ERR_PARSE_ARGS") ? error.message : error);
+    console.error(String(error.code).startsWith("ERR_PARSE_ARGS") ? error.message : sentenceOf(error));
   },
 );

@@ -1,11 +1,8 @@
 // Many files: those that go with one PUT are sent several at once and confirmed in batches, then the large ones in parts.
-import { randomUUID } from "node:crypto";
-import { stat } from "node:fs/promises";
-import { filesOf, typeOf } from "./files.mjs";
-import { api, ATTEMPTS, Failure, failureOf, pause, pauseAfter, TRANSIENT, unexpected } from "./http.mjs";
+import { Failure, openFile, sentenceOf } from "./client.mjs";
+import { filesOf } from "./files.mjs";
 import { uploadInParts } from "./parts.mjs";
 import { print } from "./print.mjs";
-import { sendWhole } from "./whole.mjs";
 
 /** Files that are sent at the same time. */
 const AT_ONCE = 8;
@@ -14,49 +11,51 @@ const BATCH = 25;
 
 /** Uploads files and directories: a line for each file, with the asset's id. One that fails does not stop the others. */
 export async function uploadMany(settings, paths, isLarge) {
+  const { client } = settings;
   let failed = 0;
-  const told = (id, path) => print(`${id} ${path}\n`, id);
-  const uploaded = (id, path) => told(id, path).catch((error) => notUploaded(path, error));
   const notUploaded = (path, error) => {
-    if (!(error instanceof Failure)) throw error;
+    const sentence = sentenceOf(error);
     failed++;
-    console.error(`${path}: ${error.message}`);
+    console.error(`${path}: ${sentence}`);
   };
+  const uploaded = (id, path) => print(`${id} ${path}\n`, id).catch((error) => notUploaded(path, error));
   const large = [];
   /** Files in storage that wait for their batch. */
   let ready = [];
   const confirmReady = async () => {
     const batch = ready;
     ready = [];
-    if (batch.length > 0) await confirmBatch(settings, batch, uploaded, notUploaded);
+    const outcomes = await client.confirm(batch);
+    for (const [at, { asset, error }] of outcomes.entries()) {
+      const id = asset?.id ?? (error.code === "ASSET_UPLOAD_ALREADY_CONFIRMED" ? error.errors?.[0]?.asset_id : undefined);
+      if (id) await uploaded(id, batch[at].path);
+      else notUploaded(batch[at].path, error);
+    }
   };
   const files = eachOf(settings, paths);
   const worker = async () => {
     for await (const { path, folder, error } of files) {
       try {
         if (error) throw error;
-        const before = await statOf(path);
-        const own = { ...settings, type: settings.type ?? typeOf(path), folder, intent: randomUUID(), quiet: true };
-        if (isLarge(before.size)) {
-          large.push({ path, own });
+        const file = await openFile(path);
+        if (isLarge(file.size)) {
+          large.push({ path, folder });
           continue;
         }
-        const id = await sendWhole(own, path, before);
-        ready.push({ id, path, folder });
+        const uploadId = await client.upload(file, { mimeType: settings.type, multipart: false, confirm: false });
+        ready.push({ uploadId, folderId: folder, path });
       } catch (error) {
-        if (error.assetId) await uploaded(error.assetId, path);
-        else notUploaded(path, error);
+        notUploaded(path, error);
       }
       if (ready.length === BATCH) await confirmReady();
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
   await confirmReady();
-  for (const { path, own } of large) {
+  for (const { path, folder } of large) {
     try {
-      const { asset, stateFile } = await uploadInParts(own, path, await statOf(path));
-      if (!asset?.id) throw unexpected(settings, "something else than an asset");
-      await told(asset.id, path);
+      const { asset, stateFile } = await uploadInParts({ ...settings, folder }, path, await openFile(path));
+      await uploaded(asset.id, path);
       stateFile.remove();
     } catch (error) {
       notUploaded(path, error);
@@ -65,40 +64,6 @@ export async function uploadMany(settings, paths, isLarge) {
   if (failed > 0) throw new Failure(`${failed} files were not uploaded`);
 }
 
-async function* eachOf(settings, paths) {
-  for (const path of paths) yield* filesOf(settings, path, settings.folder);
-}
-
-const statOf = (path) =>
-  stat(path).catch((error) => {
-    throw new Failure(`cannot be read: ${error.message}`);
-  });
-
-/** Confirms files. What fails for a while is repeated under the same Idempotency-Key, so nothing is confirmed twice. */
-async function confirmBatch(settings, batch, uploaded, notUploaded) {
-  const own = { ...settings, intent: randomUUID() };
-  for (let [open, tried] = [batch, 1]; open.length > 0; tried++) {
-    const body = { items: open.map(({ id, folder }) => ({ asset_upload_id: id, folder_id: folder })) };
-    let items;
-    try {
-      ({ items } = (await api(own, "POST", "/v1/asset-upload-confirmations", body)) ?? {});
-      if (!Array.isArray(items)) throw unexpected(settings, "something else than confirmations");
-    } catch (error) {
-      for (const { path } of open) notUploaded(path, error);
-      return;
-    }
-    const again = [];
-    for (const file of open) {
-      const { status, asset, error } = items.find((item) => item?.asset_upload_id === file.id) ?? {};
-      if (asset?.id) await uploaded(asset.id, file.path);
-      else if (tried < ATTEMPTS && (status >= 500 || TRANSIENT.includes(status))) again.push(file);
-      else {
-        const failure = error?.code ? failureOf(status, error) : unexpected(settings, "something else than a confirmation");
-        if (failure.assetId) await uploaded(failure.assetId, file.path);
-        else notUploaded(file.path, failure);
-      }
-    }
-    open = again;
-    if (open.length > 0) await pause(pauseAfter(tried));
-  }
+async function* eachOf({ client, folder }, paths) {
+  for (const path of paths) yield* filesOf(client, path, folder);
 }

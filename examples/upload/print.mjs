@@ -1,5 +1,5 @@
 // Standard output, where a full disk or a closed pipe is a failure like any other.
-import { Failure } from "./http.mjs";
+import { Failure } from "./client.mjs";
 
 // Each write has its own answer; without a listener the first error would end the process.
 process.stdout.on("error", () => {});

@@ -1,7 +1,7 @@
 // The state file of an upload in parts, `<file>.upload.json`: with it a process that was killed is continued by the next.
 // `<file>.upload.lock` keeps two processes from sending the same file: a part that is sent again gets another ETag.
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { Failure } from "./http.mjs";
+import { Failure } from "./client.mjs";
 
 const STATE = ".upload.json";
 /** Is renamed to the state file once it is complete. */

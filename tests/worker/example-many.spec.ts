@@ -112,7 +112,7 @@ test("a batch that never gets an answer is told for each of its files, and the n
   const ended = await made.run(...made.paths);
   expect(ended.status).toBe(1);
   const said = ended.stderr.trimEnd().split("\n");
-  const why = `: ${made.proxy.url} gave no whole answer in 5 attempts: socket hang up`;
+  const why = `: ${made.proxy.url} gave no whole answer in 5 requests: other side closed`;
   expect(said).toHaveLength(26);
   expect(said.slice(0, 25).filter((line) => line.endsWith(why))).toHaveLength(25);
   expect(said[25]).toBe("25 files were not uploaded");

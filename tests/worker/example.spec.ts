@@ -221,11 +221,11 @@ describe("after a fault that passes, the next request succeeds:", () => {
 });
 
 describe("a fault that stays is printed after five requests:", () => {
-  const NO_ANSWER = (who: string, why: string) => `${who} gave no whole answer in 5 attempts: ${why}`;
+  const NO_ANSWER = (who: string, why: string) => `${who} gave no whole answer in 5 requests: ${why}`;
   const cases: [Step, How, string, [number, number, number]][] = [
-    ["start", "cut", NO_ANSWER("{proxy}", "socket hang up"), [0, 0, 0]],
-    ["start", "cut in body", NO_ANSWER("{proxy}", "aborted"), [1, 0, 0]],
-    ["start", { answer: canned(200, HTML) }, NO_ANSWER("{proxy}", `Unexpected token '<', "${HTML.slice(0, 10)}"... is not valid JSON`), [0, 0, 0]],
+    ["start", "cut", NO_ANSWER("{proxy}", "other side closed"), [0, 0, 0]],
+    ["start", "cut in body", NO_ANSWER("{proxy}", "other side closed"), [1, 0, 0]],
+    ["start", { answer: canned(200, HTML) }, "{proxy} answered something that is not this API's JSON: is this the Worker's address?", [0, 0, 0]],
     ["start", { answer: canned(502, HTML) }, "{proxy} answered 502 and no error of this API: is this the Worker's address?", [0, 0, 0]],
     ["start", { answer: canned(429, "") }, "{proxy} answered 429 and no error of this API: is this the Worker's address?", [0, 0, 0]],
     ["put", "cut", NO_ANSWER("storage", "socket hang up"), [1, 0, 0]],
@@ -234,8 +234,8 @@ describe("a fault that stays is printed after five requests:", () => {
     ["put", { answer: canned(503, "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>") }, "storage did not take the file: 503 SlowDown: Reduce your request rate.", [1, 0, 0]],
     ["put", { answer: canned(500, "") }, "storage did not take the file: 500", [1, 0, 0]],
     ["put", "hang", NO_ANSWER("storage", "nothing came for 4 seconds"), [1, 0, 0]],
-    ["confirm", "cut", NO_ANSWER("{proxy}", "socket hang up"), [1, 1, 0]],
-    ["confirm", "cut after", NO_ANSWER("{proxy}", "socket hang up"), [1, 1, 1]],
+    ["confirm", "cut", NO_ANSWER("{proxy}", "other side closed"), [1, 1, 0]],
+    ["confirm", "cut after", NO_ANSWER("{proxy}", "other side closed"), [1, 1, 1]],
     ["confirm", "hang after", NO_ANSWER("{proxy}", "nothing came for 4 seconds"), [1, 1, 1]],
     [
       "confirm",
@@ -251,8 +251,8 @@ describe("a fault that stays is printed after five requests:", () => {
   });
 
   test.concurrent("no server at this address", async () => {
-    const result = await run({ env: { ASSET_UPLOADS_URL: "http://127.0.0.1:1" } });
-    await expectFailed(result, NO_ANSWER("http://127.0.0.1:1", "connect ECONNREFUSED 127.0.0.1:1"), [0, 0, 0], []);
+    const result = await run({ env: { ASSET_UPLOADS_URL: "http://127.0.0.1:2" } });
+    await expectFailed(result, NO_ANSWER("http://127.0.0.1:2", "connect ECONNREFUSED 127.0.0.1:2"), [0, 0, 0], []);
   });
 });
 
@@ -293,9 +293,9 @@ describe("an error that a repeat would not change is printed at once:", () => {
 
   test.concurrent.each<[Step, string, string, [number, number, number]]>([
     ["start", '{"asset_id":"x","upload":{}}', "something else than an upload", [0, 0, 0]],
-    ["start", "null", "something else than an upload", [0, 0, 0]],
+    ["start", "null", "something that is not this API's JSON", [0, 0, 0]],
     ["confirm", "{}", "something else than an asset", [1, 1, 0]],
-    ["confirm", "null", "something else than an asset", [1, 1, 0]],
+    ["confirm", "null", "something that is not this API's JSON", [1, 1, 0]],
   ])("JSON that is not the API's: %s %s", async (step, body, what, counts) => {
     const result = await run({ faults: [{ step, how: { answer: canned(200, body) } }] });
     await expectFailed(result, `{proxy} answered ${what}: is this the Worker's address?`, counts);
@@ -430,9 +430,9 @@ describe("an error before the first request is printed:", () => {
   test.concurrent.each<[string, Options, string | RegExp]>([
     ["an unknown option", { args: ["--mime", "x"] }, /^Unknown option '--mime'/],
     ["no URL", { env: { ASSET_UPLOADS_URL: "localhost" } }, "ASSET_UPLOADS_URL is no URL: localhost"],
-    ["no http URL", { env: { ASSET_UPLOADS_URL: "ftp://localhost" } }, /^the request cannot be made: Protocol "ftp:" not supported/],
+    ["no http URL", { env: { ASSET_UPLOADS_URL: "ftp://localhost" } }, "ASSET_UPLOADS_URL is no URL: ftp://localhost"],
     ["no token", { env: { ASSET_UPLOADS_TOKEN: "" } }, "set ASSET_UPLOADS_TOKEN to an API key; `make dev` prints one"],
-    ["a token of two lines", { env: { ASSET_UPLOADS_TOKEN: "au_a\nb" } }, 'the request cannot be made: Invalid character in header content ["authorization"]'],
+    ["a token of two lines", { env: { ASSET_UPLOADS_TOKEN: "au_a\nb" } }, "the token has characters that no API key has"],
   ])("%s", async (_, options, sentence) => {
     await expectFailed(await run(options), sentence, [0, 0, 0], []);
   });
