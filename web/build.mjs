@@ -1,7 +1,7 @@
 // Builds the pages into public/: scripts and stylesheets into public/static/, each with a hash in its name, HTML that names
 // them, and the headers of all of it.
 import { build } from "esbuild";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, extname, relative } from "node:path";
 import { UnusableVariable, writeHeaders } from "./headers.mjs";
 import { options } from "./options.mjs";
@@ -15,7 +15,6 @@ const PAGES = [
   { html: "web/docs/docs.html", script: "web/docs/docs.ts" },
 ];
 
-await rm(`${out}static`, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
 const { metafile } = await build({
   ...options,
@@ -24,6 +23,10 @@ const { metafile } = await build({
   outdir: `${out}static`,
   metafile: true,
 });
+
+// Those of the last build stay until this one has succeeded, since the HTML still names them.
+const made = Object.keys(metafile.outputs).map((path) => basename(path));
+for (const name of await readdir(`${out}static`)) if (!made.includes(name)) await rm(`${out}static/${name}`);
 
 for (const { html, script } of PAGES) {
   const name = basename(script, extname(script));

@@ -3,7 +3,7 @@ import { batch } from "@preact/signals";
 import type { Asset } from "asset-uploads-client";
 import { textOfProblem } from "./errors.js";
 import { count, quoted } from "./format.js";
-import { announce, notify, type Notice, progress } from "./notices.js";
+import { notify, type Notice, progress } from "./notices.js";
 import { isSelecting, select } from "./selection.js";
 import { session } from "./session.js";
 
@@ -57,7 +57,4 @@ export async function changeAll<T>(
       notify(`${count(failed.length, "file")} could not be ${done}.`, { kind: "error", details });
     }
   });
-  announce(`${count(succeeded.length, "file")} ${done}${failed.length > 0 ? `, ${formatFailed(failed.length)}` : ""}.`);
 }
-
-const formatFailed = (number: number) => `${number} failed`;

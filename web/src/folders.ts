@@ -121,9 +121,14 @@ export function setUnfolded(id: string, open: boolean): void {
   if (open) needChildren(id);
 }
 
-/** Loads again what lies in these folders, where it was loaded before, and the way to the folder that is shown. */
-export function refresh(...parents: (string | null)[]): void {
+/** Loads again what lies in these folders, where it was loaded before. */
+function refreshChildren(...parents: (string | null)[]): void {
   for (const parent of new Set(parents.map((id) => id ?? "none"))) if (children.peek().has(parent)) void loadChildren(parent);
+}
+
+/** The same, and the way to the folder that is shown. */
+function refresh(...parents: (string | null)[]): void {
+  refreshChildren(...parents);
   if (target.peek() !== null && current.peek() !== null) void loadCurrent(target.peek()!);
 }
 
@@ -146,7 +151,8 @@ export async function deleteFolder(folder: Folder, recursive: boolean): Promise<
   const next = new Map(children.peek());
   next.delete(folder.id);
   children.value = next;
-  refresh(folder.parent_id);
+  // It may be the one that is shown: there is no way to it any more.
+  refreshChildren(folder.parent_id);
 }
 
 export async function restoreFolder(folder: Folder): Promise<Folder> {

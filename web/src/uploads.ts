@@ -1,5 +1,5 @@
 // The panel of uploads: loaded when the first file comes, and kept while a person goes on browsing.
-import { effect, signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
 import type { Asset } from "asset-uploads-client";
 import { type FoundFile, inFolders } from "./dropped.js";
 import { target } from "./folders.js";
@@ -7,7 +7,6 @@ import { count } from "./format.js";
 import { place } from "./library.js";
 import { announce, notifyError } from "./notices.js";
 import { identity, rights, session } from "./session.js";
-import { hasUnfinished } from "./upload/tab.js";
 
 interface Uploader {
   addFiles(files: { file: File; folderId: string | null }[]): void;
@@ -60,7 +59,10 @@ async function mount(): Promise<Uploader> {
   }
 }
 
-/** Uploads end with the session that they belong to. */
+/** Whether this person has unfinished uploads in this tab: the uploader keeps that over a reload. */
+export const hasUnfinished = () => sessionStorage.getItem("asset-uploads.unfinished") === identity.peek();
+
+/** Uploads end with the session that they belong to. Those that a reload left unfinished are shown again. */
 export function followSession(): void {
   effect(() => {
     void session.value;
@@ -69,7 +71,6 @@ export function followSession(): void {
     panelIsOpen.value = false;
     isLoaded.value = false;
     void old?.then((loaded) => loaded.destroy()).catch(() => undefined);
-    // After a reload the uploads that it interrupted are shown, and can go on.
-    if (session.value.is === "signed in" && hasUnfinished(identity.peek())) void upload([]);
+    if (session.value.is === "signed in" && hasUnfinished()) untracked(() => void upload([]));
   });
 }

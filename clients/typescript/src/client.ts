@@ -2,7 +2,8 @@
 import createFetchClient, { type Client as FetchClient } from "openapi-fetch";
 import { type Confirmation, confirmUploads, type UploadToConfirm } from "./confirm.js";
 import { ApiError, isErrorBody, UnexpectedResponseError } from "./errors.js";
-import { type Answer, isTransient, linkedTo, LONGEST_PAUSE, LostAnswer, randomKey, reasonOf, retryAfterOf, type RetryOptions, withRetries } from "./retry.js";
+import { linkedTo, LostAnswer, randomKey, reasonOf } from "./retry.js";
+import { type Answer, isTransient, LONGEST_PAUSE, retryAfterOf, type RetryOptions, withRetries } from "./retry.js";
 import type { paths } from "./schema.js";
 import type { Uploadable } from "./source.js";
 import type { AnswerOf, Asset, InitArgument, Method, OperationOf, PathOf, RequestOptions } from "./types.js";
@@ -53,7 +54,8 @@ export class Client {
   readonly #fetchClient: FetchClient<paths>;
 
   constructor(options: ClientOptions) {
-    if (!/^https?:\/\/[^/]/.test(options.baseUrl) || !URL.canParse(options.baseUrl)) throw new TypeError(`baseUrl is no http URL: ${options.baseUrl}`);
+    const isHttp = /^https?:\/\/[^/]/.test(options.baseUrl) && URL.canParse(options.baseUrl);
+    if (!isHttp) throw new TypeError(`baseUrl is no http URL: ${options.baseUrl}`);
     // Such a token cannot be sent, and the error of fetch would show it.
     if (!/^[!-~]+$/.test(options.token)) throw new TypeError("the token has characters that no API key has");
     this.baseUrl = options.baseUrl.replace(/\/+$/, "");
@@ -124,7 +126,10 @@ export class Client {
       signal,
       repeatAfterLoss: !once,
       // A success that is cut off is a lost answer as well.
-      isTransient: ({ status, json }) => (once ? status === 429 : isTransient(status) || (isOk(status) && status !== 204 && json === undefined)),
+      isTransient: ({ status, json }) => {
+        const isCutOff = isOk(status) && status !== 204 && json === undefined;
+        return once ? status === 429 : isTransient(status) || isCutOff;
+      },
     };
     const answer = await withRetries(retryOptions, () => this.#send(method, path, { ...init, params: { ...params, header: {} }, headers }));
     return this.#bodyOf(answer);
@@ -162,7 +167,8 @@ export class Client {
       throw new UnexpectedResponseError(`${this.#origin} answered ${status}; try again in ${retryAfter} seconds`, status);
     }
     // A browser shows a redirect as status 0.
-    throw this.unexpected(isOk(status) ? "something that is not this API's JSON" : status === 0 ? "a redirect" : `${status} and no error of this API`, status);
+    const error = status === 0 ? "a redirect" : `${status} and no error of this API`;
+    throw this.unexpected(isOk(status) ? "something that is not this API's JSON" : error, status);
   }
 
   /** What was answered is not of this API. */

@@ -15,9 +15,14 @@ export interface UploadToConfirm {
 /** The asset, or why there is none. */
 export type Confirmation = { asset: Asset; error?: undefined } | { asset?: undefined; error: Error };
 
+/** A key of a page may have a folder of its own, into which only a confirmation without `folder_id` goes. */
+export const folderOf = (folderId: string | null | undefined): { folder_id?: string } => (folderId == null ? {} : { folder_id: folderId });
+
 export async function confirmUploads(client: Client, uploads: UploadToConfirm[], options: RequestOptions): Promise<Confirmation[]> {
   const outcomes: Confirmation[] = [];
-  for (let from = 0; from < uploads.length; from += BATCH) outcomes.push(...(await confirmBatch(client, uploads.slice(from, from + BATCH), options)));
+  for (let from = 0; from < uploads.length; from += BATCH) {
+    outcomes.push(...(await confirmBatch(client, uploads.slice(from, from + BATCH), options)));
+  }
   return outcomes;
 }
 
@@ -27,14 +32,15 @@ async function confirmBatch(client: Client, batch: UploadToConfirm[], options: R
   const params = { header: { "Idempotency-Key": randomKey() } };
   const outcomes = new Map<UploadToConfirm, Confirmation>();
   for (let [open, sent] = [batch, 1]; open.length > 0; sent++) {
-    const items = open.map(({ uploadId, folderId }) => ({ asset_upload_id: uploadId, ...(folderId == null ? {} : { folder_id: folderId }) }));
+    const items = open.map(({ uploadId, folderId }) => ({ asset_upload_id: uploadId, ...folderOf(folderId) }));
     try {
       const answer = await client.post("/v1/asset-upload-confirmations", { ...options, params, body: { items } });
       if (!Array.isArray(answer.items)) throw client.unexpected("something else than confirmations");
       for (const upload of open) {
-        const { status, asset, error } = answer.items.find((item) => item?.asset_upload_id === upload.uploadId) ?? {};
+        const { status = 0, asset, error } = answer.items.find((item) => item?.asset_upload_id === upload.uploadId) ?? {};
         if (asset?.id) outcomes.set(upload, { asset });
-        else outcomes.set(upload, { error: isErrorBody(error) ? new ApiError(status ?? 0, error) : client.unexpected("something else than a confirmation") });
+        else if (isErrorBody(error)) outcomes.set(upload, { error: new ApiError(status, error) });
+        else outcomes.set(upload, { error: client.unexpected("something else than a confirmation") });
       }
     } catch (error) {
       signal?.throwIfAborted();

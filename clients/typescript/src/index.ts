@@ -6,6 +6,7 @@ export type { components, operations, paths } from "./schema.js";
 export type { FileSource, Uploadable } from "./source.js";
 export type { UploadState } from "./state.js";
 export type {
-  Account, ApiKey, ApiKeyLimits, Asset, AssetType, AssetUpload, EmbeddedUser, Folder, FolderWithPath, NewApiKey, Page, RequestOptions, StartedUpload,
+  Account, ApiKey, ApiKeyLimits, Asset, AssetType, AssetUpload, EmbeddedUser, Folder, FolderWithPath, NewApiKey, Page, RequestOptions,
+  StartedUpload,
 } from "./types.js";
 export { Upload, type UploadOptions } from "./upload.js";

@@ -32,10 +32,11 @@ export interface Parts {
 export const partCount = (size: number, partSize: number): number => Math.ceil(size / partSize);
 
 /** Has parts signed, in this order. */
-export async function signParts(client: Client, asset_upload_id: string, part_numbers: number[], signal: AbortSignal): Promise<SignedPart[]> {
-  const init = { params: { path: { asset_upload_id } }, body: { part_numbers }, signal };
+export async function signParts(client: Client, uploadId: string, part_numbers: number[], signal?: AbortSignal): Promise<SignedPart[]> {
+  const init = { params: { path: { asset_upload_id: uploadId } }, body: { part_numbers }, signal };
   const { parts } = await client.post("/v1/asset-uploads/{asset_upload_id}/parts", init);
-  const isPart = (part: SignedPart, at: number) => part?.part_number === part_numbers[at] && typeof part.url === "string" && part.size_bytes > 0;
+  const isSigned = (part: SignedPart | undefined) => typeof part?.url === "string" && part.size_bytes > 0;
+  const isPart = (part: SignedPart | undefined, at: number) => isSigned(part) && part?.part_number === part_numbers[at];
   if (parts?.length !== part_numbers.length || !parts.every(isPart)) throw client.unexpected("something else than signed parts");
   return parts;
 }
@@ -87,7 +88,8 @@ export function isFinal(error: unknown): boolean {
  * Sends one part, by itself as often as necessary: its ETag. A repeat is signed anew, because the first URL may have
  * expired. That is not always told by a 403: storage may also close the connection while the part is being sent.
  */
-async function sendPart({ client, file, uploadId, partSize, signal }: Parts, part: SignedPart, onProgress: (sent: number) => void): Promise<string> {
+async function sendPart(parts: Parts, part: SignedPart, onProgress: (sent: number) => void): Promise<string> {
+  const { client, file, uploadId, partSize, signal } = parts;
   const { part_number, size_bytes } = part;
   const start = (part_number - 1) * partSize;
   let signed: SignedPart | undefined;
@@ -101,13 +103,15 @@ async function sendPart({ client, file, uploadId, partSize, signal }: Parts, par
   if (answer.status === 404) throw new StorageError("storage no longer knows this upload", 404, null);
   if (!isOk(answer)) throw storageError(`part ${part_number}`, answer);
   const etag = answer.etag?.replaceAll('"', "");
-  if (!etag) throw new StorageError(`storage answered part ${part_number} without an ETag: do the bucket's CORS rules expose it?`, answer.status, null);
-  return etag;
+  if (etag) return etag;
+  const why = "do the bucket's CORS rules expose it?";
+  throw new StorageError(`storage answered part ${part_number} without an ETag: ${why}`, answer.status, null);
 }
 
 /** Puts the parts together. */
-export async function completeParts(client: Client, asset_upload_id: string, etags: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void> {
+export async function completeParts(client: Client, uploadId: string, etags: Parts["etags"], signal?: AbortSignal): Promise<void> {
   const parts = Object.entries(etags).map(([part, etag]) => ({ part_number: Number(part), etag }));
   parts.sort((a, b) => a.part_number - b.part_number);
-  await client.post("/v1/asset-uploads/{asset_upload_id}/completions", { params: { path: { asset_upload_id } }, body: { parts }, signal });
+  const params = { path: { asset_upload_id: uploadId } };
+  await client.post("/v1/asset-uploads/{asset_upload_id}/completions", { params, body: { parts }, signal });
 }

@@ -34,7 +34,8 @@ export const send: Send = ({ url, method, headers, bytes, timeoutMs, signal, onP
     };
     request.onload = () => {
       const { status, responseText: text } = request;
-      end(() => resolve({ status, text, etag: request.getResponseHeader("etag"), retryAfter: retryAfterOf(request.getResponseHeader("retry-after")) }));
+      const [etag, retryAfter] = ["etag", "retry-after"].map((name) => request.getResponseHeader(name));
+      end(() => resolve({ status, text, etag: etag ?? null, retryAfter: retryAfterOf(retryAfter) }));
     };
     // A browser does not tell which: the network, CORS rules of the bucket that do not name this page's origin, or the file.
     request.onerror = () => {

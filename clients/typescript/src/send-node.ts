@@ -11,7 +11,8 @@ export const send: Send = async ({ url, method, headers, bytes, timeoutMs, signa
   signal.throwIfAborted();
   let request: ReturnType<typeof httpRequest>;
   try {
-    request = (url.startsWith("https:") ? httpsRequest : httpRequest)(url, { method, headers: { ...headers, "content-length": bytes.size } });
+    const options = { method, headers: { ...headers, "content-length": bytes.size } };
+    request = (url.startsWith("https:") ? httpsRequest : httpRequest)(url, options);
   } catch (error) {
     throw new StorageError(`the request cannot be made: ${reasonOf(error)}`, 0, null);
   }

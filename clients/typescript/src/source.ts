@@ -29,11 +29,14 @@ export const DEFAULT_TYPE = "application/octet-stream";
 
 const isBlob = (file: Uploadable): file is Blob => file instanceof Blob;
 export const nameOf = (file: Uploadable): string => ("name" in file && typeof file.name === "string" ? file.name : "");
-export const lastModifiedOf = (file: Uploadable): number | null => ("lastModified" in file && typeof file.lastModified === "number" ? file.lastModified : null);
+export const lastModifiedOf = (file: Uploadable): number | null =>
+  "lastModified" in file && typeof file.lastModified === "number" ? file.lastModified : null;
 
 export function bytesOf(file: Uploadable, start: number, end: number): Bytes {
   const blob = isBlob(file) ? (start === 0 && end === file.size ? file : file.slice(start, end)) : undefined;
-  return { size: end - start, blob, chunks: () => (isBlob(file) ? (blob!.stream() as unknown as AsyncIterable<Uint8Array>) : file.read(start, end)) };
+  // Node's streams can be iterated, of which the types of browsers know nothing.
+  const chunks = () => (isBlob(file) ? (blob!.stream() as unknown as AsyncIterable<Uint8Array>) : file.read(start, end));
+  return { size: end - start, blob, chunks };
 }
 
 /** Fails if the file has changed or is gone. A browser says so only when one reads. */

@@ -13,11 +13,12 @@ export function sendToStorage(signal: AbortSignal, next: () => Promise<Sending>)
 
 /** Why storage did not take `what`. */
 export function storageError(what: string, { status, text, retryAfter }: StorageAnswer): StorageError {
-  const [code, message] = ["Code", "Message"].map((name) => text.match(`<${name}>([^<]*)<`)?.[1]);
+  const [code = null, message] = ["Code", "Message"].map((name) => text.match(`<${name}>([^<]*)<`)?.[1]);
   if (retryAfter !== null && retryAfter > LONGEST_PAUSE) {
-    return new StorageError(`storage answered ${status}; try again in ${retryAfter} seconds`, status, code ?? null);
+    return new StorageError(`storage answered ${status}; try again in ${retryAfter} seconds`, status, code);
   }
-  return new StorageError(`storage did not take ${what}: ${[status, code].join(" ").trim()}${message ? `: ${message}` : ""}`, status, code ?? null);
+  const said = [[status, code].join(" ").trim(), message].filter(Boolean).join(": ");
+  return new StorageError(`storage did not take ${what}: ${said}`, status, code);
 }
 
 export { isOk };

@@ -49,7 +49,8 @@ export interface FieldsOf<F extends string> {
 }
 
 type Json<R> = R extends { content: { "application/json": infer T } } ? T : undefined;
-type SuccessOf<O> = O extends { responses: infer R } ? { [S in keyof R & (200 | 201 | 204)]: Json<R[S]> }[keyof R & (200 | 201 | 204)] : never;
+type Success = 200 | 201 | 204;
+type SuccessOf<O> = O extends { responses: infer R } ? { [S in keyof R & Success]: Json<R[S]> }[keyof R & Success] : never;
 type TakesFields<O> = O extends { parameters: { query?: infer Q } } ? ("fields" extends keyof NonNullable<Q> ? true : false) : false;
 type Complete<T> = T extends { items: (infer Item)[]; next_pq: string | null } ? Page<Required<Item>> : Required<T>;
 

@@ -1,5 +1,6 @@
 // One file's whole way: start, storage, confirmation. It can be paused, continued by another process, and cancelled.
 import type { Client } from "./client.js";
+import { folderOf } from "./confirm.js";
 import { ApiError, confirmedAsset } from "./errors.js";
 import { completeParts, sendParts } from "./parts.js";
 import { linkedTo } from "./retry.js";
@@ -95,7 +96,10 @@ export class Upload<T = Asset> implements PromiseLike<T> {
     }
   }
 
-  then<A = T, B = never>(onFulfilled?: ((value: T) => A | PromiseLike<A>) | null, onRejected?: ((reason: any) => B | PromiseLike<B>) | null): Promise<A | B> {
+  then<A = T, B = never>(
+    onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    onRejected?: ((reason: any) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
     return this.#settled.then(onFulfilled, onRejected);
   }
 
@@ -141,18 +145,19 @@ export class Upload<T = Asset> implements PromiseLike<T> {
       }
       // The start is repeated, and answers the same upload if there is one.
       if (uploadId === null) return false;
-      const { status } = await this.#client.get("/v1/asset-uploads/{asset_upload_id}", { params: { path: { asset_upload_id: uploadId } }, signal });
+      const params = { path: { asset_upload_id: uploadId } };
+      const { status } = await this.#client.get("/v1/asset-uploads/{asset_upload_id}", { params, signal });
       // Of an upload that is confirmed the folder is that of its confirmation, which is repeated as it was.
       if (status === "confirmed") return await this.#confirm();
       if (status === "expired") throw new Anew(`the upload ${uploadId} has expired`);
       this.#options.onContinue?.(null);
       return status === "received";
     } catch (error) {
-      const isGone = error instanceof ApiError && error.code === "ASSET_UPLOAD_NOT_FOUND";
-      const isDeleted = error instanceof ApiError && error.code === "ASSET_NOT_FOUND";
-      const anew = isGone ? `the upload ${uploadId} is gone` : isDeleted ? `the asset ${uploadId} was deleted` : error instanceof Anew ? error.message : undefined;
-      if (anew === undefined) throw error;
-      this.#options.onContinue?.(anew);
+      const code = error instanceof ApiError ? error.code : undefined;
+      if (code === "ASSET_UPLOAD_NOT_FOUND") this.#options.onContinue?.(`the upload ${uploadId} is gone`);
+      else if (code === "ASSET_NOT_FOUND") this.#options.onContinue?.(`the asset ${uploadId} was deleted`);
+      else if (error instanceof Anew) this.#options.onContinue?.(error.message);
+      else throw error;
       this.#state = newState(this.#file, this.#options);
       return false;
     }
@@ -189,7 +194,7 @@ export class Upload<T = Asset> implements PromiseLike<T> {
     const store = async (): Promise<StorageAnswer> => {
       const { upload } = await this.#start(this.#options.signal);
       signal.throwIfAborted();
-      if (upload.method !== "PUT" || !upload.url) throw this.#client.unexpected("something else than an upload");
+      if (upload.method !== "PUT") throw this.#client.unexpected("something else than an upload");
       const { url, method, headers } = upload;
       const bytes = bytesOf(this.#file, 0, this.#file.size);
       const sending = { url, method, headers, bytes, timeoutMs: this.#client.timeoutMs, signal, onProgress: this.#tell };
@@ -208,9 +213,16 @@ export class Upload<T = Asset> implements PromiseLike<T> {
     if (this.#state.uploadId === null) await this.#start(this.#options.signal);
     signal.throwIfAborted();
     const uploadId = this.#state.uploadId!;
-    const onPart = (part: number, etag: string) => this.#change({ etags: { ...this.#state.etags, [part]: etag } });
-    const { partSize, etags } = this.#state;
-    await sendParts({ client: this.#client, file: this.#file, uploadId, partSize: partSize!, etags, signal, onPart, onProgress: this.#tell });
+    await sendParts({
+      client: this.#client,
+      file: this.#file,
+      uploadId,
+      partSize: this.#state.partSize!,
+      etags: this.#state.etags,
+      signal,
+      onPart: (part, etag) => this.#change({ etags: { ...this.#state.etags, [part]: etag } }),
+      onProgress: this.#tell,
+    });
     // It may have changed before this process, or with no part left to send.
     await checkUnchanged(this.#file);
     await completeParts(this.#client, uploadId, this.#state.etags, signal);
@@ -234,8 +246,10 @@ export class Upload<T = Asset> implements PromiseLike<T> {
       return this.#start(signal);
     }
     const partSize = started.upload?.method === "MULTIPART" ? started.upload.part_size : null;
-    const isUpload = typeof started.asset_id === "string" && (multipart ? partSize !== null && partSize > 0 : started.upload?.method === "PUT");
-    if (!isUpload) throw this.#client.unexpected(multipart ? "something else than an upload in parts" : "something else than an upload");
+    const isSuch = multipart ? partSize !== null && partSize > 0 : started.upload?.method === "PUT" && Boolean(started.upload.url);
+    if (typeof started.asset_id !== "string" || !isSuch) {
+      throw this.#client.unexpected(multipart ? "something else than an upload in parts" : "something else than an upload");
+    }
     if (uploadId !== started.asset_id) this.#change({ uploadId: started.asset_id, partSize });
     return started;
   }
@@ -243,10 +257,12 @@ export class Upload<T = Asset> implements PromiseLike<T> {
   /** Can be repeated. cancel() waits for it: the asset may exist already. */
   async #confirm(): Promise<Asset> {
     const { uploadId, idempotencyKey, folderId } = this.#state;
-    const params = { path: { asset_upload_id: uploadId! }, header: { "Idempotency-Key": idempotencyKey } };
-    // A key of a page may have a folder of its own, into which only a confirmation without `folder_id` goes.
-    const body = folderId === null ? {} : { folder_id: folderId };
-    const asset = await this.#client.post("/v1/asset-uploads/{asset_upload_id}/confirmations", { params, body, signal: this.#options.signal });
+    const init = {
+      params: { path: { asset_upload_id: uploadId! }, header: { "Idempotency-Key": idempotencyKey } },
+      body: folderOf(folderId),
+      signal: this.#options.signal,
+    };
+    const asset = await this.#client.post("/v1/asset-uploads/{asset_upload_id}/confirmations", init);
     if (typeof asset.id !== "string") throw this.#client.unexpected("something else than an asset");
     return asset;
   }

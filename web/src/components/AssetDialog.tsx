@@ -4,7 +4,7 @@ import type { Asset } from "asset-uploads-client";
 import { deleteFiles, moveFiles, neighbour, renameFile, restoreFiles } from "../actions.js";
 import { dialog } from "../dialogs.js";
 import { type Problem, problemOf } from "../errors.js";
-import { assets, hasMore, loadMore } from "../library.js";
+import { assets, hasMore, loading, loadMore } from "../library.js";
 import { closeAsset, go, route } from "../route.js";
 import { rights } from "../session.js";
 import { copyLink, download, readAsset } from "../transfer.js";
@@ -21,9 +21,10 @@ export function AssetDialog({ id }: { id: string }) {
   const [again, setAgain] = useState(0);
   const inTrash = route.value.view === "trash";
   const isListed = listed !== null;
+  // What lies in the trash is only in its list.
+  const comesByList = inTrash && (isListed || loading.value);
   useEffect(() => {
-    // What lies in the trash is only in the list.
-    if (inTrash && isListed) return;
+    if (comesByList) return;
     let isCurrent = true;
     setProblem(null);
     readAsset(id).then(
@@ -31,7 +32,7 @@ export function AssetDialog({ id }: { id: string }) {
       (error: unknown) => isCurrent && setProblem(problemOf(error)),
     );
     return () => void (isCurrent = false);
-  }, [id, again, inTrash && isListed]);
+  }, [id, again, comesByList]);
 
   // The focus returns to the file that was looked at last.
   const last = useRef(id);
@@ -46,12 +47,17 @@ export function AssetDialog({ id }: { id: string }) {
     if (next !== null) go({ asset: next.id }, true);
     if (by === 1 && hasMore.value && (next === null || neighbour(next.id, 1) === null)) loadMore();
   };
-  const onKeyDown = (event: KeyboardEvent) => {
-    // In a player the arrow keys seek.
-    if (dialog.value !== null || event.target instanceof HTMLMediaElement || event.altKey || event.ctrlKey || event.metaKey) return;
-    if (event.key === "ArrowRight") step(1);
-    else if (event.key === "ArrowLeft") step(-1);
-  };
+  // Wherever the focus is in the dialog.
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      // In a player the arrow keys seek.
+      if (dialog.value !== null || event.target instanceof HTMLMediaElement || event.altKey || event.ctrlKey || event.metaKey) return;
+      if (event.key === "ArrowRight") step(1);
+      else if (event.key === "ArrowLeft") step(-1);
+    };
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
+  }, [id]);
   const leave = (change: Promise<void>) => {
     const next = neighbour(id, 1) ?? neighbour(id, -1);
     void change.then(() => {
@@ -71,7 +77,7 @@ export function AssetDialog({ id }: { id: string }) {
   }
   return (
     <Dialog title={asset?.name ?? "File"} class="viewer" onClose={closeAsset}>
-      <div class="viewer-body" onKeyDown={onKeyDown}>
+      <div class="viewer-body">
         <div class="stage">
           {asset ? <Preview key={asset.id} asset={asset} isFresh={fresh !== null} /> : !problem && <Loading label="Loading…" />}
           {problem && <ProblemBox problem={problem} again={() => setAgain(again + 1)} />}

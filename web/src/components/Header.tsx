@@ -1,5 +1,6 @@
 // The bar at the top: where one is, uploading, and who is signed in.
-import { isLoaded, panelIsOpen } from "../uploads.js";
+import { dialog } from "../dialogs.js";
+import { hasUnfinished, isLoaded, panelIsOpen } from "../uploads.js";
 import { formatTime, fullName } from "../format.js";
 import { go, placeOf } from "../route.js";
 import { account, changeOrganization, organization, rights, signOut } from "../session.js";
@@ -22,7 +23,7 @@ export function Header({ onMenu }: { onMenu: (() => void) | null }) {
   const { key, user } = person;
   const items: MenuItem[] = [
     { label: "API reference", icon: "document", run: () => open("/docs", "_blank", "noopener") },
-    { label: "Sign out", icon: "close", run: () => signOut() },
+    { label: "Sign out", icon: "close", run: () => leaving("Sign out", signOut) },
   ];
   if (rights.value.makeKeys) items.unshift({ label: "Upload keys", icon: "key", run: () => go(placeOf({ view: "keys" })) });
   return (
@@ -77,8 +78,13 @@ function OrganizationChoice() {
       aria-label="Organization"
       value={current?.id ?? ""}
       onChange={(event) => {
-        go(placeOf({}));
-        void changeOrganization(event.currentTarget.value);
+        const { value } = event.currentTarget;
+        // It changes once the other organization is there.
+        event.currentTarget.value = current?.id ?? "";
+        leaving("Change organization", () => {
+          go(placeOf({}));
+          void changeOrganization(value);
+        });
       }}
     >
       {organizations.map(({ id, name }) => (
@@ -88,6 +94,18 @@ function OrganizationChoice() {
       ))}
     </select>
   );
+}
+
+/** Uploads that are under way would end: that is asked first. */
+function leaving(what: string, leave: () => void): void {
+  if (!hasUnfinished()) return leave();
+  dialog.value = {
+    is: "confirm",
+    title: `${what} and cancel the uploads?`,
+    text: "Some uploads are not finished. They are cancelled if you go on.",
+    button: what,
+    run: async () => leave(),
+  };
 }
 
 function initials(name: string): string {

@@ -15,9 +15,9 @@ export function Notices() {
       <p class="hidden" role="status">
         {announcement.value}
       </p>
-      <section class="notices" aria-label="Messages">
+      <section class="notices" aria-label="Messages" aria-live="polite">
         {running && (
-          <div class="notice">
+          <div class="notice" aria-live="off">
             <div class="notice-text">
               <p>
                 {running.text}: {running.done} of {running.total}
@@ -45,7 +45,7 @@ function NoticeBox({ notice }: { notice: Notice }) {
   return (
     <div
       class={`notice ${kind}`}
-      role={kind === "error" ? "alert" : "status"}
+      {...(kind === "error" ? { role: "alert" } : {})}
       onMouseEnter={() => setHeld(true)}
       onMouseLeave={() => setHeld(false)}
       onFocusIn={() => setHeld(true)}

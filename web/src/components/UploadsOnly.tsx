@@ -3,6 +3,7 @@ import { useEffect } from "preact/hooks";
 import { formatSize, formatTime } from "../format.js";
 import { account } from "../session.js";
 import { upload } from "../uploads.js";
+import { Dialogs } from "./Dialogs.js";
 import { Header } from "./Header.js";
 import { DropZone } from "./DropZone.js";
 import { UploadPanel } from "./UploadPanel.js";
@@ -25,6 +26,7 @@ export function UploadsOnly() {
         <UploadPanel isPage />
       </main>
       <DropZone />
+      <Dialogs />
     </>
   );
 }
