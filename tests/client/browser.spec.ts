@@ -1,4 +1,7 @@
 // client.upload from a page in a real Chromium: whole, in parts, paused, offline, and continued by another page.
+import { appendFile, mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { expectNoProblems, FILE, openPage, run, startPages } from "./page.ts";
 import { bytes, expectOnly, NOTHING, PART, startClientServer, stored, until } from "./setup.ts";
@@ -93,6 +96,22 @@ test("cancel leaves nothing", async () => {
   await run(made.page, "await upload.cancel();");
   expect(await stored(made)).toEqual(NOTHING);
   expectNoProblems(made);
+});
+
+test.each([["whole", false, 3], ["in parts", true, PART + 3]])("a file that changes after it was chosen, sent %s, is an error; cancelled, nothing is left", async (_, multipart, size) => {
+  const path = join(await mkdtemp(join(tmpdir(), "client-")), "film.mp4");
+  await writeFile(path, bytes(size));
+  const made = await openPage(server);
+  await run(made.page, 'document.body.innerHTML = "<input type=file>";');
+  await made.page.setInputFiles("input", path);
+  await appendFile(path, "more");
+  const error = await run(made.page, `
+    const upload = client.upload(document.querySelector("input").files[0], { multipart: ${multipart} });
+    const error = await upload.catch((error) => ({ is: error instanceof lib.FileChangedError, message: error.message }));
+    await upload.cancel();
+    return error;`);
+  expect(error).toEqual({ is: true, message: "film.mp4 changed while it was sent, or is gone; nothing was recorded" });
+  expect(await stored(made)).toEqual(NOTHING);
 });
 
 test("an error of the API is an ApiError", async () => {
