@@ -1,7 +1,11 @@
 // client.upload from a page in a real Chromium: whole, in parts, paused, offline, and continued by another page.
-import { expect, test } from "vitest";
+import { appendFile, mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { startServer } from "../worker/server.ts";
 import { expectNoProblems, FILE, openPage, run, startPages } from "./page.ts";
-import { bytes, expectOnly, NOTHING, PART, startClientServer, stored, until } from "./setup.ts";
+import { bytes, canned, expectOnly, NOTHING, PART, startClientServer, stored, until } from "./setup.ts";
 
 const server = startClientServer();
 startPages();
@@ -93,6 +97,43 @@ test("cancel leaves nothing", async () => {
   await run(made.page, "await upload.cancel();");
   expect(await stored(made)).toEqual(NOTHING);
   expectNoProblems(made);
+});
+
+test.each([["whole", false, 3], ["in parts", true, PART + 3]])("a file that changes after it was chosen, sent %s, is an error; cancelled, nothing is left", async (_, multipart, size) => {
+  const path = join(await mkdtemp(join(tmpdir(), "client-")), "film.mp4");
+  await writeFile(path, bytes(size));
+  const made = await openPage(server);
+  await run(made.page, 'document.body.innerHTML = "<input type=file>";');
+  await made.page.setInputFiles("input", path);
+  await appendFile(path, "more");
+  const error = await run(made.page, `
+    const upload = client.upload(document.querySelector("input").files[0], { multipart: ${multipart} });
+    const error = await upload.catch((error) => ({ is: error instanceof lib.FileChangedError, message: error.message }));
+    await upload.cancel();
+    return error;`);
+  expect(error).toEqual({ is: true, message: "film.mp4 changed while it was sent, or is gone; nothing was recorded" });
+  expect(await stored(made)).toEqual(NOTHING);
+});
+
+describe("a page of another origin that the Worker allows", () => {
+  const origin = "http://localhost:9876";
+  const open = startServer({ vars: { CORS_ALLOWED_ORIGINS: origin } });
+
+  test("sends every kind of request, and sees what an error says", async () => {
+    const unavailable = canned(503, '{"code":"STORAGE_UNAVAILABLE","message":"Repeat the request.","errors":null}', { "retry-after": "61", "access-control-allow-origin": origin, "access-control-expose-headers": "Retry-After" });
+    const made = await openPage(open, [{ step: "batch", how: { answer: unavailable } }], origin);
+    const answer = await run(made.page, `
+      const organization = client.withOrganization("${made.org}");
+      const folder = await organization.post("/v1/asset-folders", { body: { name: "A" } });
+      const params = { path: { folder_id: folder.id } };
+      const renamed = await organization.patch("/v1/asset-folders/{folder_id}", { params, body: { name: "B" } });
+      await organization.delete("/v1/asset-folders/{folder_id}", { params });
+      const gone = await client.get("/v1/asset-folders/{folder_id}", { params }).catch((error) => ({ ...error }));
+      const [{ error }] = await client.confirm([{ uploadId: folder.id }]);
+      return { name: renamed.name, gone, retryAfter: error.retryAfter };`);
+    expect(answer).toMatchObject({ name: "B", gone: { code: "FOLDER_NOT_FOUND", requestId: expect.stringMatching(/^[0-9a-f-]{36}$/) }, retryAfter: 61 });
+    expectNoProblems(made);
+  });
 });
 
 test("an error of the API is an ApiError", async () => {

@@ -38,24 +38,27 @@ export interface PageSetup extends Setup {
   another(): Promise<Page>;
 }
 
-/** A page with `client`, whose pauses are short. */
-export async function openPage(server: Server, faults: InjectedFault[] = []): Promise<PageSetup> {
+/** A page with `client`, whose pauses are short. Its origin is that of the API unless another is given. */
+export async function openPage(server: Server, faults: InjectedFault[] = [], origin?: string): Promise<PageSetup> {
   const made = await setup(server, faults);
+  const at = origin ?? made.proxy.url;
   const context = await browser.newContext();
+  // What a route answers counts as coming from outside, and the Worker is on this machine.
+  if (origin) await context.grantPermissions(["local-network-access"]);
   onTestFinished(() => context.close());
   await context.addInitScript("const random = Math.random; Math.random = () => random() * 0.02;");
   // The page may reach what an operator's own page may: its origin, and `data:` for aws-s3.
-  const headers = { "content-security-policy": "default-src 'self'; connect-src 'self' data:; script-src 'self' 'unsafe-eval'" };
-  await context.route(`${made.proxy.url}/`, (route) => route.fulfill({ contentType: "text/html", body: PAGE, headers }));
-  await context.route(`${made.proxy.url}/client.js`, (route) => route.fulfill({ contentType: "text/javascript", body: script }));
-  await context.route(`${made.proxy.url}/favicon.ico`, (route) => route.fulfill({ status: 204 }));
+  const headers = { "content-security-policy": `default-src 'self'; connect-src 'self' ${made.proxy.url} data:; script-src 'self' 'unsafe-eval'` };
+  await context.route(`${at}/`, (route) => route.fulfill({ contentType: "text/html", body: PAGE, headers }));
+  await context.route(`${at}/client.js`, (route) => route.fulfill({ contentType: "text/javascript", body: script }));
+  await context.route(`${at}/favicon.ico`, (route) => route.fulfill({ status: 204 }));
   const problems: string[] = [];
   const another = async () => {
     const page = await context.newPage();
     page.on("pageerror", (error) => problems.push(error.message));
     page.on("console", (message) => void (message.type() === "error" && /Content Security Policy/.test(message.text()) && problems.push(message.text())));
-    await page.goto(`${made.proxy.url}/`);
-    await page.evaluate(`globalThis.client = lib.createClient({ baseUrl: location.origin, token: "${made.editor.token}" })`);
+    await page.goto(`${at}/`);
+    await page.evaluate(`globalThis.client = lib.createClient({ baseUrl: "${made.proxy.url}", token: "${made.editor.token}" })`);
     return page;
   };
   return { ...made, problems, another, page: await another() };

@@ -157,6 +157,12 @@ test("storage that no longer knows the upload is an error", async () => {
   expect(await errorOf(made.client.upload(film(), PARTS))).toMatchObject({ name: "StorageError", status: 404, message: "storage no longer knows this upload" });
 });
 
+test("storage that shows no ETag is an error that names the likely cause", async () => {
+  const made = await setup(server, [{ step: "put", path: "partNumber=2&", how: { answerAfter: canned(200) } }]);
+  const words = "storage answered part 2 without an ETag: do the bucket's CORS rules expose it?";
+  expect(await errorOf(made.client.upload(film(), PARTS))).toMatchObject({ name: "StorageError", status: 200, message: words });
+});
+
 test.each([['{"parts":[]}', "something else than signed parts"], ["{}", "something else than signed parts"]])("signed parts that are none: %s", async (body, what) => {
   const made = await setup(server, [{ step: "sign", how: { answer: canned(200, body) } }]);
   expect((await errorOf(made.client.upload(film(), PARTS))).message).toContain(what);

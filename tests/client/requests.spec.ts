@@ -181,6 +181,14 @@ test("withOrganization acts in another organization with the same key", async ()
   expect(message).toContain("X-Organization-Id");
 });
 
+test("a body that cannot be JSON is an error at once", async () => {
+  const made = await setup(server);
+  const name: any = [];
+  name.push(name);
+  expect((await errorOf(made.client.post("/v1/asset-folders", { body: { name } }))).message).toMatch(/circular/);
+  expect(made.proxy.seen).toEqual([]);
+});
+
 test("a fetch of one's own is used", async () => {
   const made = await setup(server);
   const seen: string[] = [];

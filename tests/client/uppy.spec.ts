@@ -159,6 +159,8 @@ describe("a file that is removed", () => {
     await run(made.page, "uppy.removeFile(uppy.getFiles()[0].id); await result;");
     await until(() => made.proxy.seen.some(({ step, status }) => step === "cancel" && status !== undefined));
     expect(await stored(made)).toEqual(NOTHING);
+    await made.page.waitForTimeout(300);
+    expect(steps(made).filter((step) => step === "cancel")).toHaveLength(1);
     expectNoProblems(made);
   });
 
@@ -207,7 +209,7 @@ test("offline in the middle, it is retried when the network is back", async () =
 });
 
 // Golden Retriever keeps files of 10 MiB at most. A larger one the person has to choose again.
-describe("a page that Golden Retriever restores sends the missing parts", () => {
+describe("a page that Golden Retriever restores sends what is missing", () => {
   test.each([["of a file that it has kept", PART + 3], ["of a file that is chosen again", LARGE]])("%s", async (_, size) => {
     const last = Math.ceil(size / PART);
     const made = await openPage(server, [{ step: "put", path: `partNumber=${last}&`, how: "hang" }]);
@@ -228,5 +230,24 @@ describe("a page that Golden Retriever restores sends the missing parts", () => 
     await page.waitForFunction("uppy.getFiles()[0].progress.complete");
     await expectOnly(made, await run(page, "return uppy.getFiles()[0].response.body;"), bytes(size));
     expect(steps(made, from)).toEqual(["status", "sign", "put", "complete", "confirm"]);
+  });
+
+  test("of a file whose confirmation had no answer", async () => {
+    const made = await openPage(server, [{ step: "confirm", how: "hang after" }]);
+    const retriever = "uppy.use(lib.GoldenRetriever);";
+    await makeUppy(made.page, "{}", retriever);
+    await add(made.page, 10);
+    await run(made.page, "void uppy.upload();");
+    await until(() => made.proxy.seen.some(({ step, status }) => step === "confirm" && status !== undefined));
+    await made.page.waitForTimeout(1_500);
+    await made.page.close();
+    const from = made.proxy.seen.length;
+    const page = await made.another();
+    await makeUppy(page, "{}", retriever);
+    await page.waitForFunction("uppy.getState().recoveredState !== null && uppy.getFiles().length === 1");
+    await run(page, 'uppy.emit("restore-confirmed");');
+    await page.waitForFunction("uppy.getFiles()[0].progress.complete");
+    await expectOnly(made, await run(page, "return uppy.getFiles()[0].response.body;"), bytes(10));
+    expect(steps(made, from)).toEqual(["confirm"]);
   });
 });

@@ -2,8 +2,9 @@
 import createFetchClient, { type Client as FetchClient } from "openapi-fetch";
 import { type Confirmation, confirmUploads, type UploadToConfirm } from "./confirm.js";
 import { ApiError, isErrorBody, UnexpectedResponseError } from "./errors.js";
-import { linkedTo, LostAnswer, randomKey, reasonOf } from "./retry.js";
-import { type Answer, isTransient, LONGEST_PAUSE, retryAfterOf, type RetryOptions, withRetries } from "./retry.js";
+import {
+  type Answer, isTransient, linkedTo, LONGEST_PAUSE, LostAnswer, randomKey, reasonOf, retryAfterOf, type RetryOptions, withRetries,
+} from "./retry.js";
 import type { paths } from "./schema.js";
 import type { Uploadable } from "./source.js";
 import type { AnswerOf, Asset, InitArgument, Method, OperationOf, PathOf, RequestOptions } from "./types.js";
@@ -143,15 +144,21 @@ export class Client {
   async #send(method: Method, path: string, init: Omit<AnyInit, "headers"> & { headers: Headers }): Promise<JsonAnswer> {
     const { controller: ended, release } = linkedTo(init.signal);
     const timer = setTimeout(() => ended.abort(new Error(`nothing came for ${this.timeoutMs / 1000} seconds`)), this.timeoutMs);
+    let isSent = false;
+    const send = (request: Request) => {
+      isSent = true;
+      return (this.#options.fetch ?? globalThis.fetch)(request);
+    };
     try {
-      const send = this.#options.fetch ?? globalThis.fetch;
-      const request = { ...init, signal: ended.signal, parseAs: "text", fetch: (request: Request) => send(request) };
+      const request = { ...init, signal: ended.signal, parseAs: "text", fetch: send };
       const { data, error, response } = await this.#fetchClient.request(method, path as never, request as never);
       const { status, headers } = response as Response;
       // openapi-fetch parses an error where it can.
       const text = error === undefined || typeof error === "string" ? (error ?? (data as string | undefined)) : JSON.stringify(error);
       return { status, json: jsonOf(text), requestId: headers.get("x-request-id"), retryAfter: retryAfterOf(headers.get("retry-after")) };
     } catch (error) {
+      // A body that is no JSON, for example, is no matter of the network.
+      if (!isSent) throw error;
       throw new LostAnswer(this.#withoutToken(reasonOf(ended.signal.aborted ? ended.signal.reason : error)));
     } finally {
       clearTimeout(timer);

@@ -2,7 +2,6 @@
 import { StorageError } from "./errors.js";
 import { LostAnswer, reasonOf, retryAfterOf } from "./retry.js";
 import { type Send, silentFor } from "./sending.js";
-import { checkUnchanged } from "./source.js";
 
 export const send: Send = ({ url, method, headers, bytes, timeoutMs, signal, onProgress }) =>
   new Promise((resolve, reject) => {
@@ -40,7 +39,7 @@ export const send: Send = ({ url, method, headers, bytes, timeoutMs, signal, onP
     // A browser does not tell which: the network, CORS rules of the bucket that do not name this page's origin, or the file.
     request.onerror = () => {
       const lost = () => reject(new LostAnswer("the connection failed, or the bucket's CORS rules do not allow this page"));
-      end(() => checkUnchanged(bytes.blob!).then(lost, reject));
+      end(() => bytes.checkUnchanged().then(lost, reject));
     };
     try {
       request.open(method, url);

@@ -23,6 +23,8 @@ export interface Bytes {
   /** Undefined for a FileSource. */
   blob: Blob | undefined;
   chunks(): AsyncIterable<Uint8Array>;
+  /** Of the whole file. */
+  checkUnchanged(): Promise<void>;
 }
 
 export const DEFAULT_TYPE = "application/octet-stream";
@@ -36,7 +38,7 @@ export function bytesOf(file: Uploadable, start: number, end: number): Bytes {
   const blob = isBlob(file) ? (start === 0 && end === file.size ? file : file.slice(start, end)) : undefined;
   // Node's streams can be iterated, of which the types of browsers know nothing.
   const chunks = () => (isBlob(file) ? (blob!.stream() as unknown as AsyncIterable<Uint8Array>) : file.read(start, end));
-  return { size: end - start, blob, chunks };
+  return { size: end - start, blob, chunks, checkUnchanged: () => checkUnchanged(file) };
 }
 
 /** Fails if the file has changed or is gone. A browser says so only when one reads. */

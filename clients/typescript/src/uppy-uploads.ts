@@ -63,7 +63,7 @@ export class UppyUploads<M extends Meta, B extends Body> {
     try {
       if (!("uploadId" in request)) return await (request.method === "POST" ? this.#create(id) : this.#put(id));
       const { uploadId, method } = request;
-      if (method === "DELETE") return await this.#abort(uploadId);
+      if (method === "DELETE") return await this.#abort(id, uploadId);
       if (method === "GET") return await this.#listParts(id, uploadId);
       if (method === "POST") return await this.#complete(id, uploadId);
       const [part] = await signParts(this.client, uploadId, [request.partNumber]);
@@ -112,8 +112,12 @@ export class UppyUploads<M extends Meta, B extends Body> {
     return xml(`<CompleteMultipartUploadResult>${location}<Key>${uploadId}</Key></CompleteMultipartUploadResult>`);
   }
 
-  async #abort(uploadId: string): Promise<{ url: string }> {
-    await this.#cancel(uploadId);
+  async #abort(id: string, uploadId: string): Promise<{ url: string }> {
+    // A file that was removed is cancelled for that. aws-s3 itself may be removed from Uppy, too.
+    if (this.uppy.getFile(id)) {
+      this.#forget(id);
+      await this.#cancel(uploadId);
+    }
     return { url: "data:," };
   }
 
@@ -125,8 +129,8 @@ export class UppyUploads<M extends Meta, B extends Body> {
 
   /** Starts files in parts, whose part size aws-s3 must know when it cuts them. Others are started just before they are sent. */
   async #prepare(ids: string[]): Promise<void> {
-    const isNew = ({ error, progress }: UppyFile<M, B>) => !error && !progress.uploadComplete;
-    const next = this.uppy.getFilesByIds(ids).filter((file) => isNew(file) && this.isMultipart(file)).values();
+    const isOpen = (file: UppyFile<M, B>) => !file.error && !file.progress.uploadComplete && !sessionIn(file)?.uploadId;
+    const next = this.uppy.getFilesByIds(ids).filter((file) => this.isMultipart(file) && isOpen(file)).values();
     const worker = async () => {
       // An error is met again when aws-s3 asks, and is then that file's.
       for (const { id } of next) await this.#start(id).catch(() => {});
