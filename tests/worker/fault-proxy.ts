@@ -4,6 +4,7 @@
 import { createServer, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream/promises";
+import { gunzipSync } from "node:zlib";
 
 export type Step = "start" | "put" | "confirm" | "read" | "sign" | "complete" | "batch" | "status" | "cancel";
 
@@ -131,7 +132,7 @@ export class FaultProxy {
     if (how === "hang after") return;
     if (typeof how === "object" && "answerAfter" in how) return answerWith(response, how.answerAfter);
     if (typeof how === "object") {
-      return answerWith(response, { status: real.status, headers: { "content-type": "application/json" }, body: how.change(real.body.toString()) });
+      return answerWith(response, { status: real.status, headers: { "content-type": "application/json" }, body: how.change(textOf(real)) });
     }
 
     // Half of the body, or of one that storage could have sent where the real one is empty.
@@ -177,6 +178,11 @@ function stepOf({ method, url = "" }: IncomingMessage): Step | "other" {
   }
   if (url.startsWith("/v1/asset-uploads/")) return "status";
   return url.startsWith("/v1/assets/") ? "read" : "other";
+}
+
+/** A client that asks for it, as fetch does, gets the body compressed. */
+function textOf({ headers, body }: RealAnswer): string {
+  return (headers["content-encoding"] === "gzip" ? gunzipSync(body) : body).toString();
 }
 
 /** Headers of an answer without those of its own connection. */

@@ -119,12 +119,12 @@ class UppyUploads<M extends Meta, B extends Body> {
 
   async #create(id: string): Promise<{ url: string }> {
     const size = this.uppy.getFile(id)?.size ?? 0;
-    const known = this.partSizes.get(size);
-    const { asset_id, upload } = await this.#start(id);
-    if (upload.method !== "MULTIPART") throw this.client.unexpected("something else than an upload in parts");
-    // aws-s3 has cut the file before, by another size. The next time it is known.
-    if (known !== upload.part_size) throw new Error("The upload could not be started. Try again.");
-    return xml(`<InitiateMultipartUploadResult><UploadId>${asset_id}</UploadId></InitiateMultipartUploadResult>`);
+    const cutBy = this.partSizes.get(size);
+    if (!this.#sessionOf(id)?.uploadId) await this.#start(id);
+    const { uploadId, partSize } = this.#sessionOf(id)!;
+    // aws-s3 has cut the file before its start succeeded. The next time the size is known.
+    if (partSize === null || cutBy !== partSize) throw new Error("The upload could not be started. Try again.");
+    return xml(`<InitiateMultipartUploadResult><UploadId>${uploadId}</UploadId></InitiateMultipartUploadResult>`);
   }
 
   async #listParts(id: string, uploadId: string): Promise<{ url: string }> {
