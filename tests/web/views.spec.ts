@@ -140,7 +140,8 @@ describe.each(Object.entries(LOOKS))("%s", (look, context) => {
       for (const name of ["Contact sheet.txt", "Captions, final.txt", "Never.exe"]) data.items.add(new File([name], name, { type: name.endsWith("txt") ? "text/plain" : "application/x-msdownload" }));
       document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: data }));
     });
-    await page.getByRole("option", { name: "Captions, final.txt" }).waitFor();
+    await page.getByRole("option", { name: "Captions, final.txt" }).first().waitFor();
+    await page.getByText("Upload complete").waitFor();
     await shoot(page, "uploads");
     await page.goto("/?view=keys");
     await page.getByLabel("Name").fill("Contact form");
