@@ -1,9 +1,11 @@
 // The uploader as the built page loads it: its own script and stylesheet, under the headers that are served.
 import type { BrowserContextOptions } from "playwright-core";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { createFolder, organizationWithEditor } from "../worker/fixtures.ts";
 import { startSite } from "./page.ts";
 import { isStorage, MIB, PART, partsSent } from "./uploader.ts";
+
+vi.setConfig({ testTimeout: 90_000 });
 
 const site = startSite({ vars: { MULTIPART_PART_BYTES: String(PART) } });
 

@@ -1,8 +1,11 @@
 // The uploader in Chromium when the network fails, a person pauses, or the page is loaded anew in the middle of a large file.
 import type { Page, Route } from "playwright-core";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { organizationWithEditor } from "../worker/fixtures.ts";
-import { choose, fileOf, isStorage, MIB, PART, partsSent, row, startUploaderSite, uploaded } from "./uploader.ts";
+import { choose, fileOf, isStorage, MIB, PART, partsSent, row, startUploaderSite, uploaded, violations } from "./uploader.ts";
+
+// 24 MiB go through the test's own process on their way.
+vi.setConfig({ testTimeout: 90_000 });
 
 const site = startUploaderSite({ vars: { MULTIPART_PART_BYTES: String(PART) } });
 
@@ -101,6 +104,7 @@ test("a reload in the middle of a large file: only the missing parts are sent, a
   await letGo();
   const parts = partsSent(page);
   await page.getByText("They can go on from where they were.").waitFor();
+  expect(await violations(page)).toEqual([]);
   await page.getByRole("button", { name: "Upload 1 file" }).or(page.getByRole("button", { name: "Resume" })).first().click();
   expect(await uploaded(page, 1)).toEqual(["film.mp4"]);
   expect(parts).toEqual([3, 4, 5]);
@@ -119,6 +123,7 @@ test("paused and resumed: what storage has is not sent again", async () => {
   await reached;
   await page.getByRole("button", { name: "Pause", exact: true }).click();
   await page.getByText("Paused").first().waitFor();
+  expect(await violations(page)).toEqual([]);
   await letGo();
   const parts = partsSent(page);
   await page.getByRole("button", { name: "Resume", exact: true }).click();
@@ -175,6 +180,7 @@ test("destroyed in the middle: nothing is left in storage or in the browser", as
   const { reached } = await stopAfterPart(page, 1);
   await choose(page, LARGE);
   await reached;
+  expect(await violations(page)).toEqual([]);
   await expect.poll(() => kept(page)).toContain("film.mp4");
   await page.evaluate(() => globalThis.uploader.destroy());
   await expect.poll(() => site.unconfirmed(org)).toEqual([{ filename: "film.mp4", cancelled: 1 }]);
@@ -192,6 +198,7 @@ test("storage denies a file: it can be tried again, and is one asset", async () 
   await page.route(isStorage, deny);
   await choose(page, fileOf("again.txt", "text/plain", "again"));
   await page.locator(".upload-problems li").waitFor();
+  expect(await violations(page)).toEqual([]);
   await page.unroute(isStorage, deny);
   await page.getByRole("button", { name: "Retry upload", exact: true }).click();
   expect(await uploaded(page, 1)).toEqual(["again.txt"]);

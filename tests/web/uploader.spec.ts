@@ -1,8 +1,7 @@
 // The uploader in Chromium: many files at once, limits that are known beforehand, and names that want to be HTML.
-import axe from "axe-core";
 import { expect, test } from "vitest";
 import { createFolder, organizationWithEditor } from "../worker/fixtures.ts";
-import { choose, fileOf, isStorage, MIB, row, startUploaderSite, told, uploaded } from "./uploader.ts";
+import { choose, fileOf, isStorage, MIB, row, startUploaderSite, told, uploaded, violations } from "./uploader.ts";
 
 const site = startUploaderSite({ vars: { MAX_UPLOAD_BYTES: String(MIB) } });
 
@@ -143,16 +142,9 @@ test("a key that is revoked midway: the API's words are shown, and nothing is le
 test.each(["light", "dark"] as const)("it has no violation of accessibility in %s colours", async (colorScheme) => {
   const { editor } = await organizationWithEditor(site.server);
   const { page } = await site.open(editor, { context: { colorScheme } });
-  await page.evaluate(axe.source);
-  const violations = () =>
-    page.evaluate(async () => {
-      const { axe } = globalThis as unknown as { axe: typeof import("axe-core") };
-      const { violations } = await axe.run("#uploader");
-      return violations.map(({ id, impact, nodes }) => [id, impact, nodes.map(({ html }) => html)]);
-    });
-  expect(await violations()).toEqual([]);
+  expect(await violations(page)).toEqual([]);
   await choose(page, fileOf("note.txt", "text/plain", "note"), fileOf("photo.png", "image/png", 100));
   await uploaded(page, 2);
-  expect(await violations()).toEqual([]);
+  expect(await violations(page)).toEqual([]);
   await page.screenshot({ path: `build/screenshots/uploader-${colorScheme}.png` });
 });

@@ -1,4 +1,5 @@
 // The uploader in Chromium for tests: its page, files to choose, and what stands in D1 and R2 afterwards.
+import axe from "axe-core";
 import { build } from "esbuild";
 import type { BrowserContext, Page } from "playwright-core";
 import { beforeAll, expect } from "vitest";
@@ -107,7 +108,7 @@ export const told = async (page: Page): Promise<string> => (await page.locator("
 
 /** Waits until so many assets were told: their names in order. */
 export async function uploaded(page: Page, count: number): Promise<string[]> {
-  await expect.poll(() => page.evaluate(() => globalThis.uploaded.length), { timeout: 20_000 }).toBe(count);
+  await expect.poll(() => page.evaluate(() => globalThis.uploaded.length), { timeout: 60_000 }).toBe(count);
   return page.evaluate(() => globalThis.uploaded.map(({ name }) => name).toSorted());
 }
 
@@ -121,4 +122,14 @@ export function partsSent(page: Page): number[] {
     if (part !== null) parts.push(Number(part));
   });
   return parts;
+}
+
+/** What axe-core finds wrong with the uploader as it is shown now. */
+export async function violations(page: Page): Promise<unknown[]> {
+  await page.evaluate(axe.source);
+  return page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: typeof import("axe-core") };
+    const { violations } = await axe.run("#uploader");
+    return violations.map(({ id, impact, nodes }) => [id, impact, nodes.map(({ html }) => html)]);
+  });
 }

@@ -6,6 +6,7 @@ import GoldenRetriever from "@uppy/golden-retriever";
 import type { Asset, Client } from "asset-uploads-client";
 import { uppyOptions } from "asset-uploads-client/uppy";
 import { checkFile, DEFAULT_TYPE, largestSize, noteOf, patternsOf, type Types } from "./limits.js";
+import { completeListRole } from "./list-role.js";
 import { showProblems } from "./problems.js";
 import { addStylesheet } from "./stylesheet.js";
 import { claimTab, noteUnfinished, type Tab } from "./tab.js";
@@ -96,8 +97,7 @@ function start(element: HTMLElement, { client, types, folderId, onUploaded, iden
       return checkFile({ ...file, meta }, types);
     },
   });
-  const problems = document.createElement("ul");
-  const dashboard = document.createElement("div");
+  const [dashboard, problems] = [document.createElement("div"), document.createElement("div")];
   element.replaceChildren(dashboard, problems);
   uppy.use(Dashboard, {
     inline: true,
@@ -107,9 +107,11 @@ function start(element: HTMLElement, { client, types, folderId, onUploaded, iden
     theme: "auto",
     note: noteOf(types),
     fileManagerSelectionType: "both",
+    singleFileFullScreen: false,
     proudlyDisplayPoweredByUppy: false,
     locale: WORDS.dashboard,
   });
+  completeListRole(dashboard);
   uppy.use(AwsS3, uppyOptions(client, uppy, { multipart: IN_PARTS_FROM }));
   // It takes these two, which its types do not have.
   const kept: object = { maxFileSize: KEPT_UNTIL, maxTotalSize: KEPT_AT_MOST };

@@ -1,11 +1,13 @@
 // What went wrong with files, in the API's own words, as text that everyone can read. Uppy shows them in a dialog of the system.
 import type { Body, Meta, Uppy } from "@uppy/core";
 
-/** Fills the list with the files that have an error, and keeps it so. */
-export function showProblems<M extends Meta, B extends Body>(uppy: Uppy<M, B>, list: HTMLUListElement): void {
+/** Lists in `place` the files that have an error, and keeps it so. Screen readers say what is new. */
+export function showProblems<M extends Meta, B extends Body>(uppy: Uppy<M, B>, place: HTMLElement): void {
+  place.setAttribute("role", "log");
+  place.setAttribute("aria-label", "Problems of uploads");
+  const list = document.createElement("ul");
   list.className = "upload-problems";
-  list.setAttribute("role", "log");
-  list.setAttribute("aria-label", "Problems of uploads");
+  place.replaceChildren(list);
   let shown = "";
   uppy.on("state-update", () => {
     const problems = uppy.getFiles().flatMap(({ name, error }) => (error ? [[name, error] as const] : []));

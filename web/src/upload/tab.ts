@@ -44,9 +44,6 @@ function lock(id: string): Promise<boolean> {
   });
 }
 
-/** Whether this tab had unfinished uploads of somebody before it was loaded anew. */
-export const hasUnfinished = (identity: string): boolean => sessionStorage.getItem(UNFINISHED) === identity;
-
 /** Keeps for this tab whether somebody has unfinished uploads, so that the page can show them after a reload. */
 export function noteUnfinished(identity: string, isUnfinished: boolean): void {
   if (isUnfinished) sessionStorage.setItem(UNFINISHED, identity);
