@@ -120,6 +120,23 @@ describe("a folder", () => {
     expect(await site.server.sql("SELECT count(*) AS n FROM folders WHERE parent_id = ?", trip)).toEqual([{ n: 1 }]);
   });
 
+  it("that is dropped is made as well", async () => {
+    const root = await mkdtemp(`${tmpdir()}/page-`);
+    await mkdir(`${root}/Dropped/Inner`, { recursive: true });
+    // The browser gives a hundred at a time.
+    const many = Array.from({ length: 103 }, (_, i) => `Dropped/Inner/${String(i).padStart(3, "0")}.txt`);
+    for (const path of ["Dropped/top.txt", ...many]) await writeFile(`${root}/${path}`, path);
+    await writeFile(`${root}/loose.txt`, "loose");
+    const { page } = await site.open({ as: ada, path: `/?folder=${photos}` });
+    await page.getByText("No files in this folder").waitFor();
+    const debug = await page.context().newCDPSession(page);
+    const data = { items: [], files: [`${root}/Dropped`, `${root}/loose.txt`], dragOperationsMask: 1 };
+    for (const type of ["dragEnter", "dragOver", "drop"] as const) await debug.send("Input.dispatchDragEvent", { type, x: 640, y: 400, data });
+    await expect.poll(filed, { timeout: 25_000 }).toEqual([...many, "Dropped/top.txt", "loose.txt"].map((path) => `Photos/${path}`));
+    await shows(page, ["loose.txt"]);
+    await page.getByRole("list", { name: "Folders" }).getByRole("link", { name: "Dropped" }).waitFor();
+  });
+
   it("is not made by a key that only uploads: its files lie where the key says", async () => {
     const key = await createPerson(site.server, { [org]: "editor" }, { scope: "upload", org_id: org, limits: { folder_id: photos } });
     const { page } = await site.open({ as: key });

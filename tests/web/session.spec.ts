@@ -197,7 +197,7 @@ describe("what a key may not do", () => {
     const key = await createPerson(site.server, { [org]: "editor" }, { scope: "upload", org_id: org, limits });
     const { page } = await site.open({ as: key });
     await page.getByRole("heading", { name: "Upload files" }).waitFor();
-    await page.getByText("at most 3 uploads · up to 2 MB each · image/*").waitFor();
+    await page.getByText("At most 3 uploads · up to 2 MB each · image/*").waitFor();
     await page.getByRole("region", { name: "Uploads" }).waitFor();
     expect(await page.getByRole("tree").count()).toBe(0);
     expect(await page.getByRole("listbox").count()).toBe(0);

@@ -127,6 +127,22 @@ describe.each(Object.entries(LOOKS))("%s", (look, context) => {
     await page.goto(`/?folder=${norway}&asset=${photo}`);
     await page.getByText("Uploaded").waitFor();
     await shoot(page, "photo");
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.getByRole("option", { name: "Low clouds.png" }).focus();
+    await page.keyboard.press("Delete");
+    await page.getByText("moved to the trash").waitFor();
+    await shoot(page, "undo");
+    await page.getByRole("button", { name: "Undo" }).click();
+    await page.getByText("restored").waitFor();
+    await page.evaluate(() => {
+      const data = new DataTransfer();
+      for (const name of ["Contact sheet.txt", "Captions, final.txt", "Never.exe"]) data.items.add(new File([name], name, { type: name.endsWith("txt") ? "text/plain" : "application/x-msdownload" }));
+      document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: data }));
+    });
+    await page.getByRole("option", { name: "Captions, final.txt" }).first().waitFor();
+    await page.getByText("Upload complete").waitFor();
+    await shoot(page, "uploads");
     await page.goto("/?view=keys");
     await page.getByLabel("Name").fill("Contact form");
     await page.getByText("this one").waitFor();
@@ -137,6 +153,17 @@ describe.each(Object.entries(LOOKS))("%s", (look, context) => {
     await page.locator(".token code").evaluate((code) => void (code.textContent = `au_${"x".repeat(49)}`));
     await page.locator(".snippet").evaluate((code) => void (code.textContent = code.textContent.replace(/au_\w+/, "au_...")));
     await shoot(page, "key-ready");
+  });
+
+  it("is an empty library", async () => {
+    const empty = await organizationWithAda(site.server);
+    const { page } = await site.open({ context, as: empty.ada });
+    await page.getByText("Drop your first files here").waitFor();
+    await shoot(page, "empty");
+    const key = await createPerson(site.server, { [org]: "editor" }, { scope: "upload", org_id: org, limits: { max_uploads: 5 } });
+    const uploading = await site.open({ context, as: key });
+    await uploading.page.getByRole("button", { name: /browse/i }).first().waitFor();
+    await shoot(uploading.page, "uploads-only");
   });
 
   it("is the library of one who may only look, and menus", async () => {

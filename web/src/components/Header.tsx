@@ -62,7 +62,7 @@ export function Header({ onMenu }: { onMenu: (() => void) | null }) {
         }
       >
         {/* Drawn by the stylesheet: as text it would be a part of the label that the label does not have. */}
-        <span class="initials" data-text={initials(fullName(user))} />
+        <span class="initials" data-text={initials(fullName(user) || "Upload key")} />
       </Menu>
     </header>
   );

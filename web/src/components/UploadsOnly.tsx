@@ -12,7 +12,7 @@ export function UploadsOnly() {
   useEffect(() => void upload([]), []);
   const { key } = account.value!;
   const limits = [
-    key.limits?.max_uploads != null && `at most ${key.limits.max_uploads} uploads`,
+    key.limits?.max_uploads != null && `At most ${key.limits.max_uploads} uploads`,
     key.limits?.max_size_bytes != null && `up to ${formatSize(key.limits.max_size_bytes)} each`,
     key.limits?.mime_types != null && key.limits.mime_types.join(", "),
     key.expires_at !== null && `until ${formatTime(key.expires_at)}`,
