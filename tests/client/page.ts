@@ -68,6 +68,11 @@ export async function openPage(server: Server, faults: InjectedFault[] = [], ori
 export const run = <T = any>(page: Page, code: string): Promise<T> => page.evaluate(`(async () => { ${code} })()`);
 
 /** The same bytes as `bytes(size)` of setup.ts, as a File in the page. */
-export const FILE = `const fileOf = (size, name, type) => new File([new Uint8Array(Uint32Array.from({ length: Math.ceil(size / 4) }, (_, at) => at * 2654435761).buffer, 0, size)], name, { type, lastModified: 1 });`;
+export const FILE = `
+  const fileOf = (size, name, type) => {
+    const words = new Uint32Array(Math.ceil(size / 4));
+    for (let at = 0; at < words.length; at++) words[at] = at * 2654435761;
+    return new File([new Uint8Array(words.buffer, 0, size)], name, { type, lastModified: 1 });
+  };`;
 
 export const expectNoProblems = ({ problems }: PageSetup) => expect(problems).toEqual([]);

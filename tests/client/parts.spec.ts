@@ -3,7 +3,7 @@ import { appendFile, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type Asset, FileChangedError, type Upload, type UploadState } from "asset-uploads-client";
+import { type Asset, FileChangedError, type Upload, type UploadOptions, type UploadState } from "asset-uploads-client";
 import { openFile } from "asset-uploads-client/node";
 import type { How, InjectedFault, Step } from "../worker/fault-proxy.ts";
 import { createFolder, S3 } from "../worker/fixtures.ts";
@@ -90,9 +90,9 @@ describe("one part fails, and is signed anew and sent again by itself:", () => {
 });
 
 /** An upload that was aborted when its first two parts had arrived. */
-async function interrupted(made: Setup): Promise<UploadState> {
+async function interrupted(made: Setup, options: UploadOptions = {}): Promise<UploadState> {
   const controller = new AbortController();
-  const upload = made.client.upload(film(), { ...PARTS, signal: controller.signal });
+  const upload = made.client.upload(film(), { ...PARTS, ...options, signal: controller.signal });
   await until(() => etags(upload).length === 2);
   controller.abort();
   expect((await errorOf(upload)).name).toBe("AbortError");
@@ -131,6 +131,18 @@ describe("a state that cannot go on begins anew, and says why:", () => {
     expect((await stored(made)).assets).toEqual([asset.id]);
     expect(besideParts(made, from)).toEqual([...steps, "start", "complete", "confirm"]);
     expect(sentParts(made, from)).toEqual([1, 2, 3]);
+  });
+
+  test("it keeps the name, the type and the folder, as one that goes on does", async () => {
+    for (const goesOn of [true, false]) {
+      const made = await setup(server, THIRD_HANGS);
+      const own = { filename: "own.mov", mimeType: "video/quicktime", folderId: await createFolder(server, made.org, made.editor) };
+      const state = await interrupted(made, own);
+      if (!goesOn) await cancelUpload(server, state.uploadId!, made.editor);
+      const asset = await made.client.upload(film(), { state });
+      expect([asset.name, asset.mime_type, asset.folder_id, asset.id === state.uploadId]).toEqual([...Object.values(own), goesOn]);
+      expect(made.proxy.steps().filter((step) => step === "complete")).toHaveLength(1);
+    }
   });
 
   test("its start, whose answer was lost, has expired", async () => {

@@ -35,7 +35,11 @@ export async function setup(server: Server, faults: InjectedFault[] = [], option
 
 export const canned = (status: number, body = "", headers: Record<string, string> = {}) => ({ status, body, headers });
 /** Different bytes everywhere, so that a part in the wrong place is found. */
-export const bytes = (size: number) => Buffer.from(Uint32Array.from({ length: Math.ceil(size / 4) }, (_, at) => at * 2654435761).buffer).subarray(0, size);
+export function bytes(size: number): Buffer<ArrayBuffer> {
+  const words = new Uint32Array(Math.ceil(size / 4));
+  for (let at = 0; at < words.length; at++) words[at] = at * 2654435761;
+  return Buffer.from(words.buffer).subarray(0, size);
+}
 export const fileOf = (content: Uint8Array | string, name = "photo.png", type = "image/png") => new File([content as BlobPart], name, { type, lastModified: 1_700_000_000_000 });
 
 /** The error that must come. */

@@ -25,20 +25,25 @@ export interface UploadState {
 /** Bytes from which on a file is sent in parts. */
 export const LARGE = 64 * 1024 * 1024;
 
-export function newState(file: Uploadable, options: UploadOptions): UploadState {
+/** The state of another upload of the file; what the options leave open is as it was in `old`. */
+export function newState(file: Uploadable, options: UploadOptions, old?: UploadState): UploadState {
   return {
     idempotencyKey: randomKey(),
     uploadId: null,
-    filename: options.filename ?? nameOf(file),
-    mimeType: options.mimeType ?? (file.type || DEFAULT_TYPE),
+    filename: options.filename ?? old?.filename ?? nameOf(file),
+    mimeType: options.mimeType ?? old?.mimeType ?? (file.type || DEFAULT_TYPE),
     size: file.size,
     lastModified: lastModifiedOf(file),
-    folderId: options.folderId ?? null,
-    multipart: options.multipart ?? file.size >= LARGE,
+    folderId: folderIn(options, old),
+    multipart: options.multipart ?? old?.multipart ?? file.size >= LARGE,
     partSize: null,
     etags: {},
   };
 }
+
+/** `null` of the options is a choice, too. */
+export const folderIn = ({ folderId }: UploadOptions, old?: UploadState): string | null =>
+  folderId === undefined ? (old?.folderId ?? null) : folderId;
 
 export const hasChanged = (file: Uploadable, { size, lastModified }: UploadState): boolean =>
   file.size !== size || (lastModified !== null && lastModifiedOf(file) !== lastModified);

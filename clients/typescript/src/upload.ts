@@ -6,7 +6,7 @@ import { completeParts, sendParts } from "./parts.js";
 import { linkedTo } from "./retry.js";
 import type { StorageAnswer } from "./sending.js";
 import { bytesOf, checkUnchanged, type Uploadable } from "./source.js";
-import { copyOf, hasChanged, newState, type UploadState } from "./state.js";
+import { copyOf, folderIn, hasChanged, newState, type UploadState } from "./state.js";
 import { isOk, sendToStorage, storageError } from "./storage.js";
 import type { Asset, StartedUpload } from "./types.js";
 
@@ -15,7 +15,7 @@ export interface UploadOptions {
   filename?: string | undefined;
   /** Default: the file's own, else `application/octet-stream`. */
   mimeType?: string | undefined;
-  /** The folder that the asset belongs into. */
+  /** The folder that the asset belongs into. Default: none, or that of `state`. */
   folderId?: string | null | undefined;
   /** Bytes that storage has or gets, and the file's size. */
   onProgress?: ((sentBytes: number, totalBytes: number) => void) | undefined;
@@ -23,7 +23,7 @@ export interface UploadOptions {
   signal?: AbortSignal | undefined;
   /** Default: in parts from 64 MiB on. */
   multipart?: boolean | undefined;
-  /** Continues the upload that had this state. Only one process at a time may do so. */
+  /** Continues the upload that had this state, with its name, type and folder. Only one process at a time may do so. */
   state?: UploadState | undefined;
   /** Is called with the new state after every change, beginning before the first request. */
   onState?: ((state: UploadState) => void) | undefined;
@@ -121,7 +121,7 @@ export class Upload<T = Asset> implements PromiseLike<T> {
         if (typeof continued === "object") return outcome === "asset" ? continued : continued.id;
         received = continued;
       }
-      this.#change({ folderId: this.#options.folderId ?? null });
+      this.#change({ folderId: folderIn(this.#options, this.#state) });
       if (!received) await this.#untilStored();
       else await this.#whilePaused();
       this.#ended.signal.throwIfAborted();
@@ -158,7 +158,7 @@ export class Upload<T = Asset> implements PromiseLike<T> {
       else if (code === "ASSET_NOT_FOUND") this.#options.onContinue?.(`the asset ${uploadId} was deleted`);
       else if (error instanceof Anew) this.#options.onContinue?.(error.message);
       else throw error;
-      this.#state = newState(this.#file, this.#options);
+      this.#state = newState(this.#file, this.#options, this.#state);
       return false;
     }
   }
@@ -241,7 +241,7 @@ export class Upload<T = Asset> implements PromiseLike<T> {
       // An upload of an earlier process, of which only the key is known.
       const isOld = this.#options.state?.idempotencyKey === idempotencyKey && uploadId === null;
       if (!isOld || !(error instanceof ApiError) || error.code !== "ASSET_UPLOAD_EXPIRED") throw error;
-      this.#state = newState(this.#file, this.#options);
+      this.#state = newState(this.#file, this.#options, this.#state);
       this.#change({});
       return this.#start(signal);
     }
