@@ -7,7 +7,6 @@ import { count } from "./format.js";
 import { place } from "./library.js";
 import { announce, notifyError } from "./notices.js";
 import { identity, rights, session } from "./session.js";
-import { hasUnfinished as isUnfinished } from "./upload/tab.js";
 
 interface Uploader {
   addFiles(files: { file: File; folderId: string | null }[]): void;
@@ -60,8 +59,8 @@ async function mount(): Promise<Uploader> {
   }
 }
 
-/** Whether this person has unfinished uploads in this tab; that is known over a reload. */
-export const hasUnfinished = () => isUnfinished(identity.peek());
+/** Whether this person has unfinished uploads in this tab: the uploader keeps that over a reload. */
+export const hasUnfinished = () => sessionStorage.getItem("asset-uploads.unfinished") === identity.peek();
 
 /** Uploads end with the session that they belong to. Those that a reload left unfinished are shown again. */
 export function followSession(): void {
