@@ -44,9 +44,12 @@ export async function startBrowser(): Promise<Browser> {
 function candidates(): Candidate[] {
   const own = process.env.CHROMIUM_PATH;
   if (own) return [{ name: `CHROMIUM_PATH, ${own}`, options: async () => ({ executablePath: own }) }];
-  const npm = { name: "@sparticuz/chromium of npm", options: fromNpm };
+  const npm = [
+    { name: "@sparticuz/chromium of npm", options: () => fromNpm() },
+    { name: "the same with the libraries that it brings", options: () => fromNpm("al2023/lib") },
+  ];
   return [
-    ...(process.platform === "linux" && process.arch === "x64" ? [npm] : []),
+    ...(process.platform === "linux" && process.arch === "x64" ? npm : []),
     ...["chrome", "msedge"].map((channel) => ({ name: `the system's ${channel}`, options: async () => ({ channel }) })),
     ...KNOWN_PATHS.map((path) => ({ name: path, options: async () => ({ executablePath: path }) })),
   ];
@@ -54,21 +57,26 @@ function candidates(): Candidate[] {
 
 /**
  * Chromium of the npm package, unpacked once into build/. Not with the arguments that the package gives: they switch off
- * the checks of origins, which tests rely on.
+ * the checks of origins, which tests rely on. A bare system lacks some shared libraries, which the package has in a folder.
  */
-async function fromNpm(): Promise<LaunchOptions> {
+async function fromNpm(libraries?: string): Promise<LaunchOptions> {
   const folder = `${ROOT.pathname}build/chromium-${packages.devDependencies["@sparticuz/chromium"]}`;
   if (!existsSync(folder)) await unpackInto(folder);
   // Where the system has no fonts, text would have no width.
   const fonts = existsSync("/etc/fonts/fonts.conf") ? {} : { FONTCONFIG_PATH: `${folder}/fonts` };
-  return { executablePath: `${folder}/chromium`, env: { ...(process.env as Record<string, string>), ...fonts } };
+  const own = libraries === undefined ? {} : { LD_LIBRARY_PATH: `${folder}/${libraries}` };
+  return { executablePath: `${folder}/chromium`, env: { ...(process.env as Record<string, string>), ...fonts, ...own } };
 }
 
 /** The package unpacks into the folder for temporary files. Several test files may do so at once, so a rename ends it. */
 async function unpackInto(folder: string): Promise<void> {
   await mkdir(dirname(folder), { recursive: true });
   const unfinished = await mkdtemp(`${folder}-unpacking-`);
-  const script = 'import chromium from "@sparticuz/chromium"; await chromium.executablePath();';
+  const script = `
+    import chromium, { inflate } from "@sparticuz/chromium";
+    await chromium.executablePath();
+    await inflate("node_modules/@sparticuz/chromium/bin/al2023.tar.br");
+  `;
   await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script], {
     cwd: ROOT.pathname,
     env: { ...process.env, TMPDIR: unfinished },
