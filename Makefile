@@ -155,7 +155,7 @@ public/openapi.json: openapi.json
 
 # The client's types come from openapi.json.
 $(CLIENT)/dist/index.js: openapi.json $(CLIENT_SOURCES) $(NODE_STAMP)
-	$(CLIENT)/node_modules/.bin/openapi-typescript $< --output $(CLIENT)/src/schema.ts > /dev/null
+	$(CLIENT)/node_modules/.bin/openapi-typescript $< --default-non-nullable=false --output $(CLIENT)/src/schema.ts > /dev/null
 	tsc --project $(CLIENT)
 	@touch $@
 
