@@ -89,13 +89,13 @@ describe("signing in", () => {
     expect(await site.server.sql("SELECT id FROM folders WHERE name = 'Too late'")).toEqual([]);
   });
 
-  it("tries again where the server does not answer", async () => {
+  it("tries again where the server answers with an error", async () => {
     let isDown = true;
-    const json = { code: "INTERNAL_ERROR", message: "Down <b>now</b>.", errors: null };
+    const json = { code: "BAD_REQUEST", message: "Down <b>now</b>.", errors: null };
     const before = async (page: Page) =>
-      void (await page.route("**/v1/auth/me", (route) => (isDown ? route.fulfill({ status: 500, json }) : route.continue())));
+      void (await page.route("**/v1/auth/me", (route) => (isDown ? route.fulfill({ status: 400, json }) : route.continue())));
     const { page, expectProblem } = await site.open({ as: ada, before });
-    expectProblem(/500/);
+    expectProblem(/400/);
     await page.getByRole("alert").getByText("Down <b>now</b>.").waitFor({ timeout: 20_000 });
     isDown = false;
     await page.getByRole("button", { name: "Try again" }).click();
