@@ -43,7 +43,7 @@ export const fetchSnippet = (origin: string, token: string) => `<!doctype html>
 </script>
 `;
 
-export const clientSnippet = (origin: string, token: string) => `// npm install asset-uploads-client
+export const clientSnippet = (origin: string, token: string) => `// npm install ./asset-uploads/clients/typescript, in a copy of this project's source
 import { createClient } from "asset-uploads-client";
 
 const client = createClient({ baseUrl: ${quote(origin)}, token: ${quote(token)} });
