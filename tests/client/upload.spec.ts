@@ -53,9 +53,14 @@ test("a file on disk is streamed", async () => {
 });
 
 describe("after a fault that passes there is one asset:", () => {
-  const passing: How[] = ["cut", "cut after", "cut in body", "hang", "hang after", { answer: canned(429, "", { "retry-after": "1" }) }, { answerAfter: canned(502, "<html>") }];
+  const lost: How[] = ["cut", "hang", ...[[500, ""], [503, '{"code":'], [408, ""]].map(([status, body]) => ({ answer: canned(status as number, body as string) }))];
+  const asked: How[] = ["1", "Wed, 21 Oct 2015 07:28:00 GMT"].map((after) => ({ answer: canned(429, "slow down", { "retry-after": after }) }));
+  const carriedOut: How[] = ["cut after", "cut in body", "cut in chunks", "hang after", "hang in body", "drip", { answerAfter: canned(502, "<html>") }];
+  const noJson: How[] = ["<html>", "", '{"id":'].map((body) => ({ answerAfter: canned(201, body) }));
   const conflict: How = { answer: canned(409, "<Code>ConditionalRequestConflict</Code>") };
-  const cases = STEPS.flatMap((step) => [...passing, ...(step === "put" ? [conflict] : [])].map((how): [Step, How] => [step, how]));
+  const cases = STEPS.flatMap((step) =>
+    [...lost, ...asked, ...carriedOut, ...(step === "put" ? [conflict] : noJson)].map((how): [Step, How] => [step, how]),
+  );
   test.each(cases)("%s, %j", async (step, how) => {
     const made = await setup(server, [{ step, how }], { timeoutMs: 1_500 });
     await expectOnly(made, await made.client.upload(fileOf(CONTENT)), CONTENT);

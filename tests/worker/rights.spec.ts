@@ -112,7 +112,7 @@ const RECIPES: Record<string, Recipe> = {
     valid: (id, options) => confirm(server, id, options),
     invalid: [
       (_, options) => confirm(server, "x", options),
-      ...["{", "", '{"x":1}', " ".repeat(65_537)].map((body): Send => (id, options) => confirm(server, id, { ...options, body })),
+      ...["{", "", '{"x":1}'].map((body): Send => (id, options) => confirm(server, id, { ...options, body })),
     ],
     outcomes: [201, "ASSET_UPLOAD_ALREADY_CONFIRMED", "ASSET_UPLOAD_NOT_FOUND"],
     headers: location((id) => `/v1/assets/${id}`, ({ json }) => json.id),
