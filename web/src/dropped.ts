@@ -1,6 +1,7 @@
 // Files that were dropped, pasted or chosen, with the folders that they lay in; and these folders made in the library.
 import { hasCode } from "./errors.js";
 import * as folders from "./folders.js";
+import { folded } from "./names.js";
 
 export interface FoundFile {
   file: File;
@@ -61,12 +62,8 @@ async function folderNamed(name: string, parent: string | null): Promise<string>
   } catch (error) {
     if (!hasCode(error, "FOLDER_NAME_TAKEN")) throw error;
     await folders.loadChildren(parent ?? "none");
-    const taken = folders.children.peek().get(parent ?? "none")?.folders.find((folder) => sameName(folder.name, name));
+    const taken = folders.children.peek().get(parent ?? "none")?.folders.find((folder) => folded(folder.name) === folded(name));
     if (taken === undefined) throw error;
     return taken.id;
   }
 }
-
-// As the API compares folder names: without regard to the case of ASCII letters alone.
-const lower = (text: string) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-const sameName = (a: string, b: string) => lower(a) === lower(b);

@@ -2,6 +2,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import type { Asset } from "asset-uploads-client";
 import { type Problem, problemOf } from "./errors.js";
+import { folded } from "./names.js";
 import { listKey, type Route, route } from "./route.js";
 import { rights, send, session } from "./session.js";
 
@@ -104,15 +105,12 @@ function belongs(asset: Asset): boolean {
   if (view === "keys" || (view === "trash") !== (asset.deleted_at !== null)) return false;
   if (view === "files" && folder !== null && folder !== (asset.folder_id ?? "none")) return false;
   if (type !== null && type !== asset.asset_type) return false;
-  return lower(asset.name).startsWith(lower(name));
+  return folded(asset.name).startsWith(folded(name));
 }
-
-// As the API sorts names: without regard to the case of ASCII letters alone.
-const lower = (text: string) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 
 function isBefore(a: Asset, b: Asset): boolean {
   const [field, direction] = route.peek().sort.split(":");
-  const value = (asset: Asset) => (field === "name" ? lower(asset.name) : asset.created_at);
+  const value = (asset: Asset) => (field === "name" ? folded(asset.name) : asset.created_at);
   const [x, y] = [value(a), value(b)];
   const before = x === y ? a.id < b.id : x < y;
   return direction === "asc" ? before : !before;
