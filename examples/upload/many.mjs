@@ -61,7 +61,7 @@ export async function uploadMany(settings, paths, isLarge) {
       notUploaded(path, error);
     }
   }
-  if (failed > 0) throw new Failure(`${failed} files were not uploaded`);
+  if (failed > 0) throw new Failure(failed === 1 ? "1 file was not uploaded" : `${failed} files were not uploaded`);
 }
 
 async function* eachOf({ client, folder }, paths) {

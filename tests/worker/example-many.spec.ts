@@ -89,7 +89,7 @@ test("a file whose confirmation fails is told, and the others of its batch becom
   const made = await setup(30, [{ step: "put", how: { answer: { status: 200 } } }]);
   const ended = await made.run(...made.paths);
   expect(ended.status).toBe(1);
-  const [, bad] = ended.stderr.match(/^(.*): 409 OBJECT_NOT_UPLOADED: [^\n]*\n1 files were not uploaded\n$/)!;
+  const [, bad] = ended.stderr.match(/^(.*): 409 OBJECT_NOT_UPLOADED: [^\n]*\n1 file was not uploaded\n$/)!;
   await expectUploaded(made, ended, without(made.paths, bad!));
   expect(sizes(made)).toEqual([25, 5]);
 });

@@ -357,7 +357,7 @@ test("a directory goes into folders of the same names, twice into the same ones"
     const lines = stdout.trimEnd().split("\n");
     expect(lines.map((line) => line.slice(37)).sort()).toEqual(paths.map((path) => join(root, path)).sort());
     // The empty file is the only one that fails, and all others are there.
-    expect(stderr).toMatch(new RegExp(`^${join(root, "empty.txt")}: 422 VALIDATION_ERROR: [^\\n]*\\n  body.size_bytes: [^\\n]*\\n1 files were not uploaded\\n$`));
+    expect(stderr).toMatch(new RegExp(`^${join(root, "empty.txt")}: 422 VALIDATION_ERROR: [^\\n]*\\n  body.size_bytes: [^\\n]*\\n1 file was not uploaded\\n$`));
     expect(status).toBe(1);
     const folders = await server.sql("SELECT id, parent_id, name FROM folders WHERE org_id = ?", org);
     const [top] = folders.filter(({ parent_id }) => parent_id === null);
