@@ -181,6 +181,9 @@ describe("what a key may not do", () => {
     expect(await page.getByRole("group", { name: "Actions" }).getByRole("button").allTextContents()).toEqual(["Download", "Copy link"]);
     await page.goto("/?view=keys");
     await page.getByRole("heading", { name: "Upload keys" }).waitFor();
+    await page.getByText("You cannot make upload keys with this key").waitFor();
+    expect(await page.getByRole("main").getByRole("combobox").count()).toBe(0);
+    expect(await page.getByText("There are no files yet").count()).toBe(0);
     expect(await page.getByRole("button", { name: "Make key" }).count()).toBe(0);
     // Nor taken: a file that is dropped.
     await page.evaluate(() => {
