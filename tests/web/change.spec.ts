@@ -94,7 +94,7 @@ describe("files", () => {
     expect(await files()).toEqual(["Archive/a.txt", "-/b.txt", "Archive/c.txt", "Inbox/d.txt", "Inbox/e.txt"]);
   });
 
-  it("that could not be changed stay selected, each with its reason", async () => {
+  it("that somebody else has deleted leave the list when they are moved, each with its reason", async () => {
     const { page, expectProblem } = await open();
     expectProblem(/404/);
     await shows(page, ["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"]);
@@ -108,9 +108,44 @@ describe("files", () => {
     await notice(page, "2 files could not be moved.");
     await notice(page, "“\u2068b.txt\u2069”: There is no such asset in this organization.");
     await notice(page, "“\u2068d.txt\u2069”: There is no such asset in this organization.");
-    await shows(page, ["b.txt", "d.txt"]);
-    expect(await selectedNames(page)).toBe("b.txt d.txt");
+    // They are nowhere.
+    await page.getByText("No files in this folder").waitFor();
+    expect(await filesOf(page).count()).toBe(0);
     expect(await files()).toEqual(["Archive/a.txt", "Archive/c.txt", "Archive/e.txt"]);
+  });
+
+  it("that the API does not take stay selected", async () => {
+    const { page, expectProblem } = await open();
+    expectProblem(/404/);
+    await shows(page, ["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"]);
+    await check(page, "b.txt").click();
+    await check(page, "d.txt").click();
+    await button(page, "Move").click();
+    await page.getByRole("dialog").getByRole("treeitem", { name: "Archive" }).click();
+    await site.server.sql("UPDATE folders SET deleted_at = 1 WHERE id = ?", archive);
+    await button(page, "Move here").click();
+    await notice(page, "2 files could not be moved.");
+    expect(await selectedNames(page)).toBe("b.txt d.txt");
+    expect(await files()).toEqual(["Inbox/a.txt", "Inbox/b.txt", "Inbox/c.txt", "Inbox/d.txt", "Inbox/e.txt"]);
+  });
+
+  it("that somebody else has deleted leave the list when they are renamed or looked at", async () => {
+    const { page, expectProblem } = await open();
+    expectProblem(/404/);
+    await shows(page, ["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"]);
+    await site.server.sql("UPDATE assets SET deleted_at = 1 WHERE org_id = ? AND name IN ('b.txt', 'd.txt')", org);
+    await check(page, "b.txt").click();
+    await button(page, "Rename").click();
+    await page.getByRole("dialog").getByLabel("Name").fill("z.txt");
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").getByText("There is no such asset in this organization.").waitFor();
+    await page.keyboard.press("Escape");
+    await shows(page, ["a.txt", "c.txt", "d.txt", "e.txt"]);
+    await filesOf(page).filter({ hasText: "d.txt" }).click();
+    await page.getByRole("dialog").getByText("This file is gone").waitFor();
+    expect(await page.locator(".details").count()).toBe(0);
+    await page.keyboard.press("Escape");
+    await shows(page, ["a.txt", "c.txt", "e.txt"]);
   });
 
   it("are changed a few at a time, with progress", async () => {

@@ -167,7 +167,8 @@ describe("a file", () => {
   it("that does not exist is said to", async () => {
     const { page, expectProblem } = await site.open({ as: ada, path: "/?asset=018f4d2e-7c4b-7a35-9c1f-0242ac120002" });
     expectProblem(/404/);
-    await viewer(page).getByText("There is no such asset in this organization.").waitFor();
+    await viewer(page).getByText("This file is gone").waitFor();
+    expect(await viewer(page).locator(".details").count()).toBe(0);
     await page.keyboard.press("Escape");
     await viewer(page).waitFor({ state: "detached" });
     expect(new URL(page.url()).search).toBe("");
