@@ -270,6 +270,17 @@ describe("folders", () => {
     expect(await folders()).toEqual(["-/Archive", "-/Inbox"]);
   });
 
+  it("with long names leave room for what is said of them", async () => {
+    const { page } = await site.open({ as: ada });
+    await button(page, "New folder").click();
+    await page.getByRole("dialog").getByLabel("Name").fill(`${"x".repeat(254)}y`);
+    await page.keyboard.press("Enter");
+    await notice(page, `Folder “\u2068${"x".repeat(24)}…${"x".repeat(11)}y\u2069” created.`);
+    const text = page.getByRole("region", { name: "Messages" }).getByText("created.");
+    const lines = await text.evaluate((element) => element.getBoundingClientRect().height / parseFloat(getComputedStyle(element).lineHeight));
+    expect(Math.round(lines)).toBeLessThanOrEqual(2);
+  });
+
   it("that are not empty are deleted with what is in them once that is meant, and restored from the trash", async () => {
     await createFolder(site.server, org, ada, { name: "Deep", parent_id: inbox });
     const { page, expectProblem } = await open();
