@@ -77,10 +77,11 @@ describe("folders", () => {
     await shows(page, ["loose.bin"]);
   });
 
-  it("that do not exist are said to, with a way on", async () => {
-    const { page, expectProblem } = await site.open({ as: ada, path: "/?folder=018f4d2e-7c4b-7a35-9c1f-0242ac120002" });
-    expectProblem(/404/);
-    await page.getByText("There is no such folder in this organization; choose another or send null.").waitFor();
+  it.each(["018f4d2e-7c4b-7a35-9c1f-0242ac120002", "garbage"])("that do not exist are said to, with a way on: %s", async (id) => {
+    const { page, expectProblem } = await site.open({ as: ada, path: `/?folder=${id}` });
+    expectProblem(/404|422/);
+    await page.getByText("There is no such folder.", { exact: true }).waitFor();
+    expect(await page.getByRole("alert").count()).toBe(1);
     await page.getByRole("button", { name: "Show all files" }).click();
     await page.getByRole("heading", { name: "All files" }).waitFor();
   });

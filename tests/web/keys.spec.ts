@@ -85,7 +85,7 @@ describe("a key", () => {
       { name: "Größe.txt", mime_type: "text/plain", size_bytes: 4, created_by: ada.userId },
     ]);
     await other.page.getByLabel("Files").setInputFiles([{ name: "bad.svg", mimeType: "image/svg+xml", buffer: Buffer.from("<svg/>") }]);
-    await other.page.getByText("bad.svg: Correct the fields listed in `errors` and send the request again.").waitFor();
+    await other.page.getByText("bad.svg: This media type is not permitted.").waitFor();
     other.expectProblem(/422/);
   });
 

@@ -136,10 +136,39 @@ describe("a file", () => {
     ]);
   });
 
+  it("is deleted, and comes back by Undo within the dialog, with the mouse and the keyboard", async () => {
+    const { server } = site;
+    const folder = await createFolder(server, org, ada, { name: "Undone" });
+    const text = { mime_type: "text/plain", asset_type: "document", folder_id: folder, body: "x" };
+    const names = ["first.txt", "second.txt", "third.txt"];
+    const [first = ""] = await storeAssets(server, org, ada, names.map((name, i) => ({ ...text, name, created_at: 9 - i })));
+    const left = async () => (await server.sql("SELECT name FROM assets WHERE folder_id = ? AND deleted_at IS NULL ORDER BY name", folder)).map(({ name }) => name);
+    const { page } = await site.open({ as: ada, path: `/?folder=${folder}&asset=${first}` });
+    await viewer(page).getByRole("button", { name: "Delete" }).click();
+    await viewer(page).getByRole("heading", { name: "second.txt" }).waitFor();
+    expect(await left()).toEqual(["second.txt", "third.txt"]);
+    await page.getByRole("button", { name: "Undo", exact: true }).click();
+    await page.getByText("“\u2068first.txt\u2069” restored.").waitFor();
+    expect(await left()).toEqual(names);
+    await viewer(page).getByRole("button", { name: "Delete" }).click();
+    await viewer(page).getByRole("heading", { name: "third.txt" }).waitFor();
+    const focused = () => page.evaluate(() => document.activeElement?.textContent);
+    for (let presses = 0; presses < 20 && (await focused()) !== "Undo"; presses += 1) await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.getByText("“\u2068second.txt\u2069” restored.").waitFor();
+    expect(await left()).toEqual(names);
+    expect(await page.evaluate(() => document.activeElement?.closest("dialog") !== null)).toBe(true);
+    await page.keyboard.press("Escape");
+    await viewer(page).waitFor({ state: "detached" });
+    // The messages stay, outside of it.
+    await page.getByText("“\u2068second.txt\u2069” restored.").waitFor();
+  });
+
   it("that does not exist is said to", async () => {
     const { page, expectProblem } = await site.open({ as: ada, path: "/?asset=018f4d2e-7c4b-7a35-9c1f-0242ac120002" });
     expectProblem(/404/);
-    await viewer(page).getByText("There is no such asset in this organization.").waitFor();
+    await viewer(page).getByText("This file is gone").waitFor();
+    expect(await viewer(page).locator(".details").count()).toBe(0);
     await page.keyboard.press("Escape");
     await viewer(page).waitFor({ state: "detached" });
     expect(new URL(page.url()).search).toBe("");

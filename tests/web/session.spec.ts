@@ -13,7 +13,7 @@ let org: string;
 let ada: Person;
 let folder: string;
 
-const UNAUTHORIZED = "Send a valid API key as `Authorization: Bearer <key>`.";
+const UNAUTHORIZED = "This key is not valid any more, or never was. Sign in with another one.";
 
 beforeAll(async () => {
   const { server } = site;
@@ -62,7 +62,7 @@ describe("signing in", () => {
     expect(page.url()).not.toContain("au_");
   });
 
-  it("says in the API's words that a key is not valid, and what is no key", async () => {
+  it("says in words for people that a key is not valid, and what is no key", async () => {
     const { page, expectProblem } = await site.open();
     expectProblem(/401/);
     await page.getByLabel("API key").fill(makeToken());
@@ -87,6 +87,25 @@ describe("signing in", () => {
     expect(await page.getByRole("dialog").count()).toBe(0);
     expect(await storedKeys(page)).toEqual([]);
     expect(await site.server.sql("SELECT id FROM folders WHERE name = 'Too late'")).toEqual([]);
+  });
+
+  it("is asked for once where many requests find the key revoked", async () => {
+    const { server } = site;
+    const other = await organizationNamed(server, "Many");
+    const eve = await createPerson(server, { [other]: "editor" });
+    const names = Array.from({ length: 12 }, (_, i) => `${i}.txt`);
+    await createAssets(server, other, eve, names.map((name) => ({ name, mime_type: "text/plain", asset_type: "document" as const })));
+    const { page, expectProblem } = await site.open({ as: eve });
+    expectProblem(/401/);
+    await page.getByRole("option", { name: "11.txt" }).focus();
+    await page.keyboard.press("Control+a");
+    await server.sql("UPDATE api_keys SET revoked_at = 1 WHERE id = ?", eve.keyId);
+    await page.keyboard.press("Delete");
+    await page.getByRole("alert").getByText(UNAUTHORIZED).waitFor();
+    await page.waitForLoadState("networkidle");
+    expect(await page.getByRole("alert").count()).toBe(1);
+    expect(await page.getByRole("region", { name: "Messages" }).textContent()).toBe("");
+    expect(await server.sql("SELECT id FROM assets WHERE org_id = ? AND deleted_at IS NOT NULL", other)).toEqual([]);
   });
 
   it("tries again where the server answers with an error", async () => {
@@ -181,6 +200,9 @@ describe("what a key may not do", () => {
     expect(await page.getByRole("group", { name: "Actions" }).getByRole("button").allTextContents()).toEqual(["Download", "Copy link"]);
     await page.goto("/?view=keys");
     await page.getByRole("heading", { name: "Upload keys" }).waitFor();
+    await page.getByText("You cannot make upload keys with this key").waitFor();
+    expect(await page.getByRole("main").getByRole("combobox").count()).toBe(0);
+    expect(await page.getByText("There are no files yet").count()).toBe(0);
     expect(await page.getByRole("button", { name: "Make key" }).count()).toBe(0);
     // Nor taken: a file that is dropped.
     await page.evaluate(() => {

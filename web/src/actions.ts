@@ -5,7 +5,7 @@ import { dialog } from "./dialogs.js";
 import { hasCode } from "./errors.js";
 import { count, quoted } from "./format.js";
 import * as folders from "./folders.js";
-import { assets, place, reload, remove } from "./library.js";
+import { assets, place, reload, remove, removeIfGone } from "./library.js";
 import { closeNotice, notices, notify, notifyError } from "./notices.js";
 import { go, placeOf, route } from "./route.js";
 import { send } from "./session.js";
@@ -21,7 +21,9 @@ export function renameFile(asset: Asset, renamed?: (asset: Asset) => void): void
     value: asset.name,
     maxLength: 500,
     save: async (name) => {
-      const changed = await send((client) => client.patch("/v1/assets/{asset_id}", { params: pathOf(asset), body: { name } }));
+      const change = send((client) => client.patch("/v1/assets/{asset_id}", { params: pathOf(asset), body: { name } }));
+      change.catch((error: unknown) => removeIfGone(asset.id, error));
+      const changed = await change;
       place([changed]);
       renamed?.(changed);
       notify(`Renamed to ${quoted(changed.name)}.`);

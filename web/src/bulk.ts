@@ -3,6 +3,7 @@ import { batch } from "@preact/signals";
 import type { Asset } from "asset-uploads-client";
 import { textOfProblem } from "./errors.js";
 import { count, quoted } from "./format.js";
+import { removeIfGone } from "./library.js";
 import { notify, type Notice, progress } from "./notices.js";
 import { isSelecting, select } from "./selection.js";
 import { session } from "./session.js";
@@ -18,7 +19,7 @@ export interface Words {
 
 /**
  * Makes the change to each file. `changed` gets those that succeeded, once and before the others are selected. What failed
- * stays selected.
+ * stays selected, but for files that somebody else has deleted meanwhile.
  */
 export async function changeAll<T>(
   files: Asset[],
@@ -39,6 +40,7 @@ export async function changeAll<T>(
         succeeded.push([asset, await change(asset)]);
       } catch (error) {
         failed.push({ asset, reason: textOfProblem(error) });
+        removeIfGone(asset.id, error);
       }
       tell();
     }

@@ -1,10 +1,13 @@
 // Where the keyboard is when what had the focus is gone.
+import { topmostDialog } from "./topmost.js";
 
-/** After the next drawing: if nothing has the focus, the file that the arrow keys start from gets it, else the content. */
+/** After the next drawing: if nothing has the focus, the open dialog's first button gets it, or the file that the arrow keys start from, else the content. */
 export function keepFocus(): void {
   requestAnimationFrame(() => {
     const { activeElement } = document;
     if (activeElement !== null && activeElement !== document.body) return;
+    const dialog = topmostDialog();
+    if (dialog !== null) return dialog.querySelector<HTMLElement>("button")?.focus({ preventScroll: true });
     const next = document.querySelector<HTMLElement>("[role=option][tabindex='0']") ?? document.getElementById("content");
     next?.focus({ preventScroll: true });
   });

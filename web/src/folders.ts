@@ -1,7 +1,7 @@
 // Folders: what lies in which, loaded when it is opened, and the changes that a person makes to them.
 import { batch, computed, effect, signal } from "@preact/signals";
 import type { Folder } from "asset-uploads-client";
-import { type Problem, problemOf } from "./errors.js";
+import { hasCode, type Problem, problemOf } from "./errors.js";
 import { route } from "./route.js";
 import { rights, send, session } from "./session.js";
 
@@ -97,7 +97,10 @@ async function loadCurrent(id: string): Promise<void> {
     for (const parent of folder.path) needChildren(parent.id);
     unfolded.value = new Set([...unfolded.peek(), ...folder.path.map((parent) => parent.id)]);
   } catch (error) {
-    if (isCurrent()) currentProblem.value = problemOf(error);
+    if (!isCurrent()) return;
+    // What is no id at all in the address names no folder either.
+    const isMissing = hasCode(error, "FOLDER_NOT_FOUND") || hasCode(error, "VALIDATION_ERROR");
+    currentProblem.value = { ...problemOf(error), ...(isMissing ? { message: "There is no such folder.", details: [] } : {}) };
   }
 }
 

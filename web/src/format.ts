@@ -37,7 +37,13 @@ export const formatNumber = (number: number) => new Intl.NumberFormat().format(n
 export const count = (number: number, noun: string) => `${formatNumber(number)} ${noun}${number === 1 ? "" : "s"}`;
 
 /** A name inside a sentence: characters in it that turn the direction of text do not reach what follows. */
-export const quoted = (name: string) => `“\u2068${name}\u2069”`;
+export const quoted = (name: string) => `“\u2068${shortened(name)}\u2069”`;
+
+/** The beginning and the end of a long name, so that the rest of the sentence is seen. */
+function shortened(name: string): string {
+  const characters = [...new Intl.Segmenter().segment(name)].map(({ segment }) => segment);
+  return characters.length <= 40 ? name : `${characters.slice(0, 24).join("")}…${characters.slice(-12).join("")}`;
+}
 
 export const fullName = (person: { email?: string; first_name?: string | null; last_name?: string | null }) =>
   [person.first_name, person.last_name].filter(Boolean).join(" ") || person.email || "";

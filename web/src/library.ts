@@ -1,7 +1,7 @@
 // The files that are shown: a page at a time, as the address bar says, and kept in step with what is changed here.
 import { batch, computed, effect, signal } from "@preact/signals";
 import type { Asset } from "asset-uploads-client";
-import { type Problem, problemOf } from "./errors.js";
+import { hasCode, type Problem, problemOf } from "./errors.js";
 import { folded } from "./names.js";
 import { listKey, type Route, route } from "./route.js";
 import { rights, send, session } from "./session.js";
@@ -134,6 +134,11 @@ export function place(changed: Asset[]): void {
 export function remove(ids: Iterable<string>): void {
   const gone = new Set(ids);
   assets.value = assets.peek().filter(({ id }) => !gone.has(id));
+}
+
+/** Takes the asset out of the list if the API says that there is none: somebody else has deleted it. */
+export function removeIfGone(id: string, error: unknown): void {
+  if (hasCode(error, "ASSET_NOT_FOUND")) remove([id]);
 }
 
 /** The asset with new signed URLs, where its page was loaded too long ago; else null. */

@@ -1,6 +1,6 @@
 // Short messages at the edge of the page: what happened, what is under way, and a way to undo it.
 import { signal } from "@preact/signals";
-import { problemOf } from "./errors.js";
+import { isKeyInvalid, problemOf } from "./errors.js";
 
 export interface Notice {
   id: number;
@@ -32,8 +32,10 @@ export function notify(text: string, options: Partial<Pick<Notice, "kind" | "det
 }
 
 export function notifyError(what: string, error: unknown): void {
+  // Then nobody is signed in any more, and the page says why.
+  if (isKeyInvalid(error)) return;
   const { message, details } = problemOf(error);
-  notify(`${what} ${message}`, { kind: "error", details });
+  notify(`${what} ${message}`.trimEnd(), { kind: "error", details });
 }
 
 export function closeNotice(id: number): void {

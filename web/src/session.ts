@@ -1,7 +1,8 @@
 // Who is signed in: the key, its account and organization, and what it may do. Every request goes through `send`.
-import { computed, signal } from "@preact/signals";
+import { batch, computed, signal } from "@preact/signals";
 import { type Account, ApiError, type AssetType, type Client, createClient } from "asset-uploads-client";
 import { type Problem, problemOf } from "./errors.js";
+import { notices } from "./notices.js";
 
 export interface Session {
   client: Client;
@@ -76,7 +77,11 @@ export function signIn(token: string): Promise<void> {
 export function signOut(problem: Problem | null = null): void {
   sessionStorage.removeItem(KEY);
   sessionStorage.removeItem(ORGANIZATION);
-  session.value = { is: "signed out", problem };
+  batch(() => {
+    // What they offer to undo is another's now.
+    notices.value = [];
+    session.value = { is: "signed out", problem };
+  });
 }
 
 export function changeOrganization(id: string): Promise<void> {

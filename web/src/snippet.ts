@@ -16,7 +16,7 @@ export const fetchSnippet = (origin: string, token: string) => `<!doctype html>
   async function post(path, body) {
     const answer = await fetch(api + path, { method: "POST", headers, body: JSON.stringify(body) });
     const json = await answer.json();
-    if (!answer.ok) throw new Error(json.message);
+    if (!answer.ok) throw new Error(json.errors?.map(({ msg }) => msg).join(" ") || json.message);
     return json;
   }
 

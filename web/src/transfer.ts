@@ -1,6 +1,7 @@
 // The link and the content of a stored file: copied, downloaded, read as text.
 import type { Asset } from "asset-uploads-client";
 import { quoted } from "./format.js";
+import { removeIfGone } from "./library.js";
 import { notify, notifyError } from "./notices.js";
 import { send } from "./session.js";
 
@@ -8,8 +9,14 @@ import { send } from "./session.js";
 const LARGEST_IN_MEMORY = 500_000_000;
 
 /** The asset as it is now, with a URL that has just been signed. */
-export const readAsset = (id: string) =>
-  send((client) => client.get("/v1/assets/{asset_id}", { params: { path: { asset_id: id }, query: { embed: "created_by_user" } } }));
+export async function readAsset(id: string) {
+  try {
+    return await send((client) => client.get("/v1/assets/{asset_id}", { params: { path: { asset_id: id }, query: { embed: "created_by_user" } } }));
+  } catch (error) {
+    removeIfGone(id, error);
+    throw error;
+  }
+}
 
 export async function copy(text: string, what: string): Promise<void> {
   try {

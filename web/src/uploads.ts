@@ -2,11 +2,12 @@
 import { effect, signal, untracked } from "@preact/signals";
 import type { Asset } from "asset-uploads-client";
 import { type FoundFile, inFolders } from "./dropped.js";
+import { KEY_INVALID } from "./errors.js";
 import { target } from "./folders.js";
 import { count } from "./format.js";
 import { place } from "./library.js";
 import { announce, notifyError } from "./notices.js";
-import { identity, rights, session } from "./session.js";
+import { identity, rights, session, signOut } from "./session.js";
 
 interface Uploader {
   addFiles(files: { file: File; folderId: string | null }[]): void;
@@ -48,8 +49,12 @@ async function mount(): Promise<Uploader> {
       place(assets);
       announce(`${count(assets.length, "file")} uploaded.`);
     };
+    const onKeyInvalid = () => {
+      if (session.peek() === current) signOut(KEY_INVALID);
+    };
     const { client, types } = current;
-    const mounted = mountUploader(element, { client, types, folderId: () => target.peek(), onUploaded, identity: identity.peek() });
+    const options = { client, types, folderId: () => target.peek(), onUploaded, onKeyInvalid, identity: identity.peek() };
+    const mounted = mountUploader(element, options);
     isLoaded.value = true;
     return mounted;
   } catch (error) {

@@ -10,7 +10,7 @@ import { Dialogs } from "./Dialogs.js";
 import { DropZone } from "./DropZone.js";
 import { Gate, LoadingGate } from "./Gate.js";
 import { Header } from "./Header.js";
-import { KeysView } from "./KeysView.js";
+import { KeysView, NoKeys } from "./KeysView.js";
 import { LibraryView } from "./LibraryView.js";
 import { Notices } from "./Notices.js";
 import { titleOf } from "./Place.js";
@@ -44,7 +44,6 @@ export function App() {
 function Library() {
   const { view, asset } = route.value;
   const [menuIsOpen, setMenu] = useState(false);
-  const showsKeys = view === "keys" && rights.value.makeKeys;
   return (
     <>
       <a
@@ -61,7 +60,7 @@ function Library() {
       <div class="body">
         {!isNarrow.value && <Sidebar />}
         <main id="content" tabIndex={-1}>
-          {showsKeys ? <KeysView /> : <LibraryView />}
+          {view !== "keys" ? <LibraryView /> : rights.value.makeKeys ? <KeysView /> : <NoKeys />}
         </main>
         {rights.value.upload && <UploadPanel />}
       </div>

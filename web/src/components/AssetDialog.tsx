@@ -12,7 +12,7 @@ import { Details } from "./Details.js";
 import { Dialog } from "./Dialog.js";
 import { Icon, type IconName } from "./Icon.js";
 import { Preview } from "./Preview.js";
-import { Loading, ProblemBox } from "./States.js";
+import { Empty, Loading, ProblemBox } from "./States.js";
 
 export function AssetDialog({ id }: { id: string }) {
   const listed = assets.value.find((asset) => asset.id === id) ?? null;
@@ -42,6 +42,8 @@ export function AssetDialog({ id }: { id: string }) {
   const fresh = read?.id === id ? read : null;
   // A rename or move changes the one in the list.
   const asset = fresh && listed && listed.updated_at > fresh.updated_at ? { ...listed, created_by_user: fresh.created_by_user } : (fresh ?? listed);
+  // Deleted by somebody else, perhaps while it was looked at; or there has never been such a file.
+  const isGone = asset === null && problem?.code === "ASSET_NOT_FOUND";
   const step = (by: 1 | -1) => {
     const next = neighbour(id, by);
     if (next !== null) go({ asset: next.id }, true);
@@ -80,7 +82,8 @@ export function AssetDialog({ id }: { id: string }) {
       <div class="viewer-body">
         <div class="stage">
           {asset ? <Preview key={asset.id} asset={asset} isFresh={fresh !== null} /> : !problem && <Loading label="Loading…" />}
-          {problem && <ProblemBox problem={problem} again={() => setAgain(again + 1)} />}
+          {isGone && <Empty icon="trash" title="This file is gone" />}
+          {problem && !isGone && <ProblemBox problem={problem} again={() => setAgain(again + 1)} />}
           {isListed && <Step label="Previous file" icon="left" isOff={neighbour(id, -1) === null} run={() => step(-1)} />}
           {isListed && <Step label="Next file" icon="right" isOff={neighbour(id, 1) === null} run={() => step(1)} />}
         </div>

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { keepFocus } from "../focus.js";
+import { dialogClosed, dialogOpened } from "../topmost.js";
 import { Icon } from "./Icon.js";
 
 interface Props {
@@ -20,8 +21,10 @@ export function Dialog({ title, onClose, class: className = "", children, tools 
   useLayoutEffect(() => {
     const element = ref.current!;
     element.showModal();
+    dialogOpened(element);
     return () => {
       isGone.current = true;
+      dialogClosed(element);
       element.close();
       keepFocus();
     };

@@ -51,6 +51,20 @@ export function KeysView() {
   );
 }
 
+/** For who follows a link to the keys, and may make none. */
+export const NoKeys = () => (
+  <>
+    <div class="place">
+      <div class="place-title">
+        <h1>Upload keys</h1>
+      </div>
+    </div>
+    <Empty icon="key" title="You cannot make upload keys with this key">
+      <p>That takes a key without limits, of somebody who may change files here.</p>
+    </Empty>
+  </>
+);
+
 function KeyLine({ value: key }: { value: ApiKey }) {
   const state = stateOfKey(key, Date.now());
   const isOwn = key.id === account.value?.key.id;

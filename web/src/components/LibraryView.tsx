@@ -27,7 +27,7 @@ export function LibraryView() {
     <>
       <Place />
       <Toolbar />
-      {view === "trash" && <p class="note">What is deleted stays here for a while and can be restored. Then it is removed for good.</p>}
+      {view === "trash" && <p class="note">What is deleted stays here for a limited time and can be restored. Then it is removed for good.</p>}
       {showsFolders && (view === "trash" ? <DeletedFolders /> : <FolderTiles />)}
       {loading.value && assets.value.length === 0 ? <Placeholders /> : assets.value.length > 0 && <FileList />}
       {problem.value && <ProblemBox problem={problem.value} again={loadAgain} />}

@@ -1,14 +1,27 @@
 // Messages at the lower edge, the progress of a change to many files, and what screen readers are told.
-import { useEffect, useState } from "preact/hooks";
+import { render } from "preact";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { runAction } from "../actions.js";
 import { keepFocus } from "../focus.js";
 import { announcement, closeNotice, type Notice, notices, progress } from "../notices.js";
+import { messages, setHome } from "../topmost.js";
 import { Icon } from "./Icon.js";
 
 const SHOWN_MS = 8_000;
 const SHOWN_WITH_ACTION_MS = 20_000;
 
+/** Drawn apart from the page around it, so that they can move into a dialog. */
 export function Notices() {
+  const home = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    render(<Messages />, messages);
+    setHome(home.current);
+    return () => setHome(null);
+  }, []);
+  return <div ref={home} class="notices-home" />;
+}
+
+function Messages() {
   const running = progress.value;
   return (
     <>

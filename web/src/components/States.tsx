@@ -13,10 +13,9 @@ export const Empty = ({ icon, title, children }: { icon: IconName; title: string
   </div>
 );
 
-/** The API's own words. */
 export const ProblemText = ({ problem }: { problem: Problem }) => (
   <div class="problem-text">
-    <p>{problem.message}</p>
+    {problem.message !== "" && <p>{problem.message}</p>}
     {problem.details.length > 0 && (
       <ul>
         {problem.details.map((detail) => (
