@@ -95,24 +95,21 @@ test("offline in the middle, and back: the upload goes on by itself", async () =
 test("a reload in the middle of a large file: only the missing parts are sent, and nothing of the key is kept", async () => {
   const { org, editor } = await organizationWithEditor(site.server);
   const { page } = await site.open(editor);
-  const { reached, letGo } = await stopAfterPart(page, 2);
+  const { reached } = await stopAfterPart(page, 2);
   await choose(page, LARGE);
   await reached;
   await expect.poll(() => kept(page)).toMatch(/"etags":\{"1":"[^}]*"2":"/);
   expect(await kept(page)).not.toContain(editor.token);
-  await page.reload();
-  await letGo();
   const parts = partsSent(page);
-  await page.getByText("They can go on from where they were.").waitFor();
-  expect(await violations(page)).toEqual([]);
-  await page.getByRole("button", { name: "Upload 1 file" }).or(page.getByRole("button", { name: "Resume" })).first().click();
+  await page.unroute(isStorage);
+  await page.reload();
   expect(await uploaded(page, 1)).toEqual(["film.mp4"]);
   expect(parts).toEqual([3, 4, 5]);
   expect(await site.assets(org)).toEqual([FILM]);
   expect(await site.unconfirmed(org)).toEqual([]);
   await page.reload();
   await page.locator(".uppy-Dashboard-AddFiles").waitFor();
-  expect(await page.getByText("They can go on from where they were.").count()).toBe(0);
+  expect(await page.locator(".uppy-Dashboard-Item").count()).toBe(0);
 });
 
 test("paused and resumed: what storage has is not sent again", async () => {

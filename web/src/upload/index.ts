@@ -8,6 +8,7 @@ import { uppyOptions } from "asset-uploads-client/uppy";
 import { checkFile, DEFAULT_TYPE, largestSize, noteOf, patternsOf, type Types } from "./limits.js";
 import { completeListRole } from "./list-role.js";
 import { showProblems } from "./problems.js";
+import { goOnAfterReload } from "./restored.js";
 import { addStylesheet } from "./stylesheet.js";
 import { claimTab, noteUnfinished, type Tab } from "./tab.js";
 import { WORDS } from "./words.js";
@@ -115,9 +116,11 @@ function start(element: HTMLElement, { client, types, folderId, onUploaded, iden
   uppy.use(AwsS3, uppyOptions(client, uppy, { multipart: IN_PARTS_FROM }));
   // It takes these two, which its types do not have.
   const kept: object = { maxFileSize: KEPT_UNTIL, maxTotalSize: KEPT_AT_MOST };
+  goOnAfterReload(client, uppy);
   uppy.use(GoldenRetriever, { indexedDB: kept });
   showProblems(uppy, problems);
-  uppy.on("state-update", (_, { files }) => noteUnfinished(identity, Object.values(files).some(({ progress }) => !progress.complete)));
+  const isUnfinished = ({ progress, error }: FileOfUppy) => !progress.complete || Boolean(error);
+  uppy.on("state-update", (_, { files }) => noteUnfinished(identity, Object.values(files).some(isUnfinished)));
   tellTogether(uppy, onUploaded);
   // What is added before would be lost. In a new tab there is nothing to restore.
   const restored = new Promise<void>((resolve) => {
@@ -145,9 +148,9 @@ function add(uppy: Files, files: AddedFile[]): void {
 function tellTogether(uppy: Files, onUploaded: (assets: Asset[]) => void): void {
   let assets: Asset[] = [];
   uppy.on("postprocess-complete", (file: FileOfUppy | undefined) => {
-    const asset = file?.response?.body as unknown as Asset | undefined;
-    if (!asset) return;
-    if (assets.push(asset) > 1) return;
+    const body: object = file?.response?.body ?? {};
+    // Of a file that could not be confirmed it is the body of aws-s3.
+    if (!isAsset(body) || assets.push(body) > 1) return;
     setTimeout(() => {
       const told = assets;
       assets = [];
@@ -155,3 +158,5 @@ function tellTogether(uppy: Files, onUploaded: (assets: Asset[]) => void): void 
     }, TOLD_WITHIN);
   });
 }
+
+const isAsset = (body: object): body is Asset => "id" in body && typeof body.id === "string" && "name" in body && typeof body.name === "string";
