@@ -139,6 +139,34 @@ test("a key that is revoked midway: the API's words are shown, and nothing is le
   await site.server.env.BUCKET.delete(`uploads/${session.id}`);
 });
 
+test("one answer that the key is invalid ends all: only assets count as uploaded, and nothing is sent by the dead key", async () => {
+  const { org, editor } = await organizationWithEditor(site.server);
+  const { page, expectProblem } = await site.open(editor);
+  expectProblem(/^console: Failed to load resource: the server responded with a status of 401|^console: \[Uppy\]/);
+  let confirmed = 0;
+  await page.route("**/confirmations", async (route) => {
+    if (++confirmed === 8) await site.server.sql("UPDATE api_keys SET revoked_at = 1 WHERE id = ?", editor.keyId);
+    await route.continue();
+  });
+  const denied: string[] = [];
+  page.on("response", (answer) => void (answer.status() === 401 && denied.push(answer.request().method())));
+  await choose(page, ...Array.from({ length: 40 }, (_, at) => fileOf(`${at}.txt`, "text/plain", "late")));
+  await page.locator(".upload-problems li").waitFor();
+  await page.waitForTimeout(1_000);
+  expect(await page.locator(".upload-problems li").count()).toBe(1);
+  expect(await told(page)).toBe("");
+  expect(await page.evaluate(() => globalThis.keyInvalid)).toBe(1);
+  const [{ assets }] = await site.server.sql("SELECT count(*) AS assets FROM assets WHERE org_id = ?", org);
+  expect(assets).toBeLessThan(40);
+  expect(await page.locator(".uppy-StatusBar-statusSecondary").innerText()).toBe(`${assets} of 40 files uploaded`);
+  await page.evaluate(() => globalThis.uploader.destroy());
+  await page.waitForTimeout(500);
+  expect(denied.length).toBeLessThan(20);
+  expect(denied).not.toContain("DELETE");
+  const unconfirmed = await site.server.sql("SELECT id FROM asset_uploads WHERE org_id = ? AND id NOT IN (SELECT id FROM assets)", org);
+  for (const { id } of unconfirmed) await site.server.env.BUCKET.delete(`uploads/${id}`);
+});
+
 test.each(["light", "dark"] as const)("it has no violation of accessibility in %s colours", async (colorScheme) => {
   const { editor } = await organizationWithEditor(site.server);
   const { page } = await site.open(editor, { context: { colorScheme } });

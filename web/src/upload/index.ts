@@ -22,6 +22,8 @@ export interface UploaderOptions {
   onUploaded: (assets: Asset[]) => void;
   /** Names user and organization: nobody else is shown what a browser keeps of unfinished uploads. */
   identity: string;
+  /** Called once, when the API no longer takes the key. Nothing more is sent then. */
+  onKeyInvalid?: () => void;
 }
 
 export interface Uploader {
@@ -76,7 +78,7 @@ export function mountUploader(element: HTMLElement, options: UploaderOptions): U
   };
 }
 
-function start(element: HTMLElement, { client, types, folderId, onUploaded, identity }: UploaderOptions, tab: Tab) {
+function start(element: HTMLElement, { client, types, folderId, onUploaded, identity, onKeyInvalid }: UploaderOptions, tab: Tab) {
   const patterns = patternsOf(types);
   const uppy: Files = new Uppy<FileMeta, Body>({
     id: `asset-uploads.${identity}.${tab.id}`,
@@ -113,7 +115,7 @@ function start(element: HTMLElement, { client, types, folderId, onUploaded, iden
     locale: WORDS.dashboard,
   });
   completeListRole(dashboard);
-  uppy.use(AwsS3, uppyOptions(client, uppy, { multipart: IN_PARTS_FROM }));
+  uppy.use(AwsS3, uppyOptions(client, uppy, { multipart: IN_PARTS_FROM, ...(onKeyInvalid && { onKeyInvalid }) }));
   // It takes these two, which its types do not have.
   const kept: object = { maxFileSize: KEPT_UNTIL, maxTotalSize: KEPT_AT_MOST };
   goOnAfterReload(client, uppy);
