@@ -2,7 +2,7 @@
 import type { Page, Route } from "playwright-core";
 import { expect, test, vi } from "vitest";
 import { organizationWithEditor } from "../worker/fixtures.ts";
-import { choose, fileOf, isStorage, MIB, PART, partsSent, row, startUploaderSite, uploaded, violations } from "./uploader.ts";
+import { choose, fileOf, isStorage, MIB, PART, partsSent, row, startUploaderSite, told, uploaded, violations } from "./uploader.ts";
 
 // 24 MiB go through the test's own process on their way.
 vi.setConfig({ testTimeout: 90_000 });
@@ -195,6 +195,9 @@ test("storage denies a file: it can be tried again, and is one asset", async () 
   await page.route(isStorage, deny);
   await choose(page, fileOf("again.txt", "text/plain", "again"));
   await page.locator(".upload-problems li").waitFor();
+  // The list says it; nothing else does, nor is it said to be under way.
+  expect(await told(page)).toBe("");
+  expect(await page.locator(".uppy-DashboardContent-title").innerText()).toBe("Not all files are uploaded");
   expect(await violations(page)).toEqual([]);
   await page.unroute(isStorage, deny);
   await page.getByRole("button", { name: "Retry upload", exact: true }).click();

@@ -9,6 +9,12 @@ export function showProblems<M extends Meta, B extends Body>(uppy: Uppy<M, B>, p
   const list = document.createElement("ul");
   list.className = "upload-problems";
   place.replaceChildren(list);
+  uppy.on("upload-error", (file, { message }) => {
+    if (!file) return;
+    // It is listed: Uppy's own message above the files would say it once more. Nor is the file under way any longer.
+    uppy.setState({ info: uppy.getState().info.filter(({ details }) => details !== message) });
+    if (uppy.getFile(file.id)?.error) uppy.setFileState(file.id, { isPaused: true } as object);
+  });
   let shown = "";
   uppy.on("state-update", () => {
     const problems = uppy.getFiles().flatMap(({ name, error, isGhost }) => (error || isGhost ? [[name, error || WORDS.chooseAgain] as const] : []));

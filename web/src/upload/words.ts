@@ -20,6 +20,7 @@ export const WORDS = {
       reSelect: "Choose again",
       // It is the heading as well where files failed, or wait to be chosen again.
       uploadPaused: "Not all files are uploaded",
+      error: "Not all files are uploaded",
     },
   },
   chooseAgain: "Choose this file again, so that its upload can go on.",
