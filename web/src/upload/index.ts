@@ -3,9 +3,9 @@ import Uppy, { type Body, type Meta, type UppyFile } from "@uppy/core";
 import AwsS3 from "@uppy/aws-s3";
 import Dashboard from "@uppy/dashboard";
 import GoldenRetriever from "@uppy/golden-retriever";
-import type { Asset, Client } from "asset-uploads-client";
+import type { ApiKeyLimits, Asset, Client } from "asset-uploads-client";
 import { uppyOptions } from "asset-uploads-client/uppy";
-import { checkFile, DEFAULT_TYPE, largestSize, noteOf, patternsOf, type Types } from "./limits.js";
+import { checkFile, DEFAULT_TYPE, largestSize, narrowed, noteOf, patternsOf, type Types } from "./limits.js";
 import { completeListRole } from "./list-role.js";
 import { showProblems } from "./problems.js";
 import { goOnAfterReload } from "./restored.js";
@@ -59,9 +59,9 @@ export function mountUploader(element: HTMLElement, options: UploaderOptions): U
   let ready = false;
   let destroyed = false;
   const waiting: AddedFile[] = [];
-  void Promise.all([claimTab(options.identity), addStylesheet()]).then(async ([tab]) => {
+  void Promise.all([claimTab(options.identity), limitsOf(options.client), addStylesheet()]).then(async ([tab, limits]) => {
     if (destroyed) return;
-    const started = start(element, options, tab);
+    const started = start(element, { ...options, types: narrowed(options.types, limits) }, tab, limits?.max_uploads ?? null);
     uppy = started.uppy;
     await started.restored;
     ready = true;
@@ -78,7 +78,14 @@ export function mountUploader(element: HTMLElement, options: UploaderOptions): U
   };
 }
 
-function start(element: HTMLElement, { client, types, folderId, onUploaded, identity, onKeyInvalid }: UploaderOptions, tab: Tab) {
+/** The key's own limits. Without an answer the API says with each file what the key may not. */
+const limitsOf = (client: Client): Promise<ApiKeyLimits | null> =>
+  client.get("/v1/auth/me").then(
+    ({ key }) => key?.limits ?? null,
+    () => null,
+  );
+
+function start(element: HTMLElement, { client, types, folderId, onUploaded, identity, onKeyInvalid }: UploaderOptions, tab: Tab, maxFiles: number | null) {
   const patterns = patternsOf(types);
   const uppy: Files = new Uppy<FileMeta, Body>({
     id: `asset-uploads.${identity}.${tab.id}`,
@@ -86,6 +93,7 @@ function start(element: HTMLElement, { client, types, folderId, onUploaded, iden
     restrictions: {
       minFileSize: 1,
       maxFileSize: largestSize(types),
+      maxNumberOfFiles: maxFiles,
       // Where a file may be of any type, the dialog of the system offers all.
       allowedFileTypes: patterns.includes(DEFAULT_TYPE) ? null : patterns,
     },
@@ -108,7 +116,7 @@ function start(element: HTMLElement, { client, types, folderId, onUploaded, iden
     width: "100%",
     height: 420,
     theme: "auto",
-    note: noteOf(types),
+    note: noteOf(types, maxFiles),
     fileManagerSelectionType: "both",
     singleFileFullScreen: false,
     proudlyDisplayPoweredByUppy: false,
