@@ -6,6 +6,8 @@ declare global {
   var uploader: Uploader;
   /** What onUploaded was told, call after call. */
   var uploaded: Asset[];
+  /** How often onKeyInvalid was called. */
+  var keyInvalid: number;
 }
 
 const token = new URLSearchParams(location.hash.slice(1)).get("key") ?? sessionStorage.getItem("key")!;
@@ -15,10 +17,12 @@ history.replaceState(null, "", location.pathname);
 const client = createClient({ baseUrl: location.origin, token });
 const [{ user }, types] = await Promise.all([client.get("/v1/auth/me"), client.get("/v1/assets/types")]);
 globalThis.uploaded = [];
+globalThis.keyInvalid = 0;
 globalThis.uploader = mountUploader(document.querySelector<HTMLElement>("#uploader")!, {
   client,
   types,
   folderId: () => sessionStorage.getItem("folder"),
   onUploaded: (assets) => void globalThis.uploaded.push(...assets),
   identity: user.id,
+  onKeyInvalid: () => void globalThis.keyInvalid++,
 });

@@ -101,6 +101,9 @@ test("the second file of a key that may upload one is denied in the API's words"
   expectProblem(/^console: Failed to load resource: the server responded with a status of 403|^console: \[Uppy\]/);
   await choose(page, fileOf("one.txt", "text/plain", "one"));
   expect(await uploaded(page, 1)).toEqual(["one.txt"]);
+  expect(await page.getByRole("button", { name: "Add more files" }).count()).toBe(0);
+  // How many it has uploaded before, only the API knows.
+  await page.reload();
   await choose(page, fileOf("two.txt", "text/plain", "two"));
   const problem = page.locator(".upload-problems li");
   await problem.waitFor();
@@ -111,6 +114,25 @@ test("the second file of a key that may upload one is denied in the API's words"
   expect(json.code).toBe("UPLOAD_LIMIT_REACHED");
   expect(await problem.innerText()).toBe(`two.txt: ${json.message}`);
   expect(await site.assets(org)).toMatchObject([{ name: "one.txt" }]);
+});
+
+test("the limits of a key are said, and hold before anything is sent", async () => {
+  const { org, editor } = await organizationWithEditor(site.server);
+  const limits = { max_uploads: 2, max_size_bytes: 1024, mime_types: ["image/*", "text/plain"] };
+  const body = JSON.stringify({ name: "limited", scope: "upload", expires_in_seconds: 3_600, limits });
+  const made = await site.server.request("POST", "/v1/api-keys", { as: editor, body });
+  const { page } = await site.open(made.json.token as string);
+  expect(await page.locator(".uppy-Dashboard-note").innerText()).toMatch(/^Images and .*, each up to 1 KB\. This key can upload 2 files\.$/);
+  for (const [file, message] of [
+    [fileOf("large.png", "image/png", 2048), "“large.png” has 2 KB. A file can have 1 KB at most."],
+    [fileOf("film.mp4", "video/mp4", 10), "“film.mp4” is of the type video/mp4, which cannot be uploaded here."],
+  ] as const) {
+    await choose(page, file);
+    await expect.poll(() => told(page)).toContain(message);
+  }
+  await choose(page, ...["a", "b", "c"].map((name) => fileOf(`${name}.png`, "image/png", 10)));
+  await expect.poll(() => told(page)).toContain("2 files");
+  expect([await site.assets(org), await site.unconfirmed(org)]).toEqual([[], []]);
 });
 
 test("a key that is revoked midway: the API's words are shown, and nothing is left", async () => {
@@ -137,6 +159,34 @@ test("a key that is revoked midway: the API's words are shown, and nothing is le
   const [session] = await site.server.sql("SELECT id FROM asset_uploads WHERE org_id = ?", org);
   expect((await site.server.objects()).map(([key]) => key)).toContain(`uploads/${session.id}`);
   await site.server.env.BUCKET.delete(`uploads/${session.id}`);
+});
+
+test("one answer that the key is invalid ends all: only assets count as uploaded, and nothing is sent by the dead key", async () => {
+  const { org, editor } = await organizationWithEditor(site.server);
+  const { page, expectProblem } = await site.open(editor);
+  expectProblem(/^console: Failed to load resource: the server responded with a status of 401|^console: \[Uppy\]/);
+  let confirmed = 0;
+  await page.route("**/confirmations", async (route) => {
+    if (++confirmed === 8) await site.server.sql("UPDATE api_keys SET revoked_at = 1 WHERE id = ?", editor.keyId);
+    await route.continue();
+  });
+  const denied: string[] = [];
+  page.on("response", (answer) => void (answer.status() === 401 && denied.push(answer.request().method())));
+  await choose(page, ...Array.from({ length: 40 }, (_, at) => fileOf(`${at}.txt`, "text/plain", "late")));
+  await page.locator(".upload-problems li").waitFor();
+  await page.waitForTimeout(1_000);
+  expect(await page.locator(".upload-problems li").count()).toBe(1);
+  expect(await told(page)).toBe("");
+  expect(await page.evaluate(() => globalThis.keyInvalid)).toBe(1);
+  const [{ assets }] = await site.server.sql("SELECT count(*) AS assets FROM assets WHERE org_id = ?", org);
+  expect(assets).toBeLessThan(40);
+  expect(await page.locator(".uppy-StatusBar-statusSecondary").innerText()).toBe(`${assets} of 40 files uploaded`);
+  await page.evaluate(() => globalThis.uploader.destroy());
+  await page.waitForTimeout(500);
+  expect(denied.length).toBeLessThan(20);
+  expect(denied).not.toContain("DELETE");
+  const unconfirmed = await site.server.sql("SELECT id FROM asset_uploads WHERE org_id = ? AND id NOT IN (SELECT id FROM assets)", org);
+  for (const { id } of unconfirmed) await site.server.env.BUCKET.delete(`uploads/${id}`);
 });
 
 test.each(["light", "dark"] as const)("it has no violation of accessibility in %s colours", async (colorScheme) => {

@@ -15,6 +15,8 @@ export interface UppyUploadOptions {
   folderId?: string | null;
   /** Whether files are sent in parts, or from how many bytes on. Default: 64 MiB. */
   multipart?: boolean | number;
+  /** Called once, when the API no longer takes the key. Nothing more is sent then, and nothing is cancelled by it. */
+  onKeyInvalid?: () => void;
 }
 
 type SignRequest = Extract<AwsS3Options<Meta, Body>, { signRequest: unknown }>["signRequest"];
@@ -31,6 +33,8 @@ export class UppyUploads<M extends Meta, B extends Body> {
   readonly #confirming = new Map<string, Promise<void>>();
   /** Files that failed for want of a network. */
   readonly #offline = new Set<string>();
+  /** The key is no longer valid. */
+  #stopped = false;
 
   constructor(
     readonly client: Client,
@@ -60,6 +64,7 @@ export class UppyUploads<M extends Meta, B extends Body> {
 
   signRequest: SignRequest = async (request) => {
     const id = request.key;
+    if (this.#stopped) return NEVER;
     try {
       if (!("uploadId" in request)) return await (request.method === "POST" ? this.#create(id) : this.#put(id));
       const { uploadId, method } = request;
@@ -69,6 +74,7 @@ export class UppyUploads<M extends Meta, B extends Body> {
       const [part] = await signParts(this.client, uploadId, [request.partNumber]);
       return { url: part!.url, headers: part!.headers };
     } catch (error) {
+      if (this.#stopIfInvalid(error)) return NEVER;
       this.#forgetIfGone(id, error);
       throw inPlainWords(error);
     }
@@ -178,7 +184,7 @@ export class UppyUploads<M extends Meta, B extends Body> {
 
   async #sendConfirmation(id: string): Promise<void> {
     const session = this.#sessionOf(id);
-    if (!session || session.uploadId === null || session.confirmed) return;
+    if (this.#stopped || !session || session.uploadId === null || session.confirmed) return;
     const own = this.uppy.getFile(id).meta.folderId as string | null | undefined;
     const params = { path: { asset_upload_id: session.uploadId }, header: { "Idempotency-Key": session.idempotencyKey } };
     const body = folderOf(own === undefined ? this.options.folderId : own);
@@ -186,6 +192,7 @@ export class UppyUploads<M extends Meta, B extends Body> {
       const asset = await this.client.post("/v1/asset-uploads/{asset_upload_id}/confirmations", { params, body });
       this.#succeeded(id, asset);
     } catch (error) {
+      if (this.#stopIfInvalid(error)) return;
       this.#forgetIfGone(id, error);
       if (this.uppy.getFile(id)) this.uppy.emit("upload-error", this.uppy.getFile(id), inPlainWords(error));
     }
@@ -206,6 +213,22 @@ export class UppyUploads<M extends Meta, B extends Body> {
   async #finish(ids: string[]): Promise<void> {
     const isStored = (file: UppyFile<M, B>) => this.#confirming.has(file.id) || (file.progress.uploadComplete && !file.error);
     await Promise.all(this.uppy.getFilesByIds(ids).filter(isStored).map(({ id }) => this.#confirm(id)));
+  }
+
+  /** One answer that the key is invalid ends all. False for the first, which is its file's error; true for what follows. */
+  #stopIfInvalid(error: unknown): boolean {
+    if (!(error instanceof ApiError) || error.status !== 401) return false;
+    if (this.#stopped) return true;
+    this.#stopped = true;
+    this.uppy.pauseAll();
+    for (const file of this.uppy.getFiles()) {
+      // What storage has and nobody confirmed is no asset, and does not count as uploaded.
+      if (!file.progress.uploadComplete || sessionIn(file)?.confirmed) continue;
+      const progress = { ...file.progress, uploadComplete: false, complete: false, postprocess: undefined };
+      this.uppy.setFileState(file.id, { progress, isPaused: true } as object);
+    }
+    this.options.onKeyInvalid?.();
+    return false;
   }
 
   #failed(id: string, error: { message: string }): void {
@@ -260,6 +283,7 @@ export class UppyUploads<M extends Meta, B extends Body> {
   }
 
   async #cancel(asset_upload_id: string): Promise<void> {
+    if (this.#stopped) return;
     const params = { path: { asset_upload_id } };
     await this.client.delete("/v1/asset-uploads/{asset_upload_id}", { params }).catch((error: Error) => this.uppy.log(error, "warning"));
   }
@@ -282,6 +306,9 @@ export class UppyUploads<M extends Meta, B extends Body> {
     if (this.uppy.getFile(id)) this.uppy.setFileState(id, { assetUpload: { ...session, ...change } } as object);
   }
 }
+
+/** What waits for it is ended by the removal of its file. */
+const NEVER = new Promise<never>(() => {});
 
 const xml = (content: string) => ({ url: `data:application/xml,${encodeURIComponent(content)}` });
 

@@ -11,6 +11,7 @@ import type { Body, Meta, Uppy } from "@uppy/core";
 import type { Client } from "./client.js";
 import { type UppyUploadOptions, UppyUploads } from "./uppy-uploads.js";
 
+export { settleRestored } from "./uppy-restored.js";
 export type { UppyUploadOptions };
 
 /**

@@ -3,11 +3,12 @@ import Uppy, { type Body, type Meta, type UppyFile } from "@uppy/core";
 import AwsS3 from "@uppy/aws-s3";
 import Dashboard from "@uppy/dashboard";
 import GoldenRetriever from "@uppy/golden-retriever";
-import type { Asset, Client } from "asset-uploads-client";
+import type { ApiKeyLimits, Asset, Client } from "asset-uploads-client";
 import { uppyOptions } from "asset-uploads-client/uppy";
-import { checkFile, DEFAULT_TYPE, largestSize, noteOf, patternsOf, type Types } from "./limits.js";
+import { checkFile, DEFAULT_TYPE, largestSize, narrowed, noteOf, patternsOf, type Types } from "./limits.js";
 import { completeListRole } from "./list-role.js";
 import { showProblems } from "./problems.js";
+import { goOnAfterReload } from "./restored.js";
 import { addStylesheet } from "./stylesheet.js";
 import { claimTab, noteUnfinished, type Tab } from "./tab.js";
 import { WORDS } from "./words.js";
@@ -21,6 +22,8 @@ export interface UploaderOptions {
   onUploaded: (assets: Asset[]) => void;
   /** Names user and organization: nobody else is shown what a browser keeps of unfinished uploads. */
   identity: string;
+  /** Called once, when the API no longer takes the key. Nothing more is sent then. */
+  onKeyInvalid?: () => void;
 }
 
 export interface Uploader {
@@ -56,9 +59,9 @@ export function mountUploader(element: HTMLElement, options: UploaderOptions): U
   let ready = false;
   let destroyed = false;
   const waiting: AddedFile[] = [];
-  void Promise.all([claimTab(options.identity), addStylesheet()]).then(async ([tab]) => {
+  void Promise.all([claimTab(options.identity), limitsOf(options.client), addStylesheet()]).then(async ([tab, limits]) => {
     if (destroyed) return;
-    const started = start(element, options, tab);
+    const started = start(element, { ...options, types: narrowed(options.types, limits) }, tab, limits?.max_uploads ?? null);
     uppy = started.uppy;
     await started.restored;
     ready = true;
@@ -75,7 +78,14 @@ export function mountUploader(element: HTMLElement, options: UploaderOptions): U
   };
 }
 
-function start(element: HTMLElement, { client, types, folderId, onUploaded, identity }: UploaderOptions, tab: Tab) {
+/** The key's own limits. Without an answer the API says with each file what the key may not. */
+const limitsOf = (client: Client): Promise<ApiKeyLimits | null> =>
+  client.get("/v1/auth/me").then(
+    ({ key }) => key?.limits ?? null,
+    () => null,
+  );
+
+function start(element: HTMLElement, { client, types, folderId, onUploaded, identity, onKeyInvalid }: UploaderOptions, tab: Tab, maxFiles: number | null) {
   const patterns = patternsOf(types);
   const uppy: Files = new Uppy<FileMeta, Body>({
     id: `asset-uploads.${identity}.${tab.id}`,
@@ -83,6 +93,7 @@ function start(element: HTMLElement, { client, types, folderId, onUploaded, iden
     restrictions: {
       minFileSize: 1,
       maxFileSize: largestSize(types),
+      maxNumberOfFiles: maxFiles,
       // Where a file may be of any type, the dialog of the system offers all.
       allowedFileTypes: patterns.includes(DEFAULT_TYPE) ? null : patterns,
     },
@@ -105,19 +116,21 @@ function start(element: HTMLElement, { client, types, folderId, onUploaded, iden
     width: "100%",
     height: 420,
     theme: "auto",
-    note: noteOf(types),
+    note: noteOf(types, maxFiles),
     fileManagerSelectionType: "both",
     singleFileFullScreen: false,
     proudlyDisplayPoweredByUppy: false,
     locale: WORDS.dashboard,
   });
   completeListRole(dashboard);
-  uppy.use(AwsS3, uppyOptions(client, uppy, { multipart: IN_PARTS_FROM }));
+  uppy.use(AwsS3, uppyOptions(client, uppy, { multipart: IN_PARTS_FROM, ...(onKeyInvalid && { onKeyInvalid }) }));
   // It takes these two, which its types do not have.
   const kept: object = { maxFileSize: KEPT_UNTIL, maxTotalSize: KEPT_AT_MOST };
+  goOnAfterReload(client, uppy);
   uppy.use(GoldenRetriever, { indexedDB: kept });
   showProblems(uppy, problems);
-  uppy.on("state-update", (_, { files }) => noteUnfinished(identity, Object.values(files).some(({ progress }) => !progress.complete)));
+  const isUnfinished = ({ progress, error }: FileOfUppy) => !progress.complete || Boolean(error);
+  uppy.on("state-update", (_, { files }) => noteUnfinished(identity, Object.values(files).some(isUnfinished)));
   tellTogether(uppy, onUploaded);
   // What is added before would be lost. In a new tab there is nothing to restore.
   const restored = new Promise<void>((resolve) => {
@@ -145,9 +158,9 @@ function add(uppy: Files, files: AddedFile[]): void {
 function tellTogether(uppy: Files, onUploaded: (assets: Asset[]) => void): void {
   let assets: Asset[] = [];
   uppy.on("postprocess-complete", (file: FileOfUppy | undefined) => {
-    const asset = file?.response?.body as unknown as Asset | undefined;
-    if (!asset) return;
-    if (assets.push(asset) > 1) return;
+    const body: object = file?.response?.body ?? {};
+    // Of a file that could not be confirmed it is the body of aws-s3.
+    if (!isAsset(body) || assets.push(body) > 1) return;
     setTimeout(() => {
       const told = assets;
       assets = [];
@@ -155,3 +168,5 @@ function tellTogether(uppy: Files, onUploaded: (assets: Asset[]) => void): void 
     }, TOLD_WITHIN);
   });
 }
+
+const isAsset = (body: object): body is Asset => "id" in body && typeof body.id === "string" && "name" in body && typeof body.name === "string";

@@ -1,6 +1,6 @@
 // What may be uploaded, known before anything is sent, and said in plain words.
 import { type Body, type Meta, RestrictionError, type UppyFile } from "@uppy/core";
-import type { AssetType } from "asset-uploads-client";
+import type { ApiKeyLimits, AssetType } from "asset-uploads-client";
 
 export interface Types {
   items: AssetType[];
@@ -15,11 +15,23 @@ export const patternsOf = ({ items }: Types): string[] => items.flatMap(({ mime_
 
 export const largestSize = ({ items }: Types): number => Math.max(0, ...items.map(({ max_size_bytes }) => max_size_bytes));
 
+/** What a key with limits may upload of what the configuration permits. */
+export function narrowed({ items }: Types, limits: ApiKeyLimits | null | undefined): Types {
+  const { mime_types, max_size_bytes } = limits ?? {};
+  const within = (pattern: string) => (mime_types ?? [pattern]).flatMap((limit) => (covers(pattern, limit) ? [limit] : covers(limit, pattern) ? [pattern] : []));
+  return {
+    items: items
+      .map((type) => ({ ...type, mime_types: type.mime_types.flatMap(within), max_size_bytes: Math.min(type.max_size_bytes, max_size_bytes ?? Infinity) }))
+      .filter((type) => type.mime_types.length > 0),
+  };
+}
+
 /** One sentence under the place where files are dropped. */
-export function noteOf(types: Types): string {
+export function noteOf(types: Types, maxFiles: number | null): string {
   const names = types.items.map(({ code }) => NAMES[code] ?? code);
   const list = names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join("");
-  return `${list.charAt(0).toUpperCase()}${list.slice(1)}, each up to ${sizeInWords(largestSize(types))}.`;
+  const most = maxFiles === null ? "" : ` This key can upload ${maxFiles === 1 ? "one file" : `${maxFiles} files`}.`;
+  return `${list.charAt(0).toUpperCase()}${list.slice(1)}, each up to ${sizeInWords(largestSize(types))}.${most}`;
 }
 
 /** The file as it is sent. Throws what Uppy shows if it cannot be. */
@@ -52,9 +64,11 @@ function withPermittedType<M extends Meta, B extends Body>(file: UppyFile<M, B>,
 /** The asset type that covers a media type. A pattern covers no XML, as the API has it. */
 function typeFor(type: string, { items }: Types): AssetType | undefined {
   const name = type.replace(/;.*/s, "").trim().toLowerCase();
-  const covers = (pattern: string) => pattern === name || (pattern.endsWith("/*") && name.startsWith(pattern.slice(0, -1)) && !name.endsWith("xml"));
-  return items.find(({ mime_types }) => mime_types.some(covers));
+  return items.find(({ mime_types }) => mime_types.some((pattern) => covers(pattern, name)));
 }
+
+const covers = (pattern: string, name: string): boolean =>
+  pattern === name || (pattern.endsWith("/*") && name.startsWith(pattern.slice(0, -1)) && !name.endsWith("xml"));
 
 /** A size as people say it, in the units of 1024 that file managers show. */
 function sizeInWords(bytes: number): string {

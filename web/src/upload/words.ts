@@ -17,13 +17,11 @@ export const WORDS = {
     pluralize,
     strings: {
       dashboardTitle: "Uploads",
-      sessionRestored: "Unfinished uploads",
-      recoveredAllFiles: "The page was closed before these uploads were finished. They can go on from where they were.",
-      recoveredXFiles: {
-        0: "One file must be chosen again before its upload can go on.",
-        1: "%{smart_count} files must be chosen again before their uploads can go on.",
-      },
       reSelect: "Choose again",
+      // It is the heading as well where files failed, or wait to be chosen again.
+      uploadPaused: "Not all files are uploaded",
+      error: "Not all files are uploaded",
     },
   },
+  chooseAgain: "Choose this file again, so that its upload can go on.",
 };
