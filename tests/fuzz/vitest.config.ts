@@ -4,8 +4,6 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["tests/fuzz/*.spec.ts"],
-    // As in vitest.config.ts.
-    env: { X_LOCAL_OBSERVABILITY: "false", X_LOCAL_EXPLORER: "false" },
     hookTimeout: 120_000,
     // A run takes as long as FUZZ_EXAMPLES makes it.
     testTimeout: 3_600_000,
