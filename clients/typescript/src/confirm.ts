@@ -1,6 +1,6 @@
 // Many confirmations: in batches, of which each item has an outcome of its own.
-import type { Client } from "./client.js";
 import { ApiError, isErrorBody } from "./errors.js";
+import type { Requests } from "./requests.js";
 import { isTransient, MOST_SENDS, pause, pauseAfter, randomKey } from "./retry.js";
 import type { Asset, RequestOptions } from "./types.js";
 
@@ -18,7 +18,7 @@ export type Confirmation = { asset: Asset; error?: undefined } | { asset?: undef
 /** A key of a page may have a folder of its own, into which only a confirmation without `folder_id` goes. */
 export const folderOf = (folderId: string | null | undefined): { folder_id?: string } => (folderId == null ? {} : { folder_id: folderId });
 
-export async function confirmUploads(client: Client, uploads: UploadToConfirm[], options: RequestOptions): Promise<Confirmation[]> {
+export async function confirmUploads(client: Requests, uploads: UploadToConfirm[], options: RequestOptions): Promise<Confirmation[]> {
   const outcomes: Confirmation[] = [];
   for (let from = 0; from < uploads.length; from += BATCH) {
     outcomes.push(...(await confirmBatch(client, uploads.slice(from, from + BATCH), options)));
@@ -27,7 +27,7 @@ export async function confirmUploads(client: Client, uploads: UploadToConfirm[],
 }
 
 /** What fails for a while is repeated with the same Idempotency-Key, so that nothing is confirmed twice. */
-async function confirmBatch(client: Client, batch: UploadToConfirm[], options: RequestOptions): Promise<Confirmation[]> {
+async function confirmBatch(client: Requests, batch: UploadToConfirm[], options: RequestOptions): Promise<Confirmation[]> {
   const { signal } = options;
   const params = { header: { "Idempotency-Key": randomKey() } };
   const outcomes = new Map<UploadToConfirm, Confirmation>();

@@ -1,12 +1,13 @@
 // What the package exports.
-export { Client, createClient, type ClientOptions } from "./client.js";
+export { Client, createClient } from "./client.js";
 export type { Confirmation, UploadToConfirm } from "./confirm.js";
 export { ApiError, type ErrorDetail, FileChangedError, FileError, NetworkError, StorageError, UnexpectedResponseError } from "./errors.js";
+export type { ClientOptions } from "./requests.js";
 export type { components, operations, paths } from "./schema.js";
 export type { FileSource, Uploadable } from "./source.js";
-export type { UploadState } from "./state.js";
+export type { UploadOptions, UploadState } from "./state.js";
 export type {
   Account, ApiKey, ApiKeyLimits, Asset, AssetType, AssetUpload, EmbeddedUser, Folder, FolderWithPath, NewApiKey, Page, RequestOptions,
   StartedUpload,
 } from "./types.js";
-export { Upload, type UploadOptions } from "./upload.js";
+export { Upload } from "./upload.js";

@@ -1,10 +1,11 @@
 // The parts of a large file: signed shortly before they are sent, several at once, each repeated by itself.
-import type { Client } from "./client.js";
 import { ApiError, FileChangedError, StorageError } from "./errors.js";
+import type { Requests } from "./requests.js";
+import { isOk } from "./retry.js";
 import type { components } from "./schema.js";
 import type { StorageAnswer } from "./sending.js";
 import { bytesOf, checkUnchanged, type Uploadable } from "./source.js";
-import { isOk, sendToStorage, storageError } from "./storage.js";
+import { sendToStorage, storageError } from "./storage.js";
 
 type SignedPart = components["schemas"]["SignPartsResponse"]["parts"][number];
 
@@ -16,7 +17,7 @@ const SIGNED_AT_ONCE = 100;
 const SIGNED_FOR_MS = 60_000;
 
 export interface Parts {
-  client: Client;
+  client: Requests;
   file: Uploadable;
   uploadId: string;
   partSize: number;
@@ -32,7 +33,7 @@ export interface Parts {
 export const partCount = (size: number, partSize: number): number => Math.ceil(size / partSize);
 
 /** Has parts signed, in this order. */
-export async function signParts(client: Client, uploadId: string, part_numbers: number[], signal?: AbortSignal): Promise<SignedPart[]> {
+export async function signParts(client: Requests, uploadId: string, part_numbers: number[], signal?: AbortSignal): Promise<SignedPart[]> {
   const init = { params: { path: { asset_upload_id: uploadId } }, body: { part_numbers }, signal };
   const { parts } = await client.post("/v1/asset-uploads/{asset_upload_id}/parts", init);
   const isSigned = (part: SignedPart | undefined) => typeof part?.url === "string" && part.size_bytes > 0;
@@ -101,7 +102,7 @@ async function sendPart(parts: Parts, part: SignedPart, onProgress: (sent: numbe
   let answer: StorageAnswer = await sendToStorage(signal, next);
   if (answer.status === 403 && signed === part) answer = await sendToStorage(signal, next);
   if (answer.status === 404) throw new StorageError("storage no longer knows this upload", 404, null);
-  if (!isOk(answer)) throw storageError(`part ${part_number}`, answer);
+  if (!isOk(answer.status)) throw storageError(`part ${part_number}`, answer);
   const etag = answer.etag?.replaceAll('"', "");
   if (etag) return etag;
   const why = "do the bucket's CORS rules expose it?";
@@ -109,7 +110,7 @@ async function sendPart(parts: Parts, part: SignedPart, onProgress: (sent: numbe
 }
 
 /** Puts the parts together. */
-export async function completeParts(client: Client, uploadId: string, etags: Parts["etags"], signal?: AbortSignal): Promise<void> {
+export async function completeParts(client: Requests, uploadId: string, etags: Parts["etags"], signal?: AbortSignal): Promise<void> {
   const parts = Object.entries(etags).map(([part, etag]) => ({ part_number: Number(part), etag }));
   parts.sort((a, b) => a.part_number - b.part_number);
   const params = { path: { asset_upload_id: uploadId } };

@@ -22,6 +22,7 @@ export interface Answer {
   retryAfter: number | null;
 }
 
+export const isOk = (status: number): boolean => status >= 200 && status < 300;
 export const isTransient = (status: number): boolean => status === 408 || status === 429 || status >= 500;
 
 /** Sends until an answer comes that is not transient. The last answer, whatever it is, or a NetworkError if none came. */

@@ -21,6 +21,4 @@ export interface StorageAnswer extends Answer {
 
 /** One request. Resolves with the whole answer; rejects with LostAnswer if none came, with FileError, or when aborted. */
 export type Send = (sending: Sending) => Promise<StorageAnswer>;
-
-export const isOk = ({ status }: StorageAnswer): boolean => status >= 200 && status < 300;
 export const silentFor = (ms: number): string => `nothing came for ${ms / 1000} seconds`;

@@ -1,5 +1,4 @@
-// What an upload has to remember so that another process or page can continue it.
-import type { UploadOptions } from "./upload.js";
+// What an upload is told, and what it has to remember so that another process or page can continue it.
 import { DEFAULT_TYPE, lastModifiedOf, nameOf, type Uploadable } from "./source.js";
 import { randomKey } from "./retry.js";
 
@@ -20,6 +19,27 @@ export interface UploadState {
   partSize: number | null;
   /** By part number, what storage has. */
   etags: Record<string, string>;
+}
+
+export interface UploadOptions {
+  /** Default: the file's own. A Blob has none. */
+  filename?: string | undefined;
+  /** Default: the file's own, else `application/octet-stream`. */
+  mimeType?: string | undefined;
+  /** The folder that the asset belongs into. Default: none, or that of `state`. */
+  folderId?: string | null | undefined;
+  /** Bytes that storage has or gets, and the file's size. */
+  onProgress?: ((sentBytes: number, totalBytes: number) => void) | undefined;
+  /** Ends the upload at once. What is in storage stays there, for another upload with `state`. */
+  signal?: AbortSignal | undefined;
+  /** Default: in parts from 64 MiB on. */
+  multipart?: boolean | undefined;
+  /** Continues the upload that had this state, with its name, type and folder. Only one process at a time may do so. */
+  state?: UploadState | undefined;
+  /** Is called with the new state after every change, beginning before the first request. */
+  onState?: ((state: UploadState) => void) | undefined;
+  /** Is called once if `state` was given: with null if its upload goes on, else with the reason why another one is started. */
+  onContinue?: ((anew: string | null) => void) | undefined;
 }
 
 /** Bytes from which on a file is sent in parts. */

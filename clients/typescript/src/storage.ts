@@ -2,7 +2,7 @@
 import { send } from "#send";
 import { StorageError } from "./errors.js";
 import { isTransient, LONGEST_PAUSE, withRetries } from "./retry.js";
-import { isOk, type Sending, type StorageAnswer } from "./sending.js";
+import { type Sending, type StorageAnswer } from "./sending.js";
 
 /** Sends until storage answers something that a repeat would not change. `next` gives each request anew. */
 export function sendToStorage(signal: AbortSignal, next: () => Promise<Sending>): Promise<StorageAnswer> {
@@ -20,5 +20,3 @@ export function storageError(what: string, { status, text, retryAfter }: Storage
   const said = [[status, code].join(" ").trim(), message].filter(Boolean).join(": ");
   return new StorageError(`storage did not take ${what}: ${said}`, status, code);
 }
-
-export { isOk };

@@ -1,35 +1,14 @@
 // One file's whole way: start, storage, confirmation. It can be paused, continued by another process, and cancelled.
-import type { Client } from "./client.js";
 import { folderOf } from "./confirm.js";
 import { ApiError, confirmedAsset } from "./errors.js";
 import { completeParts, sendParts } from "./parts.js";
-import { linkedTo } from "./retry.js";
+import type { Requests } from "./requests.js";
+import { isOk, linkedTo } from "./retry.js";
 import type { StorageAnswer } from "./sending.js";
 import { bytesOf, checkUnchanged, type Uploadable } from "./source.js";
-import { copyOf, folderIn, hasChanged, newState, type UploadState } from "./state.js";
-import { isOk, sendToStorage, storageError } from "./storage.js";
+import { copyOf, folderIn, hasChanged, newState, type UploadOptions, type UploadState } from "./state.js";
+import { sendToStorage, storageError } from "./storage.js";
 import type { Asset, StartedUpload } from "./types.js";
-
-export interface UploadOptions {
-  /** Default: the file's own. A Blob has none. */
-  filename?: string | undefined;
-  /** Default: the file's own, else `application/octet-stream`. */
-  mimeType?: string | undefined;
-  /** The folder that the asset belongs into. Default: none, or that of `state`. */
-  folderId?: string | null | undefined;
-  /** Bytes that storage has or gets, and the file's size. */
-  onProgress?: ((sentBytes: number, totalBytes: number) => void) | undefined;
-  /** Ends the upload at once. What is in storage stays there, for another upload with `state`. */
-  signal?: AbortSignal | undefined;
-  /** Default: in parts from 64 MiB on. */
-  multipart?: boolean | undefined;
-  /** Continues the upload that had this state, with its name, type and folder. Only one process at a time may do so. */
-  state?: UploadState | undefined;
-  /** Is called with the new state after every change, beginning before the first request. */
-  onState?: ((state: UploadState) => void) | undefined;
-  /** Is called once if `state` was given: with null if its upload goes on, else with the reason why another one is started. */
-  onContinue?: ((anew: string | null) => void) | undefined;
-}
 
 /** Says that another upload has to be started, and why. */
 class Anew extends Error {}
@@ -38,7 +17,7 @@ export type Outcome = "asset" | "upload id";
 
 /** Resolves with the asset, or with the upload's id if the caller confirms it. It has begun when it is made. */
 export class Upload<T = Asset> implements PromiseLike<T> {
-  readonly #client: Client;
+  readonly #client: Requests;
   readonly #file: Uploadable;
   readonly #options: UploadOptions;
   readonly #settled: Promise<T>;
@@ -52,7 +31,7 @@ export class Upload<T = Asset> implements PromiseLike<T> {
   #paused: Promise<void> | undefined;
   #resume = () => {};
 
-  constructor(client: Client, file: Uploadable, options: UploadOptions, outcome: Outcome) {
+  constructor(client: Requests, file: Uploadable, options: UploadOptions, outcome: Outcome) {
     this.#client = client;
     this.#file = file;
     this.#options = options;
@@ -204,7 +183,7 @@ export class Upload<T = Asset> implements PromiseLike<T> {
     // The URL may have expired during the repeats. A repeated start answers the same upload with a new one.
     if (stored.status === 403) stored = await store();
     // 412: storage has the file, because an earlier request succeeded and its answer was lost.
-    if (!isOk(stored) && stored.status !== 412) throw storageError("the file", stored);
+    if (!isOk(stored.status) && stored.status !== 412) throw storageError("the file", stored);
     this.#tell(this.#file.size);
     await checkUnchanged(this.#file);
   }
