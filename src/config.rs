@@ -7,8 +7,10 @@ use crate::domain::media::AllowedTypes;
 use crate::domain::multipart::{MAX_PART_BYTES, MIN_PART_BYTES};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::UploadRules;
+use crate::domain::webhook::{is_host_and_port, split_port};
 use crate::error::ApiError;
 use crate::presign::{LONGEST_SIGNATURE_SECONDS, S3, Signer};
+use crate::webhook_secret::SigningKey;
 
 /// Types permitted where `ALLOWED_MIME_TYPES` is not set. No XML, which may hold scripts (SVG does). Two have a
 /// second name that browsers on Windows and Linux give: ZIP and GZIP.
@@ -56,6 +58,19 @@ pub struct Config {
     pub sweep: SweepSettings,
     /// The time limit of a storage call of the sweeper, retries included, in milliseconds.
     pub sweep_timeout_ms: u64,
+    /// How events are sent to webhooks.
+    pub webhooks: WebhookSettings,
+    /// Whether storage's notification of an object confirms its upload.
+    pub auto_confirm: bool,
+}
+
+/// How events are sent to webhooks.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// What the secrets of webhooks are derived from; the error names the secret that is missing.
+    pub signing_key: Result<SigningKey, String>,
+    /// Pairs of host and port that may be local and plain http.
+    pub insecure_hosts: Vec<String>,
 }
 
 /// The limits of a run of the sweeper, and what it does with orphans.
@@ -253,6 +268,28 @@ impl Config {
         }
         let s3 = s3(endpoint, get("S3_BUCKET"), get("S3_ACCESS_KEY_ID"), get("S3_SECRET_ACCESS_KEY"));
 
+        let signing_key = get("WEBHOOK_SIGNING_KEY")
+            .map(SigningKey::new)
+            .ok_or_else(|| "cannot sign webhooks, not set: WEBHOOK_SIGNING_KEY".to_owned());
+        let insecure_hosts = match get("WEBHOOK_INSECURE_HOSTS").map_or(Ok(Vec::new()), |text| list(&text)) {
+            Ok(hosts) if hosts.iter().all(|pair| is_host_and_port(pair)) => hosts,
+            _ => {
+                errors.push(
+                    "WEBHOOK_INSECURE_HOSTS must be a list of hosts with their ports, in lower case, like `localhost:9000, 127.0.0.1:9000`"
+                        .to_owned(),
+                );
+                Vec::new()
+            }
+        };
+        let auto_confirm = match get("AUTO_CONFIRM").as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => {
+                errors.push("AUTO_CONFIRM must be `true` or `false`".to_owned());
+                false
+            }
+        };
+
         let cors = match get("CORS_ALLOWED_ORIGINS") {
             None => Cors::Off,
             Some(text) if text == "*" => Cors::Any,
@@ -290,6 +327,8 @@ impl Config {
                     max_statements: u32::try_from(max_statements).unwrap_or(u32::MAX),
                 },
                 sweep_timeout_ms,
+                webhooks: WebhookSettings { signing_key, insecure_hosts },
+                auto_confirm,
             }),
             _ => Err(errors),
         }
@@ -374,19 +413,6 @@ fn host_of(url: &str) -> Option<&str> {
     let host = rest.split(['/', '?', '#']).next().filter(|host| !host.contains('@'))?;
     split_port(host).filter(|(name, _)| !name.is_empty())?;
     url.bytes().all(|byte| byte.is_ascii_graphic() && !br#""<>\^`{|}"#.contains(&byte)).then_some(host)
-}
-
-/// Host, and port where there is one; `None` when the port is no port.
-fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    match authority.rsplit_once(':') {
-        // An IPv6 address has colons of its own, inside brackets.
-        Some((host, port)) if !port.ends_with(']') => {
-            let number =
-                port.parse::<u16>().ok().filter(|number| *number != 0 && number.to_string() == port)?;
-            Some((host, Some(number)))
-        }
-        _ => Some((authority, None)),
-    }
 }
 
 /// Whether the text is an origin exactly as a browser sends it: scheme, lower-case host, and the port

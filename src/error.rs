@@ -54,6 +54,12 @@ pub enum ErrorCode {
     FolderCycle,
     /// The asset is unknown here, deleted, or another organization's: all are answered the same.
     AssetNotFound,
+    /// The webhook is unknown here, or another organization's: both are answered the same.
+    WebhookNotFound,
+    /// The webhook has no such delivery, or it was more than 30 days ago.
+    WebhookDeliveryNotFound,
+    /// The organization has as many webhooks as it may.
+    WebhookLimitReached,
     /// Storage or the database did not answer, retries included. Nothing was lost: send the same request again.
     StorageUnavailable,
     /// The file is not in storage yet.
@@ -66,7 +72,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them, in order.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::Unauthorized,
@@ -88,6 +94,9 @@ impl ErrorCode {
         Self::FolderTooLarge,
         Self::FolderCycle,
         Self::AssetNotFound,
+        Self::WebhookNotFound,
+        Self::WebhookDeliveryNotFound,
+        Self::WebhookLimitReached,
         Self::StorageUnavailable,
         Self::ObjectNotUploaded,
         Self::UploadRejected,
@@ -182,6 +191,19 @@ impl ErrorCode {
                 "A folder cannot lie in itself or beneath itself; choose another parent.",
             ),
             Self::AssetNotFound => (404, "ASSET_NOT_FOUND", "There is no such asset in this organization."),
+            Self::WebhookNotFound => {
+                (404, "WEBHOOK_NOT_FOUND", "There is no such webhook in this organization.")
+            }
+            Self::WebhookDeliveryNotFound => (
+                404,
+                "WEBHOOK_DELIVERY_NOT_FOUND",
+                "This webhook has no such delivery; deliveries are kept for 30 days.",
+            ),
+            Self::WebhookLimitReached => (
+                409,
+                "WEBHOOK_LIMIT_REACHED",
+                "An organization has at most 20 webhooks; remove one, or let one receive more event types.",
+            ),
             Self::StorageUnavailable => (
                 503,
                 "STORAGE_UNAVAILABLE",
@@ -256,6 +278,12 @@ pub enum ApiError {
     FolderCycle,
     /// The asset is unknown, deleted or another organization's.
     AssetNotFound,
+    /// The webhook is unknown or another organization's.
+    WebhookNotFound,
+    /// The webhook has no such delivery.
+    WebhookDeliveryNotFound,
+    /// The organization has as many webhooks as it may.
+    WebhookLimitReached,
     /// Storage did not answer; holds text for the log and the state of each part, where known.
     StorageUnavailable {
         /// What failed, for the log.
@@ -428,6 +456,9 @@ impl ApiError {
             Self::FolderTooLarge => ErrorCode::FolderTooLarge,
             Self::FolderCycle => ErrorCode::FolderCycle,
             Self::AssetNotFound => ErrorCode::AssetNotFound,
+            Self::WebhookNotFound => ErrorCode::WebhookNotFound,
+            Self::WebhookDeliveryNotFound => ErrorCode::WebhookDeliveryNotFound,
+            Self::WebhookLimitReached => ErrorCode::WebhookLimitReached,
             Self::StorageUnavailable { .. } => ErrorCode::StorageUnavailable,
             Self::ObjectNotUploaded => ErrorCode::ObjectNotUploaded,
             Self::UploadRejected(_) => ErrorCode::UploadRejected,

@@ -11,17 +11,21 @@
 
 pub mod api;
 pub mod config;
+pub mod delivery;
 pub mod domain;
 pub mod error;
+pub mod events;
 pub mod hex;
 pub mod http;
 pub mod log;
+pub mod notifications;
 pub mod platform;
 pub mod presign;
 pub mod storage_error;
 pub mod store;
 pub mod sweeper;
 pub mod token;
+pub mod webhook_secret;
 
 #[cfg(target_arch = "wasm32")]
 mod edge;

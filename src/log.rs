@@ -59,6 +59,28 @@ pub struct SweepLine<'a> {
     pub detail: Option<String>,
 }
 
+/// What is known of a run that delivers to webhooks, or confirms what storage tells of, when it ends.
+#[derive(Debug, Serialize)]
+pub struct RunLine<'a, R> {
+    /// `error` where there is something to look at, else `info`.
+    pub level: &'static str,
+    /// `deliver_webhooks` or `confirm_objects`.
+    pub event: &'static str,
+    /// What was done.
+    #[serde(flatten)]
+    pub report: &'a R,
+    /// Milliseconds spent in R2; null where it was not asked.
+    pub r2_ms: Option<u64>,
+    /// Milliseconds spent in D1; null where it was not asked.
+    pub d1_ms: Option<u64>,
+    /// Retries of storage calls.
+    pub retries: u32,
+    /// Milliseconds from start to end.
+    pub duration_ms: u64,
+    /// What an operator should look at.
+    pub detail: Option<String>,
+}
+
 /// A line as text.
 pub fn to_json(line: &impl Serialize) -> String {
     // Plain strings and numbers cannot fail to serialize.

@@ -2,6 +2,7 @@
 //!
 //! The Worker's implementation is in `edge`, on D1 and R2; the tests have one on SQLite and an in-memory bucket.
 
+use crate::delivery::Nudge;
 use crate::domain::multipart::{CompletedPart, Completion};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::StoredObject;
@@ -73,6 +74,21 @@ pub trait Platform {
     /// When the bucket does not answer.
     async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError>;
 
+    /// Sends a request to a webhook's receiver, once. Redirects are not followed; it may take
+    /// [`ATTEMPT_TIMEOUT_MS`](crate::domain::webhook::ATTEMPT_TIMEOUT_MS), and of the answer's body the first
+    /// [`RESPONSE_BYTES`](crate::domain::webhook::RESPONSE_BYTES) are read.
+    ///
+    /// # Errors
+    /// Where there was no answer. The receiver may have got it.
+    async fn post(&self, request: Outgoing<'_>) -> Result<Answered, SendError>;
+
+    /// Tells the queue of webhooks that have something to be delivered, each after so many seconds; false where there is
+    /// no queue.
+    ///
+    /// # Errors
+    /// The queue may have some of them.
+    async fn send_nudges(&self, nudges: &[(Nudge, u64)]) -> Result<bool, StorageError>;
+
     /// The clock.
     fn now(&self) -> Timestamp;
 
@@ -88,6 +104,35 @@ pub trait Platform {
 
 /// The object that carries the id of the bucket's database; outside the prefix of uploads.
 pub const OWNER_KEY: &str = "asset-uploads-database-id";
+
+/// A request to a webhook's receiver: a POST.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Where to.
+    pub url: &'a str,
+    /// Its headers.
+    pub headers: &'a [(&'static str, &'a str)],
+    /// Its body, JSON.
+    pub body: &'a str,
+}
+
+/// A receiver's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// Its status.
+    pub status: u16,
+    /// The beginning of its body.
+    pub response: String,
+}
+
+/// Why a receiver gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendError {
+    /// The request failed, or took too long; holds text for the history.
+    Failed(String),
+    /// It was not sent: the platform permits no further request.
+    NotSent,
+}
 
 /// What the storage calls of a request, or of a run of the sweeper, have cost so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::config::{SweepOrphans, SweepSettings};
 use crate::domain::ids::{AssetUploadId, OBJECT_PREFIX};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::webhook::HISTORY_SECONDS;
 use crate::error::ApiError;
 use crate::platform::{OWNER_KEY, Platform};
 use crate::presign::LONGEST_SIGNATURE_SECONDS;
@@ -22,7 +23,7 @@ use crate::store::purge::{PurgeAssets, PurgeFolders, PurgedFolders};
 use crate::store::removals::{
     ExpiredParts, ForgetParts, MultipartUpload, NextRemovals, NoteRemovals, PostponeRemovals, Removals,
 };
-use crate::store::sweep::{Begin, NoteOrphans, Progress, Retire, RetireOrphans};
+use crate::store::sweep::{Begin, NoteOrphans, Progress, Retire, RetireOrphans, TellExpired, ToldExpired};
 use crate::store::{Operation, Rows, Statement};
 
 /// How long after its deadline an upload is kept, and how old an object without a session must be to count as an
@@ -64,6 +65,8 @@ impl Default for PageSize {
 /// What a run has done; for the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
+    /// Uploads past their deadline that webhooks were told of.
+    pub uploads_expired: u32,
     /// Sessions that were checked: their deadline was longer ago than [`GRACE_SECONDS`].
     pub sessions_checked: u32,
     /// Those of them that were retired.
@@ -124,7 +127,7 @@ struct Run<'a, P> {
 }
 
 impl<P: Platform> Run<'_, P> {
-    /// Does every task once, with at most 49 statements if nothing fails. Returns whether there is more to do.
+    /// Does every task once, with at most 48 statements if nothing fails. Returns whether there is more to do.
     async fn round(&mut self) -> bool {
         let Some(progress) = self.begin().await else { return false };
         let owner = self.platform.bucket_owner(&progress.database_id).await;
@@ -138,7 +141,7 @@ impl<P: Platform> Run<'_, P> {
             return false;
         }
         let mut more = progress.parts_due != 0 && self.give_up_parts().await.unwrap_or(false);
-        more |= self.retire_sessions(progress.deadline).await.unwrap_or(false);
+        more |= self.expire_sessions(progress.deadline).await.unwrap_or(false);
         more |= self.purge(&progress).await.unwrap_or(false);
         // If R2 does not tell which database the bucket belongs to, its objects are not compared.
         if owner.is_some() && self.settings.orphans != SweepOrphans::None {
@@ -199,6 +202,7 @@ impl<P: Platform> Run<'_, P> {
             limit: self.size.objects * self.size.pages * 2,
             deleted_before: self.deleted_before(),
             ended_before: self.now.minus_seconds(KEY_RETENTION_SECONDS),
+            delivered_before: self.now.minus_seconds(HISTORY_SECONDS),
             now: self.now,
         };
         self.run(&begin).await
@@ -226,9 +230,21 @@ impl<P: Platform> Run<'_, P> {
         Some(full)
     }
 
-    async fn retire_sessions(&mut self, from: Timestamp) -> Option<bool> {
+    /// Tells webhooks of uploads that have expired, and retires those that expired long ago, once they have been told.
+    async fn expire_sessions(&mut self, from: Timestamp) -> Option<bool> {
         let limit = self.size.objects * self.size.pages;
+        let tell = TellExpired { now: self.now, clock: self.started, limit };
+        let ToldExpired { checked, deadline, told } = self.run(&tell).await?;
+        self.report.uploads_expired += told;
+        let more = checked == limit;
+        let told = deadline.filter(|_| more).map(|last| Timestamp(last.0 - 1));
         let due = self.now.minus_seconds(GRACE_SECONDS);
+        let retired = self.retire_sessions(from, told.map_or(due, |told| told.min(due))).await?;
+        Some(more || retired)
+    }
+
+    async fn retire_sessions(&mut self, from: Timestamp, due: Timestamp) -> Option<bool> {
+        let limit = self.size.objects * self.size.pages;
         let retired = self.run(&Retire { from, due, limit }).await?;
         self.report.sessions_checked += retired.checked;
         self.report.sessions_retired += retired.retired;
@@ -336,7 +352,7 @@ impl<P: Platform> Run<'_, P> {
                 Ok(()) => removed.extend(batch),
                 Err(error) => failed.note(batch, log_text(&error.into())),
             }
-            if removed.len() >= self.size.objects as usize {
+            if removed.len() >= 2 * self.size.objects as usize {
                 self.note_removals(std::mem::take(&mut removed)).await;
             }
         }

@@ -18,6 +18,12 @@ const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 pub struct TokenHash(String);
 
 impl TokenHash {
+    /// What is stored in `api_keys.token_hash`; `None` where that is no hash.
+    pub fn from_stored(text: &str) -> Option<Self> {
+        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 64 && text.bytes().all(digit)).then(|| Self(text.to_owned()))
+    }
+
     /// As stored in `api_keys.token_hash`.
     pub fn as_str(&self) -> &str {
         &self.0

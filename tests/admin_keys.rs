@@ -32,6 +32,7 @@ fn may(conn: &Connection, token: &str, org: Option<&str>, permission: Permission
         // After what the program took for now.
         now: Timestamp(now(conn) + 1000),
         access: TestAccess::from(permission).0,
+        ignores_expiry: false,
     };
     run(conn, &CheckRights { caller })
 }

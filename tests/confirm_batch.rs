@@ -9,7 +9,7 @@ use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId};
 use asset_uploads::domain::upload::{ObjectState, StoredObject};
 use asset_uploads::error::ApiError;
-use asset_uploads::store::confirm::{Confirm, Confirmed, Item};
+use asset_uploads::store::confirm::{By, Confirm, Confirmed, Item};
 use asset_uploads::store::rights::{self, CallerOperation};
 use asset_uploads::store::{Rows, Statement};
 use rusqlite::{Connection, StatementStatus, params_from_iter};
@@ -84,6 +84,7 @@ impl Uploads {
             idempotency_key: like.idempotency_key.clone(),
             request_id: like.request_id,
             rules: like.rules,
+            by: By::Client,
         }
     }
 }
@@ -126,6 +127,7 @@ fn each_comes_to_what_it_would_come_to_alone() {
                 Ok(Confirmed::Asset { replayed: false, .. }) => "written".to_owned(),
                 Ok(Confirmed::Asset { replayed: true, .. }) => "replayed".to_owned(),
                 Ok(Confirmed::NeedsDeclaredType(_)) => "needs declared type".to_owned(),
+                Ok(Confirmed::AwaitsClient) => "awaits a client".to_owned(),
                 Err(ApiError::Internal(text)) => text.clone(),
                 Err(error) => error.code().as_str().to_owned(),
             });

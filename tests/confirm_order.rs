@@ -208,6 +208,7 @@ fn run_case(fixtures: &Fixtures, case: Case) -> (&'static str, i64) {
             assert_eq!(declared, "image/png");
             "needs declared type"
         }
+        Ok(Confirmed::AwaitsClient) => panic!("{case:?}: no notification came"),
         Err(ApiError::Internal(detail)) => panic!("{case:?}: {detail}"),
         Err(error) => error.code().as_str(),
     };

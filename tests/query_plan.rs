@@ -189,6 +189,7 @@ const BEGIN: Begin = Begin {
     limit: 10,
     deleted_before: NOW,
     ended_before: NOW,
+    delivered_before: NOW,
     now: NOW,
 };
 

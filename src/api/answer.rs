@@ -3,7 +3,7 @@
 use super::context::RequestContext;
 use super::{ROUTES, serve_endpoint};
 use crate::config::{Config, Cors};
-use crate::domain::ids::RequestId;
+use crate::domain::ids::{RequestId, WebhookId};
 use crate::error::ApiError;
 use crate::http::reply::Reply;
 use crate::http::request::{IncomingRequest, parts_of_url};
@@ -25,6 +25,8 @@ pub struct Answer {
     pub reply: Reply,
     /// What is logged.
     pub log: log::RequestLine,
+    /// Webhooks that have something to be delivered.
+    pub due_webhooks: Vec<WebhookId>,
 }
 
 /// Answers a request. `config` is an error where the Worker's variables are wrong: then every answer is 500.
@@ -42,7 +44,7 @@ pub async fn answer<P: Platform>(
     let request_id = RequestId::v7(started.unix_ms(), &random);
 
     let cors = config.as_ref().map_or(&Cors::Off, |config| &config.cors);
-    let (outcome, identity, failure) = match config.clone() {
+    let (outcome, identity, due_webhooks, failure) = match config.clone() {
         Ok(config) => {
             let cx = RequestContext::new(platform, config, request_id, origin, query);
             let outcome = match (matched, randomness) {
@@ -54,9 +56,9 @@ pub async fn answer<P: Platform>(
                     None => Err(ApiError::MethodNotAllowed(matched.allow())),
                 },
             };
-            (outcome, cx.identity(), cx.failure())
+            (outcome, cx.identity(), cx.due_webhooks(), cx.failure())
         }
-        Err(error) => (Err(error), Identity::default(), None),
+        Err(error) => (Err(error), Identity::default(), Vec::new(), None),
     };
 
     let (mut reply, error) = match outcome {
@@ -94,7 +96,7 @@ pub async fn answer<P: Platform>(
         duration_ms: started.elapsed_ms(platform.now()),
         detail: error.as_ref().and_then(ApiError::log_detail).map(str::to_owned).or(failure),
     };
-    Answer { reply, log }
+    Answer { reply, log, due_webhooks }
 }
 
 fn is_preflight(request: &impl IncomingRequest, cors: &Cors) -> bool {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::assets::FIELDS;
 use super::context::RequestContext;
 use super::endpoint::{Doc, Endpoint, Example, Parameter, Values};
-use super::lists::{CURSOR, FROM_PREV, LIMIT};
+use super::lists::{CURSOR, FROM_PREV, LIMIT, NEWEST_OR_OLDEST};
 use crate::config::Config;
 use crate::domain::api_key::{ApiKey, KeyName, Limits, MAX_SECONDS, MAX_UPLOAD_KEY_SECONDS, Scope};
 use crate::domain::ids::{ApiKeyId, FolderId};
@@ -291,17 +291,7 @@ impl Endpoint for List {
         summary: "List keys",
         description: "The caller's own keys of the organization, and those of theirs that are bound to none; owners and admins see all keys of the organization. Keys that were revoked or have expired are listed until the sweeper removes them, 30 days later. Only a key of the scope `full` lists keys.",
         path: &[],
-        query: &[
-            LIMIT,
-            CURSOR,
-            FROM_PREV,
-            Parameter {
-                name: "sort_by",
-                description: "The order; equal values are ordered by id. Unless it is given: `created_at:desc`.",
-                values: Values::OneOf(&["created_at:desc", "created_at:asc"]),
-            },
-            FIELDS,
-        ],
+        query: &[LIMIT, CURSOR, FROM_PREV, NEWEST_OR_OLDEST, FIELDS],
         idempotency_key: None,
         success: (200, "A page of the list."),
         location: None,

@@ -14,14 +14,14 @@ use crate::domain::api_key::Scope;
 use crate::domain::asset::{Asset, Links, User};
 use crate::domain::idempotency::IdempotencyKey;
 use crate::domain::ids::{AssetUploadId, FolderId};
-use crate::domain::upload::ObjectState;
+use crate::domain::upload::{ObjectState, UploadRules};
 use crate::error::{ApiError, ErrorCode};
 use crate::http::fields::{FieldErrors, JsonBody, optional_id, path_id};
 use crate::http::reply::Reply;
 use crate::http::request::Input;
 use crate::http::route::Route;
 use crate::platform::Platform;
-use crate::store::confirm::{self, Item};
+use crate::store::confirm::{self, By, Confirmed, Item};
 use crate::store::rights::{Caller, Permission};
 
 /// `POST /v1/asset-uploads/{asset_upload_id}/confirmations`
@@ -165,11 +165,14 @@ impl ConfirmedUpload {
     }
 }
 
+/// What one confirmation came to in the database.
+pub(crate) type ConfirmOutcome = Result<Confirmed, ApiError>;
+
 /// What each of several confirmations came to.
 pub(super) type Outcomes = Vec<Result<ConfirmedUpload, ApiError>>;
 
-/// Confirms uploads, each into a folder or into none: what each came to, in the same order. Boxed, so that the Worker has
-/// this code once.
+/// Confirms uploads for a client, each into a folder or into none: what each came to, in the same order. Boxed, so that
+/// the Worker has this code once.
 ///
 /// # Errors
 /// Those of the caller's rights; `StorageUnavailable` where the database does not answer, and then nothing was lost.
@@ -179,6 +182,26 @@ pub(super) fn confirm_all<'a, P: Platform>(
     idempotency_key: Option<IdempotencyKey>,
     items: Vec<(AssetUploadId, Option<FolderId>)>,
 ) -> Pin<Box<dyn Future<Output = Result<Outcomes, ApiError>> + 'a>> {
+    Box::pin(async move {
+        let outcomes = confirm_objects(cx, caller, idempotency_key, items, By::Client).await?;
+        let any = outcomes.iter().any(Result::is_ok);
+        let urls = any.then(|| cx.config.asset_urls(cx.origin, cx.now())).transpose()?;
+        Ok(outcomes.into_iter().map(|outcome| with_url(outcome, urls.as_ref())).collect())
+    })
+}
+
+/// Confirms uploads by the objects that are in storage; the one operation by which assets come to be. Boxed, so that the
+/// Worker has this code once.
+///
+/// # Errors
+/// As [`confirm_all`].
+pub(crate) fn confirm_objects<'a, P: Platform>(
+    cx: &'a RequestContext<'_, P>,
+    caller: Caller,
+    idempotency_key: Option<IdempotencyKey>,
+    items: Vec<(AssetUploadId, Option<FolderId>)>,
+    by: By,
+) -> Pin<Box<dyn Future<Output = Result<Vec<ConfirmOutcome>, ApiError>> + 'a>> {
     Box::pin(async move {
         let rules = &cx.config.rules;
         let heads = items.into_iter().enumerate().map(async |(place, (asset_upload_id, folder_id))| {
@@ -194,57 +217,64 @@ pub(super) fn confirm_all<'a, P: Platform>(
         items.sort_unstable_by_key(|(place, _)| *place);
         let items = items.into_iter().map(|(_, item)| item).collect();
         let request_id = cx.request_id;
-        let mut confirm = confirm::Confirm { caller, items, idempotency_key, request_id, rules };
+        let mut confirm = confirm::Confirm { caller, items, idempotency_key, request_id, rules, by };
         let mut outcomes = cx.run(&confirm).await?;
-        let untyped = verify_as_declared(&mut confirm, &outcomes);
-        if !untyped.is_empty() {
+        let items = std::mem::take(&mut confirm.items);
+        for by in [by, By::ClientAfterStorage] {
+            let (places, again) = items_again(&items, &outcomes, rules, by == By::ClientAfterStorage);
+            if places.is_empty() {
+                continue;
+            }
+            (confirm.items, confirm.by) = (again, by);
             // The others stand already, whatever becomes of these.
             let again = cx.run(&confirm).await;
-            let again = again.unwrap_or_else(|error| vec![Err(error); untyped.len()]);
-            for (place, outcome) in untyped.into_iter().zip(again) {
+            let again = again.unwrap_or_else(|error| vec![Err(error); places.len()]);
+            for (place, outcome) in places.into_iter().zip(again) {
                 if let Some(old) = outcomes.get_mut(place) {
                     *old = outcome;
                 }
             }
         }
-        let any = outcomes.iter().any(Result::is_ok);
-        let urls = any.then(|| cx.config.asset_urls(cx.origin, cx.now())).transpose()?;
-        Ok(outcomes.into_iter().map(|outcome| with_url(outcome, urls.as_ref())).collect())
+        Ok(outcomes)
     })
 }
 
-/// Leaves the items that have no content type, verified as what their sessions declare; their places before.
-fn verify_as_declared(
-    confirm: &mut confirm::Confirm<'_>,
-    outcomes: &[Result<confirm::Confirmed, ApiError>],
-) -> Vec<usize> {
-    let rules = confirm.rules;
-    let mut places = Vec::new();
-    let mut items = Vec::new();
-    for (place, (item, outcome)) in std::mem::take(&mut confirm.items).into_iter().zip(outcomes).enumerate() {
-        if let (ObjectState::Untyped(object), Ok(confirm::Confirmed::NeedsDeclaredType(declared))) =
-            (&item.object, outcome)
-        {
-            let object = rules.verify_as(object.clone(), declared);
-            places.push(place);
-            items.push(Item { object, ..item });
-        }
-    }
-    confirm.items = items;
-    places
+/// The items that are to be confirmed again, with their places: those that have no content type, verified as what their
+/// sessions declare; or those whose assets await a client.
+fn items_again(
+    items: &[Item],
+    outcomes: &[Result<Confirmed, ApiError>],
+    rules: &UploadRules,
+    awaiting: bool,
+) -> (Vec<usize>, Vec<Item>) {
+    let again = items.iter().zip(outcomes).enumerate().filter_map(|(place, (item, outcome))| {
+        let object = match (&item.object, outcome) {
+            (ObjectState::Untyped(object), Ok(Confirmed::NeedsDeclaredType(declared))) if !awaiting => {
+                rules.verify_as(object.clone(), declared)
+            }
+            (object, Ok(Confirmed::AwaitsClient)) if awaiting => object.clone(),
+            _ => return None,
+        };
+        let Item { asset_upload_id, folder_id, .. } = *item;
+        Some((place, Item { asset_upload_id, folder_id, object }))
+    });
+    again.unzip()
 }
 
 fn with_url(
-    outcome: Result<confirm::Confirmed, ApiError>,
+    outcome: Result<Confirmed, ApiError>,
     urls: Option<&AssetUrls<'_>>,
 ) -> Result<ConfirmedUpload, ApiError> {
     match outcome? {
-        confirm::Confirmed::Asset { asset, created_by_user, replayed } => {
+        Confirmed::Asset { asset, created_by_user, replayed } => {
             let url = urls.and_then(|urls| urls.url(&asset.r2_key));
             Ok(ConfirmedUpload { asset, created_by_user, url, replayed })
         }
-        confirm::Confirmed::NeedsDeclaredType(_) => {
+        Confirmed::NeedsDeclaredType(_) => {
             Err(ApiError::Internal("a typed object needs no declared type".to_owned()))
         }
+        Confirmed::AwaitsClient => Err(ApiError::Internal(
+            "nothing kept the client from confirming, yet the asset awaits one".to_owned(),
+        )),
     }
 }

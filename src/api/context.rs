@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 
 use crate::config::Config;
-use crate::domain::ids::RequestId;
+use crate::domain::ids::{RequestId, WebhookId};
 use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
 use crate::platform::Platform;
@@ -25,6 +25,7 @@ pub struct RequestContext<'a, P> {
     pub query: &'a str,
     now: Cell<Timestamp>,
     identity: Cell<Identity>,
+    due_webhooks: RefCell<Vec<WebhookId>>,
     failure: RefCell<Option<String>>,
 }
 
@@ -38,8 +39,8 @@ impl<'a, P: Platform> RequestContext<'a, P> {
         query: &'a str,
     ) -> Self {
         let now = Cell::new(platform.now());
-        let (identity, failure) = Default::default();
-        Self { platform, config, request_id, origin, query, now, identity, failure }
+        let (identity, due_webhooks, failure) = Default::default();
+        Self { platform, config, request_id, origin, query, now, identity, due_webhooks, failure }
     }
 
     /// When the whole request had arrived. Every check uses this time.
@@ -60,8 +61,11 @@ impl<'a, P: Platform> RequestContext<'a, P> {
     /// database does not answer; `Internal` when it rejects the statements.
     pub async fn run<O: CallerOperation>(&self, operation: &O) -> Result<O::Output, ApiError> {
         let rows = self.transact(operation.statements()).await?;
-        let (identity, output) = rights::decode(operation, &rows);
+        let (identity, due_webhooks, output) = rights::decode_with_webhooks(operation, &rows);
         self.identity.set(identity);
+        if !due_webhooks.is_empty() {
+            self.due_webhooks.replace(due_webhooks);
+        }
         output
     }
 
@@ -100,6 +104,11 @@ impl<'a, P: Platform> RequestContext<'a, P> {
     /// The caller, as far as it was found.
     pub(super) fn identity(&self) -> Identity {
         self.identity.get()
+    }
+
+    /// The webhooks that have something to be delivered, which this request may have caused.
+    pub(crate) fn due_webhooks(&self) -> Vec<WebhookId> {
+        self.due_webhooks.take()
     }
 
     /// The error of [`Self::log_failure`].

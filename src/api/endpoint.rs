@@ -224,7 +224,7 @@ pub async fn serve<E: Endpoint<Caller = Caller>, P: Platform>(
     // 9 and 10 are known now, but rights come first.
     let input = Input { path, query: cx.query, headers: &headers, body: &body };
     let Parsed { endpoint, organization, organization_readable } = parse::<E>(&input, cx.config);
-    let caller = Caller { token, organization, now, access };
+    let caller = Caller { token, organization, now, access, ignores_expiry: false };
     match endpoint {
         // 3 to 8 are checked in the transaction that does the work, and so are those from 11 on.
         Ok(endpoint) => endpoint.handle(cx, caller).await,

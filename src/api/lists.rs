@@ -24,6 +24,13 @@ pub(super) const FROM_PREV: Parameter = Parameter {
     values: Values::Bool,
 };
 
+/// `sort_by` of lists without names.
+pub(super) const NEWEST_OR_OLDEST: Parameter = Parameter {
+    name: "sort_by",
+    description: "The order; equal values are ordered by id. Unless it is given: `created_at:desc`.",
+    values: Values::OneOf(&["created_at:desc", "created_at:asc"]),
+};
+
 /// What lists are sorted by.
 pub(super) const ORDERS: Values =
     Values::OneOf(&["created_at:desc", "created_at:asc", "name:asc", "name:desc"]);

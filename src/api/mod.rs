@@ -19,6 +19,8 @@ mod lists;
 pub mod me;
 pub mod multipart;
 pub mod started_upload;
+pub mod webhook_deliveries;
+pub mod webhooks;
 
 use crate::error::ApiError;
 use crate::http::reply::Reply;
@@ -86,4 +88,15 @@ endpoints! {
     serve folders::Update,
     serve folder_trash::Delete,
     serve folder_trash::Restore,
+    serve webhooks::List,
+    serve webhooks::Create,
+    serve webhooks::EventTypes,
+    serve webhooks::Read,
+    serve webhooks::Update,
+    serve webhooks::Delete,
+    serve webhooks::RotateSecret,
+    serve webhook_deliveries::Test,
+    serve webhook_deliveries::List,
+    serve webhook_deliveries::Read,
+    serve webhook_deliveries::Redeliver,
 }

@@ -23,6 +23,11 @@ macro_rules! id {
                 (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten().map(Self)
             }
 
+            /// The time that it begins with, in milliseconds, where it is of version 7, or of 8 with the same beginning.
+            pub fn unix_ms(&self) -> i64 {
+                i64::try_from(self.0.as_u128() >> 80).unwrap_or_default()
+            }
+
             /// A version 7 id, which sorts by `unix_ms`; `random` makes it unguessable.
             pub fn v7(unix_ms: u64, random: &[u8; 10]) -> Self {
                 Self(uuid::Builder::from_unix_timestamp_millis(unix_ms, random).into_uuid())
@@ -73,6 +78,14 @@ id! {
 id! {
     /// An API key, by which it is revoked; it does not grant anything.
     ApiKeyId
+}
+id! {
+    /// A webhook.
+    WebhookId
+}
+id! {
+    /// A delivery to a webhook, or the event that it delivers: the first delivery of an event has the event's id.
+    DeliveryId
 }
 id! {
     /// One HTTP request, for the log and `X-Request-Id`.

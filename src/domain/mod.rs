@@ -14,3 +14,4 @@ pub mod page;
 pub mod percent;
 pub mod timestamp;
 pub mod upload;
+pub mod webhook;

@@ -26,6 +26,11 @@ impl Timestamp {
         u64::try_from(self.0).unwrap_or_default()
     }
 
+    /// Whole seconds since the Unix epoch.
+    pub fn unix_seconds(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
     /// The beginning of this second.
     #[must_use]
     pub fn whole_second(self) -> Self {
@@ -46,6 +51,12 @@ impl Timestamp {
     #[must_use]
     pub fn plus_seconds(self, seconds: u64) -> Self {
         Self(self.0.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000)))
+    }
+
+    /// The time so many milliseconds later.
+    #[must_use]
+    pub fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)))
     }
 
     /// The time so many seconds earlier.

@@ -1,15 +1,20 @@
 //! The Worker: what the platform calls, and the platform that handlers use, on D1 and R2.
 
 mod d1;
+mod outgoing;
+mod queue;
 mod r2;
 mod request;
 mod runtime;
 mod storage;
 mod timer;
 
-use worker::{Context, Env, ScheduleContext, ScheduledEvent, console_error, console_log, event, web_sys};
+use worker::{
+    Context, Env, MessageBatch, ScheduleContext, ScheduledEvent, console_error, console_log, event, web_sys,
+};
 
 use crate::api::answer::{Answer, answer};
+use crate::domain::timestamp::Timestamp;
 use crate::error::ApiError;
 use crate::http::reply::Reply;
 use crate::log::{self, SweepLine};
@@ -30,13 +35,17 @@ fn start() {
 /// The Makefile builds with `RUN_TO_COMPLETION`: a request is completed even if the client disconnects. So the deletion
 /// in R2 follows the commit in D1, and no unfinished request stays in memory.
 #[event(fetch)]
-async fn fetch(request: web_sys::Request, env: Env, _: Context) -> worker::Result<web_sys::Response> {
+async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker::Result<web_sys::Response> {
     let request = EdgeRequest::new(request);
     let storage = Storage::new(env, |config| config.storage_timeout_ms);
     let config = storage.config();
     let config = config.as_deref().map_err(ApiError::clone);
-    let Answer { reply, log } = answer(&request, &storage, config).await;
+    let Answer { reply, log, due_webhooks } = answer(&request, &storage, config).await;
     write_log(log.level == "error", &log);
+    if !due_webhooks.is_empty() {
+        // Nobody waits for it: what the queue is not told, the cron finds.
+        context.wait_until(async move { queue::nudge(&storage, due_webhooks).await });
+    }
     let body = (!reply.body.is_empty()).then_some(reply.body.as_str());
     Ok(web_sys::Response::new_with_opt_str_and_init(body, &init_of(&reply)?)?)
 }
@@ -53,16 +62,37 @@ fn init_of(reply: &Reply) -> worker::Result<web_sys::ResponseInit> {
     Ok(init)
 }
 
-/// The hourly cron: runs the sweeper, and logs what it did.
+/// The cron trigger of every minute, in wrangler.toml; any other runs the sweeper.
+const EVERY_MINUTE: &str = "* * * * *";
+
+/// The crons: every minute for overdue deliveries to webhooks, every hour for the sweeper.
 #[event(scheduled)]
 async fn scheduled(event: ScheduledEvent, env: Env, _: ScheduleContext) {
     let storage = Storage::new(env, |config| config.sweep_timeout_ms);
+    // The time by the clock. A local test may name a later one, to see what will be done then.
+    let as_of = storage.now().max(timestamp(event.schedule()));
+    if event.cron() == EVERY_MINUTE {
+        queue::run_cron(&storage, as_of).await;
+    } else {
+        sweep(&storage, as_of).await;
+    }
+}
+
+/// The queues: `asset-uploads-events` tells of webhooks that have something to be delivered, `asset-uploads-objects` of
+/// objects in the bucket.
+#[event(queue)]
+async fn queue(batch: MessageBatch<()>, env: Env, _: Context) -> worker::Result<()> {
+    let storage = Storage::new(env, |config| config.storage_timeout_ms);
+    queue::run(&storage, batch.raw_iter().collect()).await;
+    Ok(())
+}
+
+/// Runs the sweeper, and logs what it did.
+async fn sweep(storage: &Storage, as_of: Timestamp) {
     let started = storage.now();
-    // The time by the clock. A local test may name a later one, to see what the sweeper will remove then.
-    let as_of = started.max(timestamp(event.schedule()));
     let (report, detail) = match storage.config() {
         Ok(config) => {
-            let report = sweeper::sweep(&storage, as_of, config.sweep, PageSize::default()).await;
+            let report = sweeper::sweep(storage, as_of, config.sweep, PageSize::default()).await;
             let problems = report.problems.join("; ");
             (report, Some(problems).filter(|problems| !problems.is_empty()))
         }

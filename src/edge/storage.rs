@@ -4,19 +4,21 @@ use std::cell::{Cell, OnceCell};
 use std::pin::Pin;
 use std::rc::Rc;
 
-use worker::Env;
 use worker::js_sys::{JSON, Promise, Reflect};
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
+use worker::{Env, console_warn};
 
+use super::outgoing;
 use super::runtime::{error_text, fill_random, now, random_u16};
 use super::timer::{TimeLimit, sleep};
 use crate::config::{Config, DEFAULT_STORAGE_TIMEOUT_MS};
+use crate::delivery::Nudge;
 use crate::domain::multipart::{CompletedPart, Completion};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::StoredObject;
 use crate::error::ApiError;
-use crate::platform::{ObjectPage, Platform, Usage};
+use crate::platform::{Answered, ObjectPage, Outgoing, Platform, SendError, Usage};
 use crate::storage_error::{MAX_CALLS, StorageError, StorageErrorKind, backoff_ms};
 use crate::store::{Rows, Statement};
 
@@ -52,6 +54,12 @@ impl Storage {
         let config = Config::parse(|name| variable(&self.env, name))
             .map(Rc::new)
             .map_err(|errors| ApiError::Internal(format!("wrong configuration: {}", errors.join("; "))))?;
+        if !config.webhooks.insecure_hosts.is_empty() {
+            let hosts = config.webhooks.insecure_hosts.join(", ");
+            console_warn!(
+                r#"{{"level":"warn","detail":"WEBHOOK_INSECURE_HOSTS permits webhooks on local hosts without TLS: {hosts}"}}"#
+            );
+        }
         // A second set cannot happen (one thread, no await between), and would do no harm.
         let _ = CONFIG.with(|cell| cell.set(config.clone()));
         Ok(config)
@@ -168,6 +176,14 @@ impl Platform for Storage {
 
     async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError> {
         self.owner(database_id).await
+    }
+
+    async fn post(&self, request: Outgoing<'_>) -> Result<Answered, SendError> {
+        outgoing::post(request).await
+    }
+
+    async fn send_nudges(&self, nudges: &[(Nudge, u64)]) -> Result<bool, StorageError> {
+        self.send_to_queue(nudges).await
     }
 
     fn now(&self) -> Timestamp {

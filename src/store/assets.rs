@@ -22,7 +22,7 @@ fn find(caller: &Caller, asset_id: AssetId, folder_id: Option<FolderId>) -> Stat
     // ?1 caller, ?2 asset, ?3 folder or NULL.
     const SQL: &str = "
         SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
-          'found', json(CASE WHEN a.id IS NOT NULL THEN json_object(
+          'due_webhooks', json(c.due_webhooks), 'found', json(CASE WHEN a.id IS NOT NULL THEN json_object(
             'asset', json(a.json), 'created_by_user', json(w.json), 'folder_found', f.id IS NOT NULL) END)) AS json
         FROM caller_rights c
         LEFT JOIN assets_json a ON a.id = ?2 AND a.org_id = c.org_id AND c.auth_error IS NULL
@@ -80,7 +80,8 @@ impl CallerOperation for Update {
         // ?1 to ?3 as in `find`, ?4 1 where the folder changes, ?5 name or NULL.
         const UPDATE: &str = "
             UPDATE assets
-            SET name = ifnull(?5, name), folder_id = CASE WHEN ?4 THEN ?3 ELSE folder_id END, updated_at = c.now
+            SET name = ifnull(?5, name), folder_id = CASE WHEN ?4 THEN ?3 ELSE folder_id END, updated_at = c.now,
+              event_at = max(c.now, ifnull(event_at, 0) + 1)
             FROM caller_rights c
             WHERE c.request = ?1
               AND c.auth_error IS NULL
@@ -120,7 +121,7 @@ impl CallerOperation for Delete {
     fn statements(&self) -> Vec<Statement> {
         // ?1 caller, ?2 asset.
         const DELETE: &str = "
-            UPDATE assets SET deleted_at = c.now, deleted_by = c.user_id
+            UPDATE assets SET deleted_at = c.now, deleted_by = c.user_id, event_at = max(c.now, ifnull(event_at, 0) + 1)
             FROM caller_rights c
             WHERE c.request = ?1
               AND c.auth_error IS NULL
@@ -153,7 +154,8 @@ impl CallerOperation for Restore {
         const RESTORE: &str = "
             UPDATE assets
             SET deleted_at = NULL, deleted_by = NULL, deleted_with = NULL,
-              folder_id = (SELECT f.id FROM folders f WHERE f.id = assets.folder_id AND f.deleted_at IS NULL)
+              folder_id = (SELECT f.id FROM folders f WHERE f.id = assets.folder_id AND f.deleted_at IS NULL),
+              event_at = max(c.now, ifnull(event_at, 0) + 1)
             FROM caller_rights c
             WHERE c.request = ?1
               AND c.auth_error IS NULL

@@ -25,6 +25,20 @@ pub struct Confirm<'a> {
     pub request_id: RequestId,
     /// What the operator permits.
     pub rules: &'a UploadRules,
+    /// What makes the confirmation.
+    pub by: By,
+}
+
+/// What makes a confirmation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// A client.
+    Client,
+    /// Storage's notification of the object, in the name of the user who started the upload. A client may still confirm
+    /// for the first time.
+    Storage,
+    /// A client, for uploads that storage's notification has confirmed: the assets become this confirmation's.
+    ClientAfterStorage,
 }
 
 /// An upload to be confirmed.
@@ -53,6 +67,9 @@ pub enum Confirmed {
     /// All checks have passed, but the object has no content type: verify it with this one, which the session declares,
     /// and confirm again.
     NeedsDeclaredType(String),
+    /// The asset exists because storage told of its object, and no client has confirmed yet: confirm again with
+    /// [`By::ClientAfterStorage`].
+    AwaitsClient,
 }
 
 /// What [`Confirm`] finds.
@@ -73,6 +90,8 @@ struct FoundUpload {
     confirmation: Option<Confirmation>,
     created_by_user: Option<User>,
     folder_found: u8,
+    /// 1 where an event has told that the upload expired.
+    expiry_told: u8,
 }
 
 /// The confirmation that created the asset.
@@ -82,6 +101,10 @@ struct Confirmation {
     key: String,
     folder_id: Option<FolderId>,
     request_id: Option<RequestId>,
+    /// Whose it is, where that is not the asset's creator.
+    confirmed_by: Option<UserId>,
+    /// 1 where storage's notification made it, and no client has confirmed yet.
+    awaits_client: u8,
 }
 
 /// An upload as the statements read it. Without an object that may become an asset, all of it is NULL.
@@ -113,13 +136,16 @@ impl Item {
 }
 
 // The guard is in the INSERT itself, so it sees every change that was committed after the request arrived.
-// ?1 caller, ?2 uploads, ?3 Idempotency-Key or '', ?4 1 where declared and actual must agree, ?5 request id.
+// ?1 caller, ?2 uploads, ?3 Idempotency-Key or '', ?4 1 where declared and actual must agree, ?5 request id, ?6 1 where a
+// client is still to confirm.
 const INSERT: &str = "
     INSERT INTO assets (id, org_id, folder_id, name, r2_key, mime_type, size_bytes, asset_type, source_type,
-      source_id, etag, confirmation_key, confirmed_folder_id, request_id, created_by, created_at, updated_at)
+      source_id, etag, confirmation_key, confirmed_folder_id, request_id, created_by, created_at, updated_at, event_at,
+      awaits_client)
     SELECT u.id, u.org_id, ifnull(i.value ->> 'folder_id', c.limits ->> 'folder_id'), u.filename, 'uploads/' || u.id,
       i.value ->> 'mime_type', i.value ->> 'size_bytes', i.value ->> 'asset_type', 'upload',
-      u.id, i.value ->> 'etag', ?3, i.value ->> 'folder_id', ?5, c.user_id, c.now, c.now
+      u.id, i.value ->> 'etag', ?3, i.value ->> 'folder_id', ?5, c.user_id, c.now, c.now,
+      max(c.now, ifnull(u.rejected_at, 0) + 1), ?6
     FROM caller_rights c
     CROSS JOIN json_each(?2) i
     CROSS JOIN asset_uploads u ON u.id = i.value ->> 'id' AND u.org_id = c.org_id
@@ -127,7 +153,7 @@ const INSERT: &str = "
     WHERE c.request = ?1
       AND c.auth_error IS NULL
       AND i.value ->> 'etag' IS NOT NULL
-      AND u.expires_at > c.now
+      AND u.expires_at > c.now AND u.expiry_told_at IS NULL
       AND (?4 = 0 OR (u.size_bytes = i.value ->> 'size_bytes' AND u.mime_type = i.value ->> 'mime_type'))
       AND (c.limits IS NULL OR (
         ifnull(i.value ->> 'folder_id' = c.limits ->> 'folder_id', 1)
@@ -141,10 +167,38 @@ const INSERT: &str = "
           AND f.deleted_at IS NULL))
     ON CONFLICT (id) DO NOTHING";
 
+// ?1 caller, ?2 uploads, ?3 Idempotency-Key or '', ?4 request id. A folder is set only where one is named, and the asset
+// is as the notification left it.
+const CLAIM: &str = "
+    UPDATE assets
+    SET awaits_client = 0, confirmation_key = ?3, confirmed_folder_id = i.value ->> 'folder_id', request_id = ?4,
+      confirmed_by = c.user_id,
+      (folder_id, updated_at, event_at) = (
+        SELECT i.value ->> 'folder_id', c.now, max(c.now, assets.event_at + 1)
+        WHERE i.value ->> 'folder_id' <> ifnull(assets.folder_id, '')
+          AND assets.updated_at = assets.created_at
+          AND assets.event_at = max(assets.created_at, ifnull(u.rejected_at, 0) + 1)
+        UNION ALL
+        SELECT assets.folder_id, assets.updated_at, assets.event_at
+        LIMIT 1)
+    FROM caller_rights c
+    CROSS JOIN json_each(?2) i
+    CROSS JOIN asset_uploads u ON u.id = i.value ->> 'id' AND u.org_id = c.org_id
+      AND (c.upload_key_id IS NULL OR u.api_key_id = c.upload_key_id)
+    WHERE c.request = ?1
+      AND c.auth_error IS NULL
+      AND assets.id = i.value ->> 'id' AND assets.id = u.id
+      AND assets.awaits_client = 1
+      AND assets.deleted_at IS NULL
+      AND (c.limits IS NULL OR ifnull(i.value ->> 'folder_id' = c.limits ->> 'folder_id', 1))
+      AND (i.value ->> 'folder_id' IS NULL OR EXISTS (
+        SELECT 1 FROM folders f
+        WHERE f.id = i.value ->> 'folder_id' AND f.org_id = u.org_id AND f.deleted_at IS NULL))";
+
 // ?1 caller, ?2 uploads. A folder that is not named is the key's own, where it has one.
 const FIND: &str = "
     SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
-      'found', json(CASE WHEN c.auth_error IS NULL THEN json_object(
+      'due_webhooks', json(c.due_webhooks), 'found', json(CASE WHEN c.auth_error IS NULL THEN json_object(
         'limits', json(c.limits),
         'uploads', json((
           SELECT json_group_array(json_object(
@@ -152,8 +206,10 @@ const FIND: &str = "
             'session', json(u.json),
             'asset', json(a.json),
             'confirmation', json(CASE WHEN a.id IS NOT NULL THEN json_object(
-              'key', a.confirmation_key, 'folder_id', a.confirmed_folder_id, 'request_id', a.request_id) END),
+              'key', a.confirmation_key, 'folder_id', a.confirmed_folder_id, 'request_id', a.request_id,
+              'confirmed_by', a.confirmed_by, 'awaits_client', a.awaits_client) END),
             'created_by_user', json(w.json),
+            'expiry_told', u.expiry_told_at IS NOT NULL,
             'folder_found', f.id IS NOT NULL OR ifnull(i.value ->> 'folder_id', c.limits ->> 'folder_id') IS NULL))
           FROM json_each(?2) i
           CROSS JOIN asset_uploads_json u ON u.id = i.value ->> 'id' AND u.org_id = c.org_id
@@ -181,11 +237,21 @@ impl Item {
         }
         let found =
             found.filter(|found| !found.session.is_cancelled()).ok_or(ApiError::AssetUploadNotFound)?;
-        let FoundUpload { session, asset, confirmation, created_by_user, folder_found, .. } = found;
+        let FoundUpload { session, asset, confirmation, created_by_user, folder_found, expiry_told, .. } =
+            found;
         if let (Some(asset), Some(confirmation)) = (asset, confirmation) {
+            // That of the key's limits is not asked for here: the asset may have been moved since.
+            let folder_missing = self.folder_id.is_some() && folder_found == 0;
+            if confirmation.awaits_client != 0 && confirm.by != By::Storage {
+                return match () {
+                    () if asset.deleted_at.is_some() => Err(ApiError::AssetNotFound),
+                    () if folder_missing => Err(ApiError::FolderNotFound),
+                    () => Ok(Confirmed::AwaitsClient),
+                };
+            }
             return self.existing_asset(confirm, user_id, asset, &confirmation, created_by_user);
         }
-        if session.expires_at <= confirm.caller.now {
+        if session.expires_at <= confirm.caller.now || expiry_told != 0 {
             return Err(ApiError::AssetUploadExpired);
         }
         if folder_found == 0 {
@@ -207,7 +273,8 @@ impl Item {
         let ours = confirmation.request_id == Some(confirm.request_id);
         if !ours {
             let key = confirm.idempotency_key.as_ref().map(IdempotencyKey::as_str);
-            if key != Some(confirmation.key.as_str()) || user_id != asset.created_by {
+            let confirmed_by = confirmation.confirmed_by.unwrap_or(asset.created_by);
+            if key != Some(confirmation.key.as_str()) || user_id != confirmed_by {
                 return Err(ApiError::AssetUploadAlreadyConfirmed(asset.id.to_string()));
             }
             if confirmation.folder_id != self.folder_id {
@@ -258,14 +325,17 @@ impl CallerOperation for Confirm<'_> {
         let items = Param::Text(serde_json::to_string(&items).unwrap_or_default());
         let mut params = vec![self.caller.param(), items];
         let find = Statement { sql: FIND, params: params.clone() };
+        let key = Param::from(&self.idempotency_key.as_ref().map_or("", IdempotencyKey::as_str));
+        let request = Param::from(&self.request_id);
+        if self.by == By::ClientAfterStorage {
+            params.extend([key, request]);
+            return vec![Statement { sql: CLAIM, params }, find];
+        }
         if !self.items.iter().any(|item| item.object.verified().is_some()) {
             return vec![find];
         }
-        params.extend([
-            Param::from(&self.idempotency_key.as_ref().map_or("", IdempotencyKey::as_str)),
-            Param::Int(i64::from(self.rules.reject_mismatch)),
-            Param::from(&self.request_id),
-        ]);
+        let reject_mismatch = Param::Int(self.rules.reject_mismatch.into());
+        params.extend([key, reject_mismatch, request, Param::Int((self.by == By::Storage).into())]);
         vec![Statement { sql: INSERT, params }, find]
     }
 

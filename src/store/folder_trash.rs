@@ -75,7 +75,8 @@ impl CallerOperation for Delete {
         // ?1 caller, ?2 folder: that has been deleted by now, or the tree is empty. Its rows are found by their ids, and not
         // by comparing all rows with it.
         const ASSETS: &str = "
-            UPDATE assets SET deleted_at = c.now, deleted_by = c.user_id, deleted_with = ?2
+            UPDATE assets SET deleted_at = c.now, deleted_by = c.user_id, deleted_with = ?2,
+              event_at = max(c.now, ifnull(event_at, 0) + 1)
             FROM caller_rights c
             WHERE c.request = ?1
               AND c.auth_error IS NULL
@@ -107,7 +108,7 @@ impl CallerOperation for Delete {
                 SELECT tree.id FROM tree)";
         const FIND: &str = "
             SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
-              'found', json(CASE WHEN f.id IS NOT NULL THEN json_object('folder', json(f.json)) END)) AS json
+              'due_webhooks', json(c.due_webhooks), 'found', json(CASE WHEN f.id IS NOT NULL THEN json_object('folder', json(f.json)) END)) AS json
             FROM caller_rights c
             LEFT JOIN folders_json f ON f.id = ?2 AND f.org_id = c.org_id AND c.auth_error IS NULL
             WHERE c.request = ?1";
@@ -166,7 +167,8 @@ impl CallerOperation for Restore {
               AND folders.id = d.id AND folders.deleted_at IS NOT NULL";
         // What came with it, if it is back by now.
         const ASSETS: &str = "
-            UPDATE assets SET deleted_at = NULL, deleted_by = NULL, deleted_with = NULL
+            UPDATE assets SET deleted_at = NULL, deleted_by = NULL, deleted_with = NULL,
+              event_at = max(c.now, ifnull(event_at, 0) + 1)
             FROM caller_rights c
             WHERE c.request = ?1
               AND c.auth_error IS NULL
@@ -189,7 +191,7 @@ impl CallerOperation for Restore {
                 WHERE x.id = ?2)";
         const FIND: &str = "
             SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
-              'found', json(CASE WHEN x.id IS NOT NULL THEN json_object(
+              'due_webhooks', json(c.due_webhooks), 'found', json(CASE WHEN x.id IS NOT NULL THEN json_object(
                 'folder', json(x.json),
                 'error', CASE WHEN x.deleted_at IS NOT NULL THEN (
                   SELECT p.error

@@ -8,18 +8,22 @@ pub mod api_keys;
 pub mod asset_list;
 pub mod assets;
 pub mod confirm;
+pub mod deliveries;
 pub mod folder_list;
 pub mod folder_trash;
 pub mod folders;
 pub mod health;
 mod limits;
 pub mod multipart;
+pub mod notifications;
+pub mod outbox;
 pub mod page;
 pub mod purge;
 pub mod removals;
 pub mod rights;
 pub mod sweep;
 pub mod uploads;
+pub mod webhooks;
 
 use std::fmt;
 

@@ -19,7 +19,7 @@ const WINDOW_BEHIND: u32 = 500;
 /// The statement of a page: one complete text for each index and direction, because SQLite chooses its index by the
 /// text. `$view` has the rows and their `json`; `$index` selects what is in the index, where `?2` is the value that the
 /// index is filtered by: in `likelihood(.., 0.0001)`, or SQLite may take a narrower index and check all of its rows, which
-/// it thinks as cheap. `$filter` is checked row by row, with parameters from `?16` on; `$key` is the index's order.
+/// it thinks as cheap. Where `$exists` is given and false there is no such list. `$filter` is checked row by row, with parameters from `?16` on; `$key` is the index's order.
 ///
 /// ?3 and ?4 are the least value and id of the page, ?5 and ?6 the first that are too great, ?7 its rows and one more, ?8
 /// the rows to look at, ?9 1 where the filter matters; ?10 to ?13 are as ?3 to ?6 for what lies behind the page, and ?14
@@ -28,15 +28,18 @@ const WINDOW_BEHIND: u32 = 500;
 #[rustfmt::skip]
 macro_rules! page_sql {
     ($view:literal, $index:literal, $filter:literal, $key:literal, $ascending:expr) => {
+        page_sql!("true", $view, $index, $filter, $key, $ascending)
+    };
+    ($exists:literal, $view:literal, $index:literal, $filter:literal, $key:literal, $ascending:expr) => {
         if $ascending {
-            page_sql!(@ $view, $index, $filter, $key, "ASC", "DESC")
+            page_sql!(@ $exists, $view, $index, $filter, $key, "ASC", "DESC")
         } else {
-            page_sql!(@ $view, $index, $filter, $key, "DESC", "ASC")
+            page_sql!(@ $exists, $view, $index, $filter, $key, "DESC", "ASC")
         }
     };
-    (@ $view:literal, $index:literal, $filter:literal, $key:literal, $scan:literal, $back:literal) => { concat!(
+    (@ $exists:literal, $view:literal, $index:literal, $filter:literal, $key:literal, $scan:literal, $back:literal) => { concat!(
 "SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
-  'found', json(CASE WHEN c.auth_error IS NULL THEN (
+  'found', json(CASE WHEN c.auth_error IS NULL AND ", $exists, " THEN (
     SELECT json_object(
       'rows', json(p.rows),
       'users', json(p.users),

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{Param, Rows, Statement, parse};
 use crate::domain::api_key::Scope;
-use crate::domain::ids::{OrganizationId, UserId};
+use crate::domain::ids::{OrganizationId, UserId, WebhookId};
 use crate::domain::timestamp::Timestamp;
 use crate::error::{ApiError, AuthError};
 use crate::token::TokenHash;
@@ -20,6 +20,8 @@ pub enum Permission {
     AssetsRead,
     /// Start, confirm and cancel uploads, and all else that changes something.
     AssetsWrite,
+    /// See and change webhooks, and what was delivered to them.
+    WebhooksManage,
 }
 
 impl Permission {
@@ -29,6 +31,7 @@ impl Permission {
             Self::AnyKey => None,
             Self::AssetsRead => Some("assets:read"),
             Self::AssetsWrite => Some("assets:write"),
+            Self::WebhooksManage => Some("webhooks:manage"),
         }
     }
 
@@ -37,7 +40,7 @@ impl Permission {
         match self {
             Self::AnyKey => &Scope::ALL,
             Self::AssetsRead => &[Scope::Full, Scope::Read],
-            Self::AssetsWrite => &[Scope::Full],
+            Self::AssetsWrite | Self::WebhooksManage => &[Scope::Full],
         }
     }
 }
@@ -64,6 +67,8 @@ pub struct Caller {
     pub now: Timestamp,
     /// What the operation needs.
     pub access: Access,
+    /// Whether the key may have expired: where storage has told of the object of an upload that it started.
+    pub ignores_expiry: bool,
 }
 
 impl Caller {
@@ -77,6 +82,8 @@ impl Caller {
             permission: Option<&'static str>,
             scopes: &'static [Scope],
             writes: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            ignores_expiry: Option<u8>,
         }
         let request = Request {
             token_hash: self.token.as_str(),
@@ -85,6 +92,7 @@ impl Caller {
             permission: self.access.permission.as_str(),
             scopes: self.access.scopes,
             writes: self.access.writes,
+            ignores_expiry: self.ignores_expiry.then_some(1),
         };
         // Texts and numbers cannot fail to serialize.
         Param::Text(serde_json::to_string(&[request]).unwrap_or_default())
@@ -127,8 +135,9 @@ pub trait CallerOperation {
 
     /// The statements, in order. `?1` of each is [`Caller::param`], and each reads `caller_rights`: a write only
     /// where `auth_error` is NULL. One of them returns one row of JSON, or none where the key is unknown:
-    /// `{"user_id", "org_id", "auth_error", "found"}`, `found` being null where there is nothing. It is the last one,
-    /// unless those behind it return nothing.
+    /// `{"user_id", "org_id", "auth_error", "due_webhooks", "found"}`, `found` being null where there is nothing, and
+    /// `due_webhooks` left out where the operation delivers nothing to webhooks. It is the last one, unless those behind it
+    /// return nothing.
     fn statements(&self) -> Vec<Statement>;
 
     /// Decodes that row.
@@ -143,6 +152,8 @@ struct CallerRow<'a> {
     user_id: UserId,
     org_id: Option<OrganizationId>,
     auth_error: Option<AuthError>,
+    #[serde(default)]
+    due_webhooks: Option<Vec<WebhookId>>,
     // A caller that may not has nothing found for it. Read for itself, so that the Worker has the code that reads the
     // rest of the row once, not for every operation.
     #[serde(borrow)]
@@ -154,19 +165,32 @@ struct CallerRow<'a> {
 /// # Errors
 /// `Auth` when the caller lacks the rights (rows 3 to 8 of docs/behaviour.md), else the errors of the operation.
 pub fn decode<O: CallerOperation>(operation: &O, rows: &Rows) -> (Identity, Result<O::Output, ApiError>) {
+    let (identity, _, output) = decode_with_webhooks(operation, rows);
+    (identity, output)
+}
+
+/// The same, with the organization's webhooks that have something to be delivered.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_with_webhooks<O: CallerOperation>(
+    operation: &O,
+    rows: &Rows,
+) -> (Identity, Vec<WebhookId>, Result<O::Output, ApiError>) {
     let row: CallerRow<'_> = match rows.last_row() {
         Ok(Some(row)) => row,
         // The key is unknown.
-        Ok(None) => return (Identity::default(), Err(AuthError::Unauthorized.into())),
-        Err(error) => return (Identity::default(), Err(error)),
+        Ok(None) => return (Identity::default(), Vec::new(), Err(AuthError::Unauthorized.into())),
+        Err(error) => return (Identity::default(), Vec::new(), Err(error)),
     };
     let identity = Identity { user_id: Some(row.user_id), org_id: row.org_id };
+    let due_webhooks = row.due_webhooks.unwrap_or_default();
     let caller = AuthorizedCaller { user_id: row.user_id, org_id: row.org_id };
     let output = match row.auth_error {
         Some(error) => Err(error.into()),
         None => found(rows, row.found).and_then(|found| operation.decode(caller, found)),
     };
-    (identity, output)
+    (identity, due_webhooks, output)
 }
 
 /// What was found.

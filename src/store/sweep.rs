@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use super::{Operation, Param, Rows, Statement};
 use crate::domain::ids::AssetUploadId;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::webhook::EventType;
 use crate::error::ApiError;
 
 pub(super) fn json_array(ids: &[AssetUploadId]) -> Param {
@@ -32,6 +33,8 @@ pub struct Begin {
     pub deleted_before: Timestamp,
     /// Keys that were revoked or expired at this time or earlier are deleted, each once no key that it made is left.
     pub ended_before: Timestamp,
+    /// Deliveries to webhooks from then or earlier are deleted, and those of webhooks that are gone.
+    pub delivered_before: Timestamp,
     /// Now.
     pub now: Timestamp,
 }
@@ -80,6 +83,22 @@ impl Operation for Begin {
                   UNION ALL
                   SELECT c.id FROM below CROSS JOIN api_keys c ON c.parent_id = below.id)
                 SELECT 1 FROM below WHERE below.id NOT IN (SELECT e.id FROM ended e)))";
+        // Of each webhook the first delivery is read, and what is to be deleted.
+        const FORGET_DELIVERIES: &str = "
+            WITH RECURSIVE known (id) AS (
+              SELECT (SELECT d.webhook_id FROM webhook_deliveries d ORDER BY d.webhook_id LIMIT 1)
+              UNION ALL
+              SELECT (
+                SELECT d.webhook_id FROM webhook_deliveries d WHERE d.webhook_id > k.id ORDER BY d.webhook_id LIMIT 1)
+              FROM known k
+              WHERE k.id IS NOT NULL)
+            DELETE FROM webhook_deliveries WHERE (webhook_id, created_at, id) IN (
+              SELECT d.webhook_id, d.created_at, d.id
+              FROM known k
+              LEFT JOIN webhooks w ON w.id = k.id
+              CROSS JOIN webhook_deliveries d
+                ON d.webhook_id = k.id AND d.created_at <= CASE WHEN w.id IS NULL THEN 9e15 ELSE ?1 END
+              LIMIT ?2)";
         const READ: &str = "
             SELECT json_object('database_id', database_id, 'deadline', deadline, 'pass', pass, 'object_key', object_key,
               'assets_due', EXISTS (SELECT 1 FROM assets a WHERE a.deleted_at <= ?1 AND a.deleted_with IS NULL),
@@ -98,7 +117,8 @@ impl Operation for Begin {
             Statement { sql: READ, params: vec![Param::Int(self.deleted_before.0), Param::Int(self.now.0)] },
             Statement { sql: FORGET, params: vec![Param::Int(self.removed_before.0), limit.clone()] },
             Statement { sql: FORGET_ORPHANS, params: vec![passes, limit.clone()] },
-            Statement { sql: FORGET_KEYS, params: vec![Param::Int(self.ended_before.0), limit] },
+            Statement { sql: FORGET_KEYS, params: vec![Param::Int(self.ended_before.0), limit.clone()] },
+            Statement { sql: FORGET_DELIVERIES, params: vec![Param::Int(self.delivered_before.0), limit] },
         ];
         if !self.keep_orphans {
             statements.push(Statement { sql: BEGIN_ANEW, params: Vec::new() });
@@ -108,6 +128,86 @@ impl Operation for Begin {
 
     fn decode(&self, rows: &Rows) -> Result<Progress, ApiError> {
         row(rows, 0)
+    }
+}
+
+/// Tells webhooks which uploads have expired: of the next sessions past their deadline those that are neither confirmed nor
+/// cancelled, where a webhook wants to know. From then on they cannot be confirmed, however late a request was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TellExpired {
+    /// Now: sessions with this deadline or an earlier one.
+    pub now: Timestamp,
+    /// Now, by the clock. A run that was told a later time has told of more than has expired, so the next one looks again.
+    pub clock: Timestamp,
+    /// How many sessions to look at, at most.
+    pub limit: u32,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct ToldExpired {
+    /// How many sessions there were.
+    pub checked: u32,
+    /// The deadline of the last of them.
+    pub deadline: Option<Timestamp>,
+    /// How many webhooks were told of.
+    #[serde(skip)]
+    pub told: u32,
+}
+
+impl Operation for TellExpired {
+    type Output = ToldExpired;
+
+    fn statements(&self) -> Vec<Statement> {
+        // ?1 now, ?2 limit, ?3 clock. As for the view sessions_to_sweep: the index of deadlines is used only where the
+        // bound has no affinity, and the sessions are the outer table.
+        const COUNT: &str = "
+            SELECT json_object('checked', count(*), 'deadline', max(d.deadline)) AS json
+            FROM (
+              SELECT abs(u.expires_at) AS deadline
+              FROM asset_uploads u
+              CROSS JOIN sweeper s
+              WHERE abs(u.expires_at) >= (SELECT min(+told_deadline, ?3) FROM sweeper) AND abs(u.expires_at) <= +?1
+                AND (abs(u.expires_at) > min(s.told_deadline, ?3) OR u.id > s.told_upload_id)
+              ORDER BY abs(u.expires_at), u.id LIMIT ?2) d";
+        // ?4 the event's type, quoted.
+        const TELL: &str = "
+            UPDATE asset_uploads SET expiry_told_at = ?1
+            WHERE id IN (
+                SELECT u.id
+                FROM asset_uploads u
+                CROSS JOIN sweeper s
+                WHERE abs(u.expires_at) >= (SELECT min(+told_deadline, ?3) FROM sweeper) AND abs(u.expires_at) <= +?1
+                  AND (abs(u.expires_at) > min(s.told_deadline, ?3) OR u.id > s.told_upload_id)
+                ORDER BY abs(u.expires_at), u.id LIMIT ?2)
+              AND expires_at > 0
+              AND expiry_told_at IS NULL
+              AND EXISTS (
+                SELECT 1 FROM webhooks w
+                WHERE w.org_id = asset_uploads.org_id AND w.disabled_at IS NULL AND instr(w.event_types, ?4) > 0)
+              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = asset_uploads.id)
+            RETURNING 'true' AS json";
+        const ADVANCE: &str = "
+            UPDATE sweeper SET told_deadline = last.deadline, told_upload_id = last.id
+            FROM (
+              SELECT *
+              FROM (
+                SELECT abs(u.expires_at) AS deadline, u.id
+                FROM asset_uploads u
+                CROSS JOIN sweeper s
+                WHERE abs(u.expires_at) >= (SELECT min(+told_deadline, ?3) FROM sweeper) AND abs(u.expires_at) <= +?1
+                  AND (abs(u.expires_at) > min(s.told_deadline, ?3) OR u.id > s.told_upload_id)
+                ORDER BY abs(u.expires_at), u.id LIMIT ?2)
+              ORDER BY deadline DESC, id DESC LIMIT 1) last";
+        let params = vec![Param::Int(self.now.0), Param::Int(self.limit.into()), Param::Int(self.clock.0)];
+        let statement = |sql| Statement { sql, params: params.clone() };
+        let mut tell = statement(TELL);
+        tell.params.push(Param::Text(format!("\"{}\"", EventType::UploadExpired.as_str())));
+        vec![statement(COUNT), tell, statement(ADVANCE)]
+    }
+
+    fn decode(&self, rows: &Rows) -> Result<ToldExpired, ApiError> {
+        Ok(ToldExpired { told: rows.count(1)?, ..row(rows, 0)? })
     }
 }
 

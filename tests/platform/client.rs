@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use asset_uploads::api::answer::Answer;
+use asset_uploads::domain::ids::WebhookId;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::ApiError;
 use asset_uploads::http::request::{Body, BodyLimit, IncomingRequest};
@@ -100,13 +101,15 @@ pub(crate) struct TestAnswer {
     pub(crate) body_read: bool,
     /// What storage was asked.
     pub(crate) usage: Usage,
+    /// The webhooks that have something to be delivered.
+    pub(crate) due_webhooks: Vec<WebhookId>,
 }
 
 impl TestAnswer {
     pub(crate) fn new(answer: Answer, body_read: bool, usage: Usage) -> Self {
-        let Answer { reply, log } = answer;
+        let Answer { reply, log, due_webhooks } = answer;
         let json = (!reply.body.is_empty()).then(|| serde_json::from_str(&reply.body).unwrap());
-        Self { status: reply.status, headers: reply.headers, json, log, body_read, usage }
+        Self { status: reply.status, headers: reply.headers, json, log, body_read, usage, due_webhooks }
     }
 
     /// The body of a success.

@@ -4,7 +4,8 @@ use asset_uploads::api::descriptions;
 use asset_uploads::api::endpoint::Description;
 use asset_uploads::config::Config;
 use asset_uploads::domain::asset::User;
-use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
+use asset_uploads::domain::ids::{AssetUploadId, DeliveryId, FolderId, OrganizationId, WebhookId};
+use asset_uploads::domain::webhook::EventType;
 use asset_uploads::error::AuthError;
 use asset_uploads::store::rights::{Access, Permission};
 
@@ -35,6 +36,12 @@ pub(crate) struct Api {
     pub(crate) folder: FolderId,
     /// The id of another key of the editor's.
     pub(crate) key: String,
+    /// An admin's key.
+    pub(crate) admin_token: String,
+    /// A webhook that wants no event of this organization's so far.
+    pub(crate) webhook: WebhookId,
+    /// What was delivered to it.
+    pub(crate) delivery: DeliveryId,
 }
 
 /// Somebody with a key, and the rule that denies them reading and writing.
@@ -54,7 +61,11 @@ impl DeniedCaller {
         }
         // The role is asked for the permission, the impersonator for what the request would do.
         match self.write {
-            AuthError::PermissionDenied if access.permission == Permission::AssetsWrite => Some(self.write),
+            AuthError::PermissionDenied
+                if [Permission::AssetsWrite, Permission::WebhooksManage].contains(&access.permission) =>
+            {
+                Some(self.write)
+            }
             _ if access.writes => Some(self.write),
             _ => self.read,
         }
@@ -85,7 +96,27 @@ impl Api {
         for id in [upload, asset] {
             platform.put(&id.object_key(), 640, Some("image/png"));
         }
-        Self { platform, config, org, editor, token, upload, multipart, part_etag, asset, folder, key }
+        let admin = sqlite::user(&platform.conn, "Adam");
+        sqlite::add_member(&platform.conn, &admin, org, Some("admin"));
+        let admin_token = sqlite::give_token(&platform.conn, &admin, Key::default());
+        let webhook = sqlite::webhook(&platform.conn, org, admin.id, &[EventType::UploadExpired]);
+        let delivery = sqlite::delivery(&platform.conn, org, webhook);
+        Self {
+            platform,
+            config,
+            org,
+            editor,
+            token,
+            upload,
+            multipart,
+            part_etag,
+            asset,
+            folder,
+            key,
+            admin_token,
+            webhook,
+            delivery,
+        }
     }
 
     /// Sends a request. An error must be among those that openapi.json has for its endpoint.
@@ -124,7 +155,10 @@ impl Api {
             | "listAssetTypes"
             | "listAssetSourceTypes"
             | "listAssetFolders"
-            | "createAssetFolder" => endpoint.route.path.to_owned(),
+            | "createAssetFolder"
+            | "listWebhooks"
+            | "createWebhook"
+            | "listWebhookEventTypes" => endpoint.route.path.to_owned(),
             "revokeApiKey" => endpoint.route.path.replace("{api_key_id}", &self.key),
             "getAssetUpload" | "cancelAssetUpload" | "createAssetUploadConfirmation" => {
                 endpoint.route.path.replace("{asset_upload_id}", &self.upload.to_string())
@@ -137,6 +171,12 @@ impl Api {
             }
             "getAssetFolder" | "updateAssetFolder" | "deleteAssetFolder" | "createAssetFolderRestoration" => {
                 endpoint.route.path.replace("{folder_id}", &self.folder.to_string())
+            }
+            "getWebhook" | "updateWebhook" | "deleteWebhook" | "createWebhookSecretRotation"
+            | "createWebhookTest" | "listWebhookDeliveries" | "getWebhookDelivery"
+            | "createWebhookRedelivery" => {
+                let path = endpoint.route.path.replace("{webhook_id}", &self.webhook.to_string());
+                path.replace("{delivery_id}", &self.delivery.to_string())
             }
             other => panic!("{other} has no example: add a valid request to Api::example"),
         };
@@ -154,12 +194,20 @@ impl Api {
             "completeAssetUpload" => {
                 request.json(&format!(r#"{{"parts":[{{"part_number":1,"etag":"{}"}}]}}"#, self.part_etag))
             }
+            "createWebhook" => {
+                request.json(r#"{"url":"https://hooks.example.com/","event_types":["asset.created"]}"#)
+            }
+            "updateWebhook" => request.json(r#"{"disabled":true}"#),
             "updateAsset" | "createAssetFolder" | "updateAssetFolder" => {
                 request.json(r#"{"name":"other.png"}"#)
             }
             _ => request,
         };
-        if endpoint.permission.is_some() { request.token(&self.token) } else { request }
+        match endpoint.permission {
+            Some(Permission::WebhooksManage) => request.token(&self.admin_token),
+            Some(_) => request.token(&self.token),
+            None => request,
+        }
     }
 
     /// Rules 3 to 8: one caller for each.

@@ -8,17 +8,18 @@ pub(crate) mod client;
 pub(crate) mod fixtures;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
 use asset_uploads::api::answer::answer;
 use asset_uploads::config::Config;
+use asset_uploads::delivery::Nudge;
 use asset_uploads::domain::multipart::{CompletedPart, Completion};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
 use asset_uploads::error::ApiError;
-use asset_uploads::platform::{ObjectPage, Platform, Usage};
+use asset_uploads::platform::{Answered, ObjectPage, Outgoing, Platform, SendError, Usage};
 use asset_uploads::storage_error::{StorageError, StorageErrorKind};
 use asset_uploads::store::{Rows, Statement};
 use rusqlite::Connection;
@@ -46,6 +47,38 @@ pub(crate) struct TestPlatform {
     draws: Cell<u64>,
     usage: Cell<Usage>,
     pub(crate) heads: Heads,
+    pub(crate) receiver: Receiver,
+    /// Messages sent to the queue, with their delays; `None` where there is none.
+    pub(crate) queue: RefCell<Option<Vec<(Nudge, u64)>>>,
+}
+
+/// What receives the deliveries to webhooks.
+#[derive(Default)]
+pub(crate) struct Receiver {
+    /// What it got.
+    pub(crate) received: RefCell<Vec<Received>>,
+    /// What it answers next; when that is used up, 204 without a body.
+    pub(crate) answers: RefCell<VecDeque<Result<Answered, SendError>>>,
+    /// Milliseconds that each request takes.
+    pub(crate) takes_ms: Cell<u64>,
+}
+
+/// A request to the receiver.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Received {
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
+}
+
+impl Received {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        &self.headers.iter().find(|(other, _)| *other == name).unwrap().1
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
 }
 
 /// The HEADs of a test that holds some back.
@@ -94,6 +127,8 @@ impl TestPlatform {
             draws: Cell::default(),
             usage: Cell::default(),
             heads: Heads::default(),
+            receiver: Receiver::default(),
+            queue: RefCell::new(Some(Vec::new())),
         }
     }
 
@@ -181,6 +216,20 @@ impl Platform for TestPlatform {
 
     async fn bucket_owner(&self, _: &str) -> Result<String, StorageError> {
         panic!("a request does not ask whose the bucket is");
+    }
+
+    async fn post(&self, request: Outgoing<'_>) -> Result<Answered, SendError> {
+        let headers = request.headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let (url, body) = (request.url.to_owned(), request.body.to_owned());
+        self.receiver.received.borrow_mut().push(Received { url, headers, body });
+        self.clock.set(self.clock.get().plus_ms(self.receiver.takes_ms.get()));
+        let answer = self.receiver.answers.borrow_mut().pop_front();
+        answer.unwrap_or_else(|| Ok(Answered { status: 204, response: String::new() }))
+    }
+
+    async fn send_nudges(&self, nudges: &[(Nudge, u64)]) -> Result<bool, StorageError> {
+        let mut queue = self.queue.borrow_mut();
+        Ok(queue.as_mut().map(|queue| queue.extend_from_slice(nudges)).is_some())
     }
 
     fn now(&self) -> Timestamp {

@@ -12,11 +12,12 @@ use asset_uploads::http::route::PathParams;
 
 /// A configuration in which URLs can be signed, with these variables beside.
 pub(crate) fn config(set: &[(&str, &str)]) -> Config {
-    const SIGNING: [(&str, &str); 4] = [
+    const SIGNING: [(&str, &str); 5] = [
         ("S3_ENDPOINT", "https://s3.example"),
         ("S3_BUCKET", "files"),
         ("S3_ACCESS_KEY_ID", "id"),
         ("S3_SECRET_ACCESS_KEY", "secret"),
+        ("WEBHOOK_SIGNING_KEY", "derived from this"),
     ];
     let value = |name: &str| {
         let mut all = set.iter().chain(&SIGNING);

@@ -8,11 +8,12 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
+use asset_uploads::delivery::Nudge;
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::multipart::{CompletedPart, Completion};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
-use asset_uploads::platform::{ObjectPage, Platform, Usage};
+use asset_uploads::platform::{Answered, ObjectPage, Outgoing, Platform, SendError, Usage};
 use asset_uploads::storage_error::{MAX_CALLS, StorageError, StorageErrorKind};
 use asset_uploads::store::{Rows, Statement};
 
@@ -273,6 +274,14 @@ impl Platform for TaskPlatform<'_> {
             CallOutput::Owner(id) => Ok(id),
             _ => Err(mixed_up()),
         }
+    }
+
+    async fn post(&self, _: Outgoing<'_>) -> Result<Answered, SendError> {
+        Err(SendError::Failed("there are no receivers".to_owned()))
+    }
+
+    async fn send_nudges(&self, _: &[(Nudge, u64)]) -> Result<bool, StorageError> {
+        Ok(false)
     }
 
     fn now(&self) -> Timestamp {

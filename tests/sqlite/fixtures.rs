@@ -10,7 +10,7 @@ use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::{Filename, ObjectState, StoredObject, UploadRules};
 use asset_uploads::error::ApiError;
 use asset_uploads::store::Statement;
-use asset_uploads::store::confirm::{Confirm, Confirmed, Found, Item};
+use asset_uploads::store::confirm::{By, Confirm, Confirmed, Found, Item};
 use asset_uploads::store::rights::{AuthorizedCaller, Caller, CallerOperation, Permission};
 use asset_uploads::store::uploads::Create;
 use rusqlite::Connection;
@@ -78,6 +78,7 @@ impl<'a> ConfirmOne<'a> {
             idempotency_key: self.idempotency_key.clone(),
             request_id: self.request_id,
             rules: self.rules,
+            by: By::Client,
         }
     }
 }

@@ -13,8 +13,11 @@ use std::task::{Context, Poll, Waker};
 
 use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::asset::User;
-use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId, RequestId, UserId};
+use asset_uploads::domain::ids::{
+    AssetUploadId, DeliveryId, FolderId, OrganizationId, RequestId, UserId, WebhookId,
+};
 use asset_uploads::domain::timestamp::Timestamp;
+use asset_uploads::domain::webhook::EventType;
 use asset_uploads::error::ApiError;
 use asset_uploads::store::rights::{self, Access, Caller, CallerOperation, Identity, Permission};
 use asset_uploads::store::{Operation, Param, Rows, Statement};
@@ -226,7 +229,7 @@ impl Person {
     /// A request that names no organization.
     pub(crate) fn caller(&self, access: impl Into<TestAccess>) -> Caller {
         let TestAccess(access) = access.into();
-        Caller { token: self.key.clone(), organization: None, now: NOW, access }
+        Caller { token: self.key.clone(), organization: None, now: NOW, access, ignores_expiry: false }
     }
 }
 
@@ -383,6 +386,36 @@ pub(crate) fn folder(
             CREATED_AT,
             deleted_at.map(|time| time.0)
         ],
+    );
+    id
+}
+
+/// A webhook of an organization, for these events.
+pub(crate) fn webhook(conn: &Connection, org: OrganizationId, by: UserId, types: &[EventType]) -> WebhookId {
+    let id = WebhookId::v7(CREATED_AT.unsigned_abs(), &unique());
+    insert(
+        conn,
+        "INSERT INTO webhooks (id, org_id, url, event_types, created_by, created_at, updated_at)
+         VALUES (?1, ?2, 'https://hooks.example.com/' || ?1, ?3, ?4, ?5, ?5)",
+        params![
+            id.to_string(),
+            org.to_string(),
+            serde_json::to_string(types).unwrap(),
+            by.to_string(),
+            CREATED_AT
+        ],
+    );
+    id
+}
+
+/// A delivery to a webhook that has failed for good.
+pub(crate) fn delivery(conn: &Connection, org: OrganizationId, webhook: WebhookId) -> DeliveryId {
+    let id = DeliveryId::v7(NOW.unix_ms(), &unique());
+    insert(
+        conn,
+        "INSERT INTO webhook_deliveries (webhook_id, created_at, id, org_id, event_id, event_type, event_at, data)
+         VALUES (?1, ?2, ?3, ?4, ?3, 'webhook.test', ?2, json_object('webhook_id', ?1))",
+        params![webhook.to_string(), NOW.0, id.to_string(), org.to_string()],
     );
     id
 }

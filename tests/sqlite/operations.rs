@@ -5,17 +5,20 @@ use std::sync::LazyLock;
 
 use asset_uploads::domain::api_key::{KeyName, Limits, Scope};
 use asset_uploads::domain::folder::FolderName;
-use asset_uploads::domain::ids::{ApiKeyId, AssetUploadId, FolderId, OrganizationId};
+use asset_uploads::domain::ids::{
+    ApiKeyId, AssetUploadId, DeliveryId, FolderId, OrganizationId, WebhookId,
+};
 use asset_uploads::domain::page::{PageRequest, Sort, SortBy};
 use asset_uploads::domain::upload::Filename;
+use asset_uploads::domain::webhook::EventType;
 use asset_uploads::error::ApiError;
 use asset_uploads::store::confirm::Confirm;
 use asset_uploads::store::rights::{
     self, Access, Caller, CallerOperation, CheckRights, Identity, Permission,
 };
 use asset_uploads::store::{
-    Rows, Statement, account, api_keys, asset_list, assets, folder_list, folder_trash, folders, multipart,
-    uploads,
+    Rows, Statement, account, api_keys, asset_list, assets, deliveries, folder_list, folder_trash, folders, multipart,
+    uploads, webhooks,
 };
 use rusqlite::{Connection, params_from_iter};
 
@@ -71,11 +74,25 @@ pub(crate) enum Target {
     Folder,
     /// The same, all of it in the trash.
     DeletedFolder,
+    /// A webhook of the caller's organization.
+    Webhook,
+    /// The same, with a delivery of the same id.
+    Delivery,
 }
 
 /// A folder's id that a target stands for.
 fn folder_id(id: AssetUploadId) -> FolderId {
     FolderId::parse(&id.to_string()).unwrap()
+}
+
+/// A webhook's id that a target stands for.
+fn webhook_id(id: AssetUploadId) -> WebhookId {
+    WebhookId::parse(&id.to_string()).unwrap()
+}
+
+/// The id of its delivery.
+fn delivery_id(id: AssetUploadId) -> DeliveryId {
+    DeliveryId::parse(&id.to_string()).unwrap()
 }
 
 impl Target {
@@ -105,6 +122,18 @@ impl Target {
                 conn.execute("UPDATE assets SET deleted_at = 1 WHERE id = ?1", [upload.to_string()]).unwrap();
                 upload
             }
+            Self::Webhook | Self::Delivery => {
+                let webhook = sqlite::webhook(conn, org, by.user.id, &[EventType::UploadExpired]);
+                let id = AssetUploadId::parse(&webhook.to_string()).unwrap();
+                if self == Self::Delivery {
+                    let delivery = sqlite::delivery(conn, org, webhook);
+                    let sql = "UPDATE webhook_deliveries SET id = ?2, created_at = ?3 WHERE id = ?1";
+                    let created_at = id.unix_ms().to_string();
+                    let changed = conn.execute(sql, [delivery.to_string(), id.to_string(), created_at]);
+                    assert_eq!(changed, Ok(1));
+                }
+                id
+            }
             Self::Folder | Self::DeletedFolder => {
                 let [outer, inner] = [(); 2].map(|()| folder(conn, org, by, None));
                 let ids = [inner, outer].map(|id| id.to_string());
@@ -133,6 +162,7 @@ impl Target {
             Self::PendingUpload | Self::MultipartUpload => Some(ApiError::AssetUploadNotFound),
             Self::Asset | Self::DeletedAsset => Some(ApiError::AssetNotFound),
             Self::Folder | Self::DeletedFolder => Some(ApiError::FolderNotFound),
+            Self::Webhook | Self::Delivery => Some(ApiError::WebhookNotFound),
         }
     }
 }
@@ -169,10 +199,13 @@ impl Kind {
 
 /// All kinds: permission, whether it writes, what it needs, and how it is made.
 pub(crate) fn all() -> Vec<Kind> {
-    use Permission::{AnyKey, AssetsRead, AssetsWrite};
+    use Permission::{AnyKey, AssetsRead, AssetsWrite, WebhooksManage};
     use Target::{
-        Asset, DeletedAsset, DeletedFolder, Folder, MultipartUpload, Nothing, OwnKey, PendingUpload,
+        Asset, DeletedAsset, DeletedFolder, Delivery, Folder, MultipartUpload, Nothing, OwnKey, PendingUpload,
+        Webhook,
     };
+    const READ_WEBHOOKS: Access =
+        Access { permission: WebhooksManage, scopes: WebhooksManage.scopes(), writes: false };
     const LIST_KEYS: Access = Access { permission: AssetsWrite, scopes: AssetsWrite.scopes(), writes: false };
     const READ_UPLOAD: Access = Access { permission: AssetsRead, scopes: &Scope::ALL, writes: false };
     vec![
@@ -262,6 +295,51 @@ pub(crate) fn all() -> Vec<Kind> {
         Kind::new(AssetsWrite, true, DeletedFolder, |caller, id| folder_trash::Restore {
             caller,
             folder_id: folder_id(id),
+        }),
+        Kind::new(READ_WEBHOOKS, false, Nothing, |caller, _| CheckRights { caller }),
+        Kind::new(READ_WEBHOOKS, false, Nothing, |caller, _| -> webhooks::List<'static> {
+            webhooks::List { caller, page: &NEWEST }
+        }),
+        Kind::new(WebhooksManage, true, Nothing, |caller, id| webhooks::Create {
+            caller,
+            id: webhook_id(id),
+            url: "https://hooks.example.com/".to_owned(),
+            event_types: EventType::ALL.into(),
+            description: None,
+        }),
+        Kind::new(READ_WEBHOOKS, false, Webhook, |caller, id| webhooks::Read { caller, id: webhook_id(id) }),
+        Kind::new(WebhooksManage, true, Webhook, |caller, id| webhooks::Update {
+            caller,
+            id: webhook_id(id),
+            url: None,
+            event_types: None,
+            description: None,
+            disabled: Some(true),
+        }),
+        Kind::new(WebhooksManage, true, Webhook, |caller, id| webhooks::Delete { caller, id: webhook_id(id) }),
+        Kind::new(WebhooksManage, true, Webhook, |caller, id| webhooks::Rotate {
+            caller,
+            id: webhook_id(id),
+            request_id: new_request_id(),
+        }),
+        Kind::new(WebhooksManage, true, Webhook, |caller, id| deliveries::Test {
+            caller,
+            webhook_id: webhook_id(id),
+            id: delivery_id(id),
+        }),
+        Kind::new(READ_WEBHOOKS, false, Webhook, |caller, id| -> deliveries::List<'static> {
+            deliveries::List { caller, webhook_id: webhook_id(id), page: &NEWEST }
+        }),
+        Kind::new(READ_WEBHOOKS, false, Delivery, |caller, id| deliveries::Read {
+            caller,
+            webhook_id: webhook_id(id),
+            id: delivery_id(id),
+        }),
+        Kind::new(WebhooksManage, true, Delivery, |caller, id| deliveries::Redeliver {
+            caller,
+            webhook_id: webhook_id(id),
+            id: delivery_id(id),
+            new_id: delivery_id(unused_upload_id()),
         }),
     ]
 }

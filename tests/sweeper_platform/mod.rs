@@ -2,18 +2,19 @@
 //! failures where a test wants them.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use asset_uploads::config::{SweepOrphans, SweepSettings};
+use asset_uploads::delivery::Nudge;
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::multipart::{CompletedPart, Completion};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
-use asset_uploads::platform::{OWNER_KEY, ObjectPage, Platform, Usage};
+use asset_uploads::platform::{Answered, OWNER_KEY, ObjectPage, Outgoing, Platform, SendError, Usage};
 use asset_uploads::storage_error::{StorageError, StorageErrorKind};
 use asset_uploads::store::{Rows, Statement};
 use asset_uploads::sweeper::{GRACE_SECONDS, PageSize, Report, sweep};
@@ -201,6 +202,14 @@ impl<const PAGE: u32> Platform for SweeperPlatform<PAGE> {
 
     async fn bucket_owner(&self, database_id: &str) -> Result<String, StorageError> {
         self.r2(Call::Owner, || self.bucket.borrow_mut().owner(database_id, self.now.get()))
+    }
+
+    async fn post(&self, _: Outgoing<'_>) -> Result<Answered, SendError> {
+        panic!("the sweeper delivers nothing");
+    }
+
+    async fn send_nudges(&self, _: &[(Nudge, u64)]) -> Result<bool, StorageError> {
+        panic!("the sweeper sends no message");
     }
 
     fn now(&self) -> Timestamp {

@@ -20,10 +20,11 @@ const DESCRIPTION: &str = "Three steps make a file an asset:
 Every response carries `X-Request-Id` and `Cache-Control: no-store`. Every error is an ErrorResponse; its `code` is for programs and its `message` says what to do next. Each operation lists which codes it answers with a status. A path that is not listed here is 404 with the code NOT_FOUND. `Idempotency-Key` counts only where it is listed. Where GET is listed, HEAD is answered too, without a body. Where the operator has named origins, browsers' pages of these origins may call.";
 
 /// Groups of operations.
-const TAGS: [(&str, &str); 4] = [
+const TAGS: [(&str, &str); 5] = [
     ("Account", "Who the caller is, and the keys that they make."),
     ("Media", "Uploads and the assets made of them."),
     ("Folders", "The tree in which assets are filed."),
+    ("Webhooks", "Who is told what happens, and what was delivered. For owners and admins."),
     ("Status", "Is the service up, and what does it offer? No key needed."),
 ];
 

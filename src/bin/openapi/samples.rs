@@ -78,6 +78,9 @@ impl WrongRequests {
             ErrorCode::FolderTooLarge => ApiError::FolderTooLarge,
             ErrorCode::FolderCycle => ApiError::FolderCycle,
             ErrorCode::AssetNotFound => ApiError::AssetNotFound,
+            ErrorCode::WebhookNotFound => ApiError::WebhookNotFound,
+            ErrorCode::WebhookDeliveryNotFound => ApiError::WebhookDeliveryNotFound,
+            ErrorCode::WebhookLimitReached => ApiError::WebhookLimitReached,
             ErrorCode::StorageUnavailable => ApiError::unavailable("for the log"),
             ErrorCode::ObjectNotUploaded => ApiError::ObjectNotUploaded,
             ErrorCode::UploadRejected => {

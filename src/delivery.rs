@@ -1,0 +1,337 @@
+//! Delivery of events to webhooks.
+//!
+//! The rows of `webhook_deliveries` are the truth, written by the transactions that make the changes. A message of the
+//! queue only says that a webhook has some that are due; where it is lost, the cron says it again. One invocation at a
+//! time delivers to a webhook, in rounds: it takes what has been due longest, sends it, records what came of it and takes
+//! the next, in one transaction. A receiver that does not answer ends its webhook's round and pauses it, and holds up
+//! nobody else.
+
+use std::cell::Cell;
+
+use futures_util::stream::{self, StreamExt};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, WebhookSettings};
+use crate::domain::ids::{OrganizationId, WebhookId};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::webhook::{Attempt, check_url, retry_delay_ms};
+use crate::error::ApiError;
+use crate::events::Event;
+use crate::platform::{Answered, Outgoing, Platform, SendError};
+use crate::store::Operation;
+use crate::store::outbox::{Attempted, Due, DueWebhooks, Take, Taken};
+
+/// Deliveries that are taken at a time.
+const ROUND: u32 = 30;
+/// Requests under way at a time, all webhooks together: the platform opens six connections for an invocation.
+const AT_A_TIME: usize = 6;
+/// A round begins no further delivery after so many milliseconds.
+const MAX_ROUND_MS: u64 = 5_000;
+/// How long an invocation may hold a webhook, in milliseconds: longer than a round and its two transactions take.
+const LEASE_MS: u64 = 90_000;
+/// An invocation of the queue begins no further round after so many milliseconds: others wait behind it.
+const MAX_QUEUE_RUN_MS: u64 = 8_000;
+/// The same for the cron, which comes again after a minute.
+const MAX_CRON_RUN_MS: u64 = 45_000;
+/// Webhooks that a run of the cron turns to.
+const CRON_WEBHOOKS: u32 = 100;
+
+/// A message of the queue: this webhook has deliveries that are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nudge {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// From the cron: its time, in milliseconds. What is due by then is tried, also where the webhook is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<i64>,
+}
+
+/// What a run has done; for the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Webhooks that were turned to.
+    pub webhooks: u32,
+    /// Deliveries that receivers took.
+    pub delivered: u32,
+    /// Attempts that failed.
+    pub failed: u32,
+    /// Messages sent to the queue.
+    pub nudged: u32,
+    /// What went wrong here, as opposed to at a receiver.
+    #[serde(skip)]
+    pub problems: Vec<String>,
+}
+
+/// The cron's run: tells the queue of every webhook that has something overdue; without a queue, delivers.
+pub async fn run_cron<P: Platform>(platform: &P, config: &Config, as_of: Timestamp) -> Report {
+    let mut report = Report::default();
+    let due = match find_due(platform, as_of).await {
+        Ok(due) => due,
+        Err(error) => {
+            report.problems.push(log_text(&error));
+            return report;
+        }
+    };
+    if due.is_empty() {
+        return report;
+    }
+    let nudge = |webhook_id: &WebhookId| Nudge { webhook_id: *webhook_id, as_of: Some(as_of.0) };
+    let nudges: Vec<_> = due.iter().map(nudge).collect();
+    let delayed: Vec<_> = nudges.iter().map(|nudge| (*nudge, 0)).collect();
+    match platform.send_nudges(&delayed).await {
+        Ok(true) => report.nudged = count(nudges.len()),
+        sent => {
+            report.problems.extend(sent.err().map(|error| error.message));
+            // No queue, or none that works: the cron itself delivers.
+            deliver(platform, config, nudges, MAX_CRON_RUN_MS, &mut report).await;
+        }
+    }
+    report
+}
+
+/// The queue's run: delivers to the webhooks of its messages, and tells the queue what is left.
+pub async fn run_queue<P: Platform>(platform: &P, config: &Config, nudges: &[Nudge]) -> Report {
+    let mut report = Report::default();
+    // Each webhook once, by the latest time.
+    let mut webhooks: Vec<Nudge> = Vec::new();
+    for nudge in nudges {
+        match webhooks.iter_mut().find(|known| known.webhook_id == nudge.webhook_id) {
+            Some(known) => known.as_of = known.as_of.max(nudge.as_of),
+            None => webhooks.push(*nudge),
+        }
+    }
+    deliver(platform, config, webhooks, MAX_QUEUE_RUN_MS, &mut report).await;
+    report
+}
+
+async fn find_due<P: Platform>(platform: &P, due_by: Timestamp) -> Result<Vec<WebhookId>, ApiError> {
+    let mut random = [0; 10];
+    platform.fill_random(&mut random).map_err(ApiError::Internal)?;
+    // Any id; the time in it is as random as the rest.
+    let ms = random.iter().take(6).fold(0, |ms, byte| ms << 8 | u64::from(*byte));
+    let now = platform.now();
+    let find = DueWebhooks { now, due_by, from: WebhookId::v7(ms, &random), limit: CRON_WEBHOOKS };
+    let rows = platform.transact(&find.statements()).await?;
+    find.decode(&rows)
+}
+
+/// Delivers to webhooks, several at a time, and tells the queue what is left of each, and when.
+async fn deliver<P: Platform>(
+    platform: &P,
+    config: &Config,
+    webhooks: Vec<Nudge>,
+    max_run_ms: u64,
+    report: &mut Report,
+) {
+    let started = platform.now();
+    let at_a_time = (AT_A_TIME / webhooks.len().max(1)).max(1);
+    let run = Run { platform, config, until: started.plus_ms(max_run_ms), at_a_time };
+    let visits: Vec<Visit> =
+        stream::iter(webhooks).map(|nudge| run.visit(nudge)).buffer_unordered(AT_A_TIME).collect().await;
+    let mut left = Vec::new();
+    for visit in visits {
+        report.webhooks += 1;
+        report.delivered += visit.delivered;
+        report.failed += visit.failed;
+        report.problems.extend(visit.problem);
+        left.extend(visit.left);
+    }
+    if left.is_empty() {
+        return;
+    }
+    match platform.send_nudges(&left).await {
+        Ok(true) => report.nudged += count(left.len()),
+        // The cron finds what is overdue.
+        Ok(false) => {}
+        Err(error) => report.problems.push(error.message),
+    }
+}
+
+struct Run<'a, P> {
+    platform: &'a P,
+    config: &'a Config,
+    /// No round begins later.
+    until: Timestamp,
+    /// Requests under way at a time to one webhook.
+    at_a_time: usize,
+}
+
+/// What an invocation has done for one webhook.
+#[derive(Default)]
+struct Visit {
+    delivered: u32,
+    failed: u32,
+    problem: Option<String>,
+    /// Messages for the queue, with their delays in seconds.
+    left: Vec<(Nudge, u64)>,
+}
+
+impl<P: Platform> Run<'_, P> {
+    async fn visit(&self, nudge: Nudge) -> Visit {
+        let mut visit = Visit::default();
+        if let Err(error) = self.rounds(nudge, &mut visit).await {
+            visit.problem = Some(log_text(&error));
+        }
+        visit
+    }
+
+    async fn rounds(&self, nudge: Nudge, visit: &mut Visit) -> Result<(), ApiError> {
+        let Nudge { webhook_id, as_of } = nudge;
+        let mut random = [0; 10];
+        self.platform.fill_random(&mut random).map_err(ApiError::Internal)?;
+        let lease_id = WebhookId::v7(self.platform.now().unix_ms(), &random).to_string();
+        let clock = || as_of.map_or(self.platform.now(), |as_of| self.platform.now().max(Timestamp(as_of)));
+        let mut attempted = Vec::new();
+        let mut gave_up = false;
+        let mut holds_lease = false;
+        loop {
+            let now = self.platform.now();
+            let ends = gave_up || now >= self.until || !self.has_statements();
+            if ends && !holds_lease {
+                visit.left.push((nudge, 0));
+                return Ok(());
+            }
+            let take = Take {
+                webhook_id,
+                lease_id: lease_id.clone(),
+                now,
+                due_by: clock(),
+                leased_until: now.plus_ms(LEASE_MS),
+                attempted,
+                ignores_pause: as_of.is_some() && visit.failed == 0,
+                limit: if ends { 0 } else { ROUND },
+            };
+            let rows = self.platform.transact(&take.statements()).await?;
+            let Some(taken) = take.decode(&rows)? else { return Ok(()) };
+            if taken.disabled != 0 && !take.attempted.is_empty() {
+                visit.problem = Some(format!(
+                    "webhook {webhook_id} is switched off: every delivery has failed for 5 days"
+                ));
+            }
+            if taken.deliveries.is_empty() {
+                if taken.more != 0 {
+                    // At once where the time is up, else when the pause is over.
+                    let delay = now.elapsed_ms(taken.paused_until).div_ceil(1000);
+                    let as_of = as_of.filter(|_| visit.failed == 0);
+                    visit.left.push((Nudge { webhook_id, as_of }, delay));
+                }
+                return Ok(());
+            }
+            holds_lease = true;
+            (attempted, gave_up) = self.round(webhook_id, &taken, &clock).await?;
+            for Attempted { attempt, due_at, .. } in &attempted {
+                if attempt.succeeded() {
+                    visit.delivered += 1;
+                } else {
+                    visit.failed += 1;
+                    // One message for those that are due in the same second.
+                    let retry = due_at.map(|due| {
+                        (Nudge { webhook_id, as_of: None }, clock().elapsed_ms(due).div_ceil(1000))
+                    });
+                    visit.left.extend(retry.filter(|retry| !visit.left.contains(retry)));
+                }
+            }
+        }
+    }
+
+    /// Whether another round's transaction may be sent: one of four statements, up to three times, and another to end it.
+    fn has_statements(&self) -> bool {
+        self.platform.usage().statements + 24 <= self.config.sweep.max_statements
+    }
+
+    /// Sends a round, several deliveries at a time: what they came to, and whether the receiver gave no answer at all, so
+    /// that the rest of the round was left.
+    async fn round(
+        &self,
+        webhook_id: WebhookId,
+        taken: &Taken,
+        clock: &impl Fn() -> Timestamp,
+    ) -> Result<(Vec<Attempted>, bool), ApiError> {
+        let started = self.platform.now();
+        let gave_up = Cell::new(false);
+        let sends = taken.deliveries.iter().map(async |due| {
+            if gave_up.get() || started.elapsed_ms(self.platform.now()) > MAX_ROUND_MS {
+                return Ok(None);
+            }
+            let attempt = self.attempt(webhook_id, taken, due, clock()).await?;
+            gave_up.set(gave_up.get() || attempt.as_ref().is_none_or(|attempt| attempt.status.is_none()));
+            let Some(attempt) = attempt else { return Ok(None) };
+            let due_at = self.retry_at(due, &attempt)?;
+            let Due { id, created_at, attempt_count, .. } = *due;
+            Ok(Some(Attempted { id, created_at, attempt_count, attempt, due_at }))
+        });
+        let attempted: Vec<Result<Option<Attempted>, ApiError>> =
+            stream::iter(sends).buffer_unordered(self.at_a_time).collect().await;
+        let attempted = attempted.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        Ok((attempted, gave_up.get()))
+    }
+
+    /// When to try again; `None` where it was delivered, or never again.
+    fn retry_at(&self, due: &Due, attempt: &Attempt) -> Result<Option<Timestamp>, ApiError> {
+        if attempt.succeeded() {
+            return Ok(None);
+        }
+        let mut random = [0; 2];
+        self.platform.fill_random(&mut random).map_err(ApiError::Internal)?;
+        let delay = retry_delay_ms(due.attempt_count + 1, u16::from_ne_bytes(random));
+        Ok(delay.map(|delay| attempt.at.plus_ms(attempt.duration_ms + delay)))
+    }
+
+    /// Sends one delivery; `None` where the platform permits this invocation no further request.
+    async fn attempt(
+        &self,
+        webhook_id: WebhookId,
+        taken: &Taken,
+        due: &Due,
+        at: Timestamp,
+    ) -> Result<Option<Attempt>, ApiError> {
+        let WebhookSettings { signing_key, insecure_hosts } = &self.config.webhooks;
+        let key = signing_key.as_ref().map_err(ApiError::unavailable)?;
+        let failed = |duration_ms, error: String| Attempt {
+            at,
+            status: None,
+            duration_ms,
+            error: Some(error),
+            response: None,
+        };
+        // The operator may have shortened the list since.
+        if let Err(error) = check_url(&taken.url, insecure_hosts) {
+            return Ok(Some(failed(0, error.message().to_owned())));
+        }
+        let body = body_of(due, taken.org_id)?;
+        let sent_at = self.platform.now();
+        let signature = key.signatures(webhook_id, &taken.secrets, due.event_id, sent_at, &body);
+        let outgoing = Outgoing {
+            url: &taken.url,
+            headers: &[
+                ("content-type", "application/json"),
+                ("user-agent", "asset-uploads-webhooks"),
+                ("webhook-id", &due.event_id.to_string()),
+                ("webhook-timestamp", &sent_at.unix_seconds().to_string()),
+                ("webhook-signature", &signature),
+            ],
+            body: &body,
+        };
+        let answer = self.platform.post(outgoing).await;
+        let duration_ms = sent_at.elapsed_ms(self.platform.now());
+        Ok(match answer {
+            Ok(Answered { status, response }) => {
+                Some(Attempt { at, status: Some(status), duration_ms, error: None, response: Some(response) })
+            }
+            Err(SendError::Failed(error)) => Some(failed(duration_ms, error)),
+            Err(SendError::NotSent) => None,
+        })
+    }
+}
+
+fn body_of(due: &Due, organization: OrganizationId) -> Result<String, ApiError> {
+    Event::new(due.event_id, &due.event_type, due.event_at, organization, due.data.get())?.body()
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn log_text(error: &ApiError) -> String {
+    error.log_detail().unwrap_or_else(|| error.message()).to_owned()
+}

@@ -1,0 +1,159 @@
+//! Events as webhooks are told them: the body of a delivery.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::domain::asset::Asset;
+use crate::domain::ids::{AssetId, AssetUploadId, DeliveryId, FolderId, OrganizationId, UserId, WebhookId};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::webhook::TEST_EVENT;
+use crate::error::ApiError;
+
+/// An event. It has no URL: those of files are signed for a limited time.
+#[derive(Debug, Serialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline))]
+pub struct Event<'a> {
+    /// The event's id, the same however often it is delivered.
+    id: DeliveryId,
+    /// What happened.
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    /// When it happened. An asset's events have growing times.
+    timestamp: Timestamp,
+    /// Where it happened.
+    organization_id: OrganizationId,
+    /// What it happened to, as it was then: the asset, the upload, or of a test the webhook.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "serde_json::Map<String, serde_json::Value>"))]
+    data: Box<RawValue>,
+}
+
+impl<'a> Event<'a> {
+    /// An event of what is stored of it; `data` is a row as JSON.
+    ///
+    /// # Errors
+    /// `Internal` where that is not such a row.
+    pub fn new(
+        id: DeliveryId,
+        event_type: &'a str,
+        timestamp: Timestamp,
+        organization_id: OrganizationId,
+        data: &str,
+    ) -> Result<Self, ApiError> {
+        let unreadable = |error| ApiError::Internal(format!("data of event {id}: {error}"));
+        let data = told(event_type, data).map_err(unreadable)?;
+        Ok(Self { id, event_type, timestamp, organization_id, data })
+    }
+
+    /// The body of its deliveries.
+    ///
+    /// # Errors
+    /// `Internal` where the time is out of range.
+    pub fn body(&self) -> Result<String, ApiError> {
+        let unreadable = |error| ApiError::Internal(format!("event {}: {error}", self.id));
+        serde_json::to_string(self).map_err(unreadable)
+    }
+}
+
+/// What webhooks are told of a row.
+fn told(event_type: &str, row: &str) -> serde_json::Result<Box<RawValue>> {
+    let json = if event_type == TEST_EVENT {
+        serde_json::to_string(&serde_json::from_str::<TestedWebhook>(row)?)
+    } else if event_type.starts_with("asset.") {
+        serde_json::to_string(&EventAsset::new(&serde_json::from_str(row)?))
+    } else {
+        serde_json::to_string(&EventUpload::new(&serde_json::from_str(row)?))
+    };
+    RawValue::from_string(json?)
+}
+
+#[derive(Serialize, Deserialize)]
+struct TestedWebhook {
+    webhook_id: WebhookId,
+}
+
+/// An asset as in the API, without what is not stored of it: URLs, and its user.
+#[derive(Serialize)]
+struct EventAsset<'a> {
+    id: AssetId,
+    org_id: OrganizationId,
+    folder_id: Option<FolderId>,
+    name: &'a str,
+    r2_key: &'a str,
+    mime_type: &'a str,
+    size_bytes: u64,
+    asset_type: &'a str,
+    source_type: &'a str,
+    source_id: &'a str,
+    created_by: UserId,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    deleted_at: Option<Timestamp>,
+    deleted_by: Option<UserId>,
+}
+
+impl<'a> EventAsset<'a> {
+    fn new(asset: &'a Asset) -> Self {
+        Self {
+            id: asset.id,
+            org_id: asset.org_id,
+            folder_id: asset.folder_id,
+            name: &asset.name,
+            r2_key: &asset.r2_key,
+            mime_type: &asset.mime_type,
+            size_bytes: asset.size_bytes,
+            asset_type: &asset.asset_type,
+            source_type: &asset.source_type,
+            source_id: &asset.source_id,
+            created_by: asset.created_by,
+            created_at: asset.created_at,
+            updated_at: asset.updated_at,
+            deleted_at: asset.deleted_at,
+            deleted_by: asset.deleted_by,
+        }
+    }
+}
+
+/// A row of `event_uploads_json`.
+#[derive(Deserialize)]
+struct StoredUpload {
+    id: AssetUploadId,
+    org_id: OrganizationId,
+    filename: String,
+    mime_type: String,
+    size_bytes: u64,
+    created_by: UserId,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    error: Option<Box<RawValue>>,
+}
+
+/// An upload, and why its file may not become an asset, where storage's notification has found that.
+#[derive(Serialize)]
+struct EventUpload<'a> {
+    id: AssetUploadId,
+    org_id: OrganizationId,
+    filename: &'a str,
+    mime_type: &'a str,
+    size_bytes: u64,
+    created_by: UserId,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a RawValue>,
+}
+
+impl<'a> EventUpload<'a> {
+    fn new(upload: &'a StoredUpload) -> Self {
+        Self {
+            id: upload.id,
+            org_id: upload.org_id,
+            filename: &upload.filename,
+            mime_type: &upload.mime_type,
+            size_bytes: upload.size_bytes,
+            created_by: upload.created_by,
+            created_at: upload.created_at,
+            expires_at: upload.expires_at,
+            error: upload.error.as_deref(),
+        }
+    }
+}
