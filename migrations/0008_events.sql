@@ -11,6 +11,8 @@ CREATE TABLE webhooks (
   created_by        TEXT NOT NULL REFERENCES users (id),
   created_at        INTEGER NOT NULL,
   updated_at        INTEGER NOT NULL,
+  -- Not NULL: it is removed, and kept for a day, so that the repeat of a removal is answered the same.
+  deleted_at        INTEGER CHECK (deleted_at IS NULL OR disabled_at IS NOT NULL),
   disabled_at       INTEGER,  -- not NULL: nothing is delivered, and no event is recorded for it
   disabled_reason   TEXT CHECK (disabled_reason IS NULL OR disabled_at IS NOT NULL),
   -- Its secret is derived from this number, its id and the Worker's own secret.
@@ -27,6 +29,7 @@ CREATE TABLE webhooks (
   pauses            INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX webhooks_by_organization ON webhooks (org_id, created_at, id);
+CREATE INDEX webhooks_to_forget ON webhooks (deleted_at) WHERE deleted_at IS NOT NULL;
 
 -- An event for a webhook. Written in the transaction that makes the change; it is pending while due_at is not NULL. The
 -- primary key is the order of a webhook's history. No foreign key: what is left of a deleted webhook goes later.
@@ -67,6 +70,17 @@ ALTER TABLE sweeper ADD COLUMN told_deadline INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sweeper ADD COLUMN told_upload_id TEXT NOT NULL DEFAULT '';
 UPDATE sweeper SET told_deadline = ifnull(
   (SELECT max(abs(u.expires_at)) FROM asset_uploads u WHERE abs(u.expires_at) <= unixepoch() * 1000), 0);
+
+-- As before, but no further than webhooks have been told of.
+DROP VIEW sessions_to_sweep;
+CREATE VIEW sessions_to_sweep AS
+SELECT u.id, abs(u.expires_at) AS deadline, u.multipart_id
+FROM asset_uploads u
+CROSS JOIN sweeper s
+WHERE abs(u.expires_at) >= (SELECT +deadline FROM sweeper)
+  AND (abs(u.expires_at) > s.deadline OR u.id > s.upload_id)
+  AND abs(u.expires_at) <= (SELECT +told_deadline FROM sweeper)
+  AND (abs(u.expires_at) < s.told_deadline OR (abs(u.expires_at) = s.told_deadline AND u.id <= s.told_upload_id));
 
 -- As asset_uploads_json, with what an event tells of an upload.
 CREATE VIEW event_uploads_json AS
@@ -153,11 +167,13 @@ SELECT
     'updated_at', w.updated_at, 'disabled', json(CASE WHEN w.disabled_at IS NULL THEN 'false' ELSE 'true' END),
     'disabled_at', w.disabled_at,
     'disabled_reason', w.disabled_reason, 'failing_since', w.failing_since) AS json
-FROM webhooks w;
+FROM webhooks w
+WHERE w.deleted_at IS NULL;
 
 CREATE VIEW webhook_deliveries_json AS
 SELECT
   d.*,
+  NULL AS created_by,  -- no user makes one; lists ask for it
   json_object('id', d.id, 'webhook_id', d.webhook_id, 'event_id', d.event_id, 'event_type', d.event_type,
     'event_at', d.event_at, 'created_at', d.created_at, 'due_at', d.due_at, 'delivered_at', d.delivered_at,
     'attempts', json(d.attempts)) AS json

@@ -127,7 +127,7 @@ struct Run<'a, P> {
 }
 
 impl<P: Platform> Run<'_, P> {
-    /// Does every task once, with at most 48 statements if nothing fails. Returns whether there is more to do.
+    /// Does every task once, with at most 49 statements if nothing fails. Returns whether there is more to do.
     async fn round(&mut self) -> bool {
         let Some(progress) = self.begin().await else { return false };
         let owner = self.platform.bucket_owner(&progress.database_id).await;
@@ -141,7 +141,8 @@ impl<P: Platform> Run<'_, P> {
             return false;
         }
         let mut more = progress.parts_due != 0 && self.give_up_parts().await.unwrap_or(false);
-        more |= self.expire_sessions(progress.deadline).await.unwrap_or(false);
+        more |= self.tell_expired().await.unwrap_or(false);
+        more |= self.retire_sessions(progress.deadline).await.unwrap_or(false);
         more |= self.purge(&progress).await.unwrap_or(false);
         // If R2 does not tell which database the bucket belongs to, its objects are not compared.
         if owner.is_some() && self.settings.orphans != SweepOrphans::None {
@@ -230,21 +231,18 @@ impl<P: Platform> Run<'_, P> {
         Some(full)
     }
 
-    /// Tells webhooks of uploads that have expired, and retires those that expired long ago, once they have been told.
-    async fn expire_sessions(&mut self, from: Timestamp) -> Option<bool> {
-        let limit = self.size.objects * self.size.pages;
+    /// Tells webhooks of uploads that have expired. What they have not been told of is not retired.
+    async fn tell_expired(&mut self) -> Option<bool> {
+        let limit = self.size.objects * self.size.pages * 2;
         let tell = TellExpired { now: self.now, clock: self.started, limit };
-        let ToldExpired { checked, deadline, told } = self.run(&tell).await?;
+        let ToldExpired { checked, told } = self.run(&tell).await?;
         self.report.uploads_expired += told;
-        let more = checked == limit;
-        let told = deadline.filter(|_| more).map(|last| Timestamp(last.0 - 1));
-        let due = self.now.minus_seconds(GRACE_SECONDS);
-        let retired = self.retire_sessions(from, told.map_or(due, |told| told.min(due))).await?;
-        Some(more || retired)
+        Some(checked == limit)
     }
 
-    async fn retire_sessions(&mut self, from: Timestamp, due: Timestamp) -> Option<bool> {
+    async fn retire_sessions(&mut self, from: Timestamp) -> Option<bool> {
         let limit = self.size.objects * self.size.pages;
+        let due = self.now.minus_seconds(GRACE_SECONDS);
         let retired = self.run(&Retire { from, due, limit }).await?;
         self.report.sessions_checked += retired.checked;
         self.report.sessions_retired += retired.retired;

@@ -159,7 +159,7 @@ fn a_line_of_the_log_has_the_route_and_the_ids_and_nothing_that_the_client_made_
             (answer.log.method, answer.log.route),
             (endpoint.route.method.as_str(), Some(endpoint.route.path))
         );
-        let ids = endpoint.permission.map(|_| (api.editor.id, api.org));
+        let ids = api.user_of_example(&endpoint).map(|user| (user, api.org));
         assert_eq!(answer.log.user_id.zip(answer.log.org_id), ids);
         assert_eq!(answer.log.duration_ms, 0);
         let line = to_json(&answer.log);

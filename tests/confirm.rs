@@ -54,6 +54,9 @@ fn a_confirmation_writes_every_column_of_the_asset() {
         ("request_id", text(&operation.request_id)),
         ("confirmed_folder_id", text(&folder)),
         ("deleted_with", Null),
+        ("event_at", Integer(NOW.0)),
+        ("awaits_client", Integer(0)),
+        ("confirmed_by", Null),
     ]
     .map(|(column, value)| (column.to_owned(), value));
     assert_eq!(sqlite::rows(&conn, "SELECT * FROM assets"), [expected.to_vec()]);

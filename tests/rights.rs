@@ -108,7 +108,8 @@ fn check_identity(
 
 fn organization_of(conn: &Connection, target: AssetUploadId) -> String {
     let sql = "SELECT org_id FROM asset_uploads WHERE id = ?1 UNION SELECT org_id FROM folders WHERE id = ?1
-               UNION SELECT org_id FROM api_keys WHERE id = ?1";
+               UNION SELECT org_id FROM api_keys WHERE id = ?1
+               UNION SELECT org_id FROM webhooks WHERE id = ?1";
     conn.query_row(sql, [target.to_string()], |row| row.get(0)).unwrap()
 }
 
@@ -162,7 +163,7 @@ fn rules_3_to_8_hold_for_every_scope_and_ancestry() {
     let conn = sqlite::open();
     let accesses: BTreeMap<String, Access> =
         operations::all().into_iter().map(|kind| (format!("{:?}", kind.access), kind.access)).collect();
-    assert_eq!(accesses.len(), 6);
+    assert_eq!(accesses.len(), 7);
     let (mut runs, mut permitted) = (0, 0);
     for state in all_keys() {
         let fixtures = CallerFixtures::insert(&conn, state);
@@ -239,12 +240,12 @@ fn every_operation_of_the_store_is_in_the_table() {
 fn every_statement_asks_for_the_rights_of_its_first_parameter() {
     let conn = sqlite::open();
     let org = sqlite::organization(&conn);
-    let editor = sqlite::editor(&conn, org);
-    let unknown = Person { key: sqlite::unused_key(), ..editor.clone() };
+    let admin = sqlite::admin(&conn, org);
+    let unknown = Person { key: sqlite::unused_key(), ..admin.clone() };
     for kind in operations::all() {
-        let target = kind.target.insert(&conn, org, &editor);
+        let target = kind.target.insert(&conn, org, &admin);
         let of = |person: &Person| person.key.as_str().to_owned();
-        let caller = editor.caller(kind.access);
+        let caller = admin.caller(kind.access);
         let effect = |statement: &Statement| {
             let before = conn.total_changes();
             let texts = sqlite::transact(&conn, std::slice::from_ref(statement)).unwrap();
@@ -252,9 +253,9 @@ fn every_statement_asks_for_the_rights_of_its_first_parameter() {
         };
         for statement in kind.build(caller.clone(), target).any_statements() {
             let Some(Param::Text(request)) = statement.params.first() else { panic!("{}", kind.name) };
-            assert!(request.contains(&of(&editor)), "{}", kind.name);
+            assert!(request.contains(&of(&admin)), "{}", kind.name);
             let mut of_other = statement.clone();
-            of_other.params.splice(..1, [Param::Text(request.replace(&of(&editor), &of(&unknown)))]);
+            of_other.params.splice(..1, [Param::Text(request.replace(&of(&admin), &of(&unknown)))]);
             assert_eq!(effect(&of_other), (0, 0), "{}: {}", kind.name, statement.sql);
             assert_ne!(effect(&statement), (0, 0), "{}: {}", kind.name, statement.sql);
         }
@@ -267,9 +268,9 @@ fn a_repeat_is_checked_anew() {
     for kind in operations::all() {
         let conn = sqlite::open();
         let org = sqlite::organization(&conn);
-        let editor = sqlite::editor(&conn, org);
-        let target = kind.target.insert(&conn, org, &editor);
-        let operation = kind.build(editor.caller(kind.access), target);
+        let admin = sqlite::admin(&conn, org);
+        let target = kind.target.insert(&conn, org, &admin);
+        let operation = kind.build(admin.caller(kind.access), target);
         for expected_write in [kind.writes, false] {
             let outcome = run_any(&conn, &*operation);
             assert_eq!((outcome.result, outcome.wrote), (Ok(()), expected_write), "{}", kind.name);
@@ -278,7 +279,9 @@ fn a_repeat_is_checked_anew() {
         for (sql, denied) in [
             (
                 "UPDATE memberships SET role = 'viewer'",
-                (kind.access.permission == Permission::AssetsWrite).then_some(AuthError::PermissionDenied),
+                [Permission::AssetsWrite, Permission::WebhooksManage]
+                    .contains(&kind.access.permission)
+                    .then_some(AuthError::PermissionDenied),
             ),
             ("UPDATE memberships SET role = NULL", of_role.then_some(AuthError::RoleUnresolved)),
             ("DELETE FROM memberships", of_role.then_some(AuthError::OrganizationMembershipRequired)),

@@ -97,6 +97,9 @@ fn a_start_writes_every_column_of_the_session() {
         ("api_key_id", text(&sqlite::key_id(&conn, &editor.key))),
         ("part_size", Null),
         ("multipart_id", Null),
+        ("rejection", Null),
+        ("rejected_at", Null),
+        ("expiry_told_at", Null),
     ]
     .map(|(column, value)| (column.to_owned(), value));
     assert_eq!(sqlite::rows(&conn, "SELECT * FROM asset_uploads"), [expected.to_vec()]);

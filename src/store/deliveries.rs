@@ -28,7 +28,7 @@ impl CallerOperation for List<'_> {
 
     fn statements(&self) -> Vec<Statement> {
         let sql = page_sql!(
-            "EXISTS (SELECT 1 FROM webhooks w WHERE w.id = ?2 AND w.org_id = c.org_id)",
+            "EXISTS (SELECT 1 FROM webhooks_json w WHERE w.id = ?2 AND w.org_id = c.org_id)",
             "webhook_deliveries_json",
             "t.webhook_id = ?2",
             "true",
@@ -72,7 +72,7 @@ fn find(caller: &Caller, webhook_id: WebhookId, id: DeliveryId) -> Statement {
           'due_webhooks', json(c.due_webhooks), 'found', json(CASE WHEN w.id IS NOT NULL THEN json_object(
             'delivery', json(d.json), 'data', json(d.data)) END)) AS json
         FROM caller_rights c
-        LEFT JOIN webhooks w ON w.id = ?2 AND w.org_id = c.org_id AND c.auth_error IS NULL
+        LEFT JOIN webhooks_json w ON w.id = ?2 AND w.org_id = c.org_id AND c.auth_error IS NULL
         LEFT JOIN webhook_deliveries_json d ON d.webhook_id = w.id AND d.created_at = ?4 AND d.id = ?3
         WHERE c.request = ?1";
     let params = vec![
@@ -140,7 +140,7 @@ impl CallerOperation for Redeliver {
               webhook_id, created_at, id, org_id, event_id, event_type, event_at, data, due_at)
             SELECT d.webhook_id, ?6, ?5, d.org_id, d.event_id, d.event_type, d.event_at, d.data, ?6
             FROM caller_rights c
-            CROSS JOIN webhooks w ON w.id = ?2 AND w.org_id = c.org_id
+            CROSS JOIN webhooks_json w ON w.id = ?2 AND w.org_id = c.org_id
             CROSS JOIN webhook_deliveries d ON d.webhook_id = w.id AND d.created_at = ?4 AND d.id = ?3
             WHERE c.request = ?1
               AND c.auth_error IS NULL
@@ -178,7 +178,7 @@ impl CallerOperation for Test {
               webhook_id, created_at, id, org_id, event_id, event_type, event_at, data, due_at)
             SELECT w.id, ?4, ?3, w.org_id, ?3, ?5, ?4, json_object('webhook_id', w.id), ?4
             FROM caller_rights c
-            CROSS JOIN webhooks w ON w.id = ?2 AND w.org_id = c.org_id
+            CROSS JOIN webhooks_json w ON w.id = ?2 AND w.org_id = c.org_id
             WHERE c.request = ?1
               AND c.auth_error IS NULL
             ON CONFLICT DO NOTHING";

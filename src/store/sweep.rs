@@ -95,10 +95,13 @@ impl Operation for Begin {
             DELETE FROM webhook_deliveries WHERE (webhook_id, created_at, id) IN (
               SELECT d.webhook_id, d.created_at, d.id
               FROM known k
-              LEFT JOIN webhooks w ON w.id = k.id
+              LEFT JOIN webhooks w ON w.id = k.id AND w.deleted_at IS NULL
               CROSS JOIN webhook_deliveries d
                 ON d.webhook_id = k.id AND d.created_at <= CASE WHEN w.id IS NULL THEN 9e15 ELSE ?1 END
               LIMIT ?2)";
+        const FORGET_WEBHOOKS: &str = "
+            DELETE FROM webhooks
+            WHERE deleted_at <= ?1 AND NOT EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.webhook_id = webhooks.id)";
         const READ: &str = "
             SELECT json_object('database_id', database_id, 'deadline', deadline, 'pass', pass, 'object_key', object_key,
               'assets_due', EXISTS (SELECT 1 FROM assets a WHERE a.deleted_at <= ?1 AND a.deleted_with IS NULL),
@@ -119,6 +122,7 @@ impl Operation for Begin {
             Statement { sql: FORGET_ORPHANS, params: vec![passes, limit.clone()] },
             Statement { sql: FORGET_KEYS, params: vec![Param::Int(self.ended_before.0), limit.clone()] },
             Statement { sql: FORGET_DELIVERIES, params: vec![Param::Int(self.delivered_before.0), limit] },
+            Statement { sql: FORGET_WEBHOOKS, params: vec![Param::Int(self.removed_before.0)] },
         ];
         if !self.keep_orphans {
             statements.push(Statement { sql: BEGIN_ANEW, params: Vec::new() });
@@ -148,9 +152,7 @@ pub struct TellExpired {
 pub struct ToldExpired {
     /// How many sessions there were.
     pub checked: u32,
-    /// The deadline of the last of them.
-    pub deadline: Option<Timestamp>,
-    /// How many webhooks were told of.
+    /// How many of them webhooks were told of.
     #[serde(skip)]
     pub told: u32,
 }
@@ -162,9 +164,9 @@ impl Operation for TellExpired {
         // ?1 now, ?2 limit, ?3 clock. As for the view sessions_to_sweep: the index of deadlines is used only where the
         // bound has no affinity, and the sessions are the outer table.
         const COUNT: &str = "
-            SELECT json_object('checked', count(*), 'deadline', max(d.deadline)) AS json
+            SELECT json_object('checked', count(*)) AS json
             FROM (
-              SELECT abs(u.expires_at) AS deadline
+              SELECT 1
               FROM asset_uploads u
               CROSS JOIN sweeper s
               WHERE abs(u.expires_at) >= (SELECT min(+told_deadline, ?3) FROM sweeper) AND abs(u.expires_at) <= +?1

@@ -52,7 +52,7 @@ impl CallerOperation for Create {
             FROM caller_rights c
             WHERE c.request = ?1
               AND c.auth_error IS NULL
-              AND (SELECT count(*) FROM webhooks w WHERE w.org_id = c.org_id) < ?6
+              AND (SELECT count(*) FROM webhooks w WHERE w.org_id = c.org_id AND w.deleted_at IS NULL) < ?6
             ON CONFLICT (id) DO NOTHING";
         const FIND: &str = "
             SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
@@ -176,7 +176,7 @@ impl CallerOperation for Update {
             FROM caller_rights c
             WHERE c.request = ?1
               AND c.auth_error IS NULL
-              AND webhooks.id = ?2 AND webhooks.org_id = c.org_id
+              AND webhooks.id = ?2 AND webhooks.org_id = c.org_id AND webhooks.deleted_at IS NULL
               AND (webhooks.url <> ?3 OR webhooks.event_types <> ?4
                 OR (?5 AND webhooks.description IS NOT ?6)
                 OR (webhooks.disabled_at IS NOT NULL) <> ?7)";
@@ -207,22 +207,29 @@ pub struct Delete {
 }
 
 impl CallerOperation for Delete {
-    type Found = Webhook;
+    type Found = bool;
     type Output = ();
 
     fn statements(&self) -> Vec<Statement> {
-        // ?1 caller, ?2 webhook. The sweeper removes its deliveries.
+        // ?1 caller, ?2 webhook. The sweeper removes the row, and its deliveries.
         const DELETE: &str = "
-            DELETE FROM webhooks
-            WHERE id = ?2
-              AND org_id = (SELECT c.org_id FROM caller_rights c WHERE c.request = ?1 AND c.auth_error IS NULL)";
-        // Read before it is gone.
-        let find = find(&self.caller, self.id);
-        let delete = Statement { sql: DELETE, params: find.params.clone() };
-        vec![find, delete]
+            UPDATE webhooks SET deleted_at = c.now, disabled_at = ifnull(disabled_at, c.now)
+            FROM caller_rights c
+            WHERE c.request = ?1
+              AND c.auth_error IS NULL
+              AND webhooks.id = ?2 AND webhooks.org_id = c.org_id AND webhooks.deleted_at IS NULL";
+        // Also one that was removed before: a client that got no answer repeats the request.
+        const FIND: &str = "
+            SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
+              'found', json(CASE WHEN w.id IS NOT NULL THEN 'true' END)) AS json
+            FROM caller_rights c
+            LEFT JOIN webhooks w ON w.id = ?2 AND w.org_id = c.org_id AND c.auth_error IS NULL
+            WHERE c.request = ?1";
+        let params = vec![self.caller.param(), Param::from(&self.id)];
+        vec![Statement { sql: DELETE, params: params.clone() }, Statement { sql: FIND, params }]
     }
 
-    fn decode(&self, _: AuthorizedCaller, found: Option<Webhook>) -> Result<(), ApiError> {
+    fn decode(&self, _: AuthorizedCaller, found: Option<bool>) -> Result<(), ApiError> {
         found.map(drop).ok_or(ApiError::WebhookNotFound)
     }
 }
@@ -270,7 +277,8 @@ impl CallerOperation for Rotate {
             FROM caller_rights c
             WHERE c.request = ?1
               AND c.auth_error IS NULL
-              AND webhooks.id = ?2 AND webhooks.org_id = c.org_id AND webhooks.rotation_id IS NOT ?3";
+              AND webhooks.id = ?2 AND webhooks.org_id = c.org_id AND webhooks.deleted_at IS NULL
+              AND webhooks.rotation_id IS NOT ?3";
         const FIND: &str = "
             SELECT json_object('user_id', c.user_id, 'org_id', c.org_id, 'auth_error', c.auth_error,
               'due_webhooks', json(c.due_webhooks), 'found', json(CASE WHEN w.id IS NOT NULL THEN json_object(

@@ -4,7 +4,7 @@ use asset_uploads::api::descriptions;
 use asset_uploads::api::endpoint::Description;
 use asset_uploads::config::Config;
 use asset_uploads::domain::asset::User;
-use asset_uploads::domain::ids::{AssetUploadId, DeliveryId, FolderId, OrganizationId, WebhookId};
+use asset_uploads::domain::ids::{AssetUploadId, DeliveryId, FolderId, OrganizationId, UserId, WebhookId};
 use asset_uploads::domain::webhook::EventType;
 use asset_uploads::error::AuthError;
 use asset_uploads::store::rights::{Access, Permission};
@@ -36,7 +36,8 @@ pub(crate) struct Api {
     pub(crate) folder: FolderId,
     /// The id of another key of the editor's.
     pub(crate) key: String,
-    /// An admin's key.
+    pub(crate) admin: UserId,
+    /// The admin's key.
     pub(crate) admin_token: String,
     /// A webhook that wants no event of this organization's so far.
     pub(crate) webhook: WebhookId,
@@ -113,6 +114,7 @@ impl Api {
             asset,
             folder,
             key,
+            admin: admin.id,
             admin_token,
             webhook,
             delivery,
@@ -172,8 +174,13 @@ impl Api {
             "getAssetFolder" | "updateAssetFolder" | "deleteAssetFolder" | "createAssetFolderRestoration" => {
                 endpoint.route.path.replace("{folder_id}", &self.folder.to_string())
             }
-            "getWebhook" | "updateWebhook" | "deleteWebhook" | "createWebhookSecretRotation"
-            | "createWebhookTest" | "listWebhookDeliveries" | "getWebhookDelivery"
+            "getWebhook"
+            | "updateWebhook"
+            | "deleteWebhook"
+            | "createWebhookSecretRotation"
+            | "createWebhookTest"
+            | "listWebhookDeliveries"
+            | "getWebhookDelivery"
             | "createWebhookRedelivery" => {
                 let path = endpoint.route.path.replace("{webhook_id}", &self.webhook.to_string());
                 path.replace("{delivery_id}", &self.delivery.to_string())
@@ -207,6 +214,14 @@ impl Api {
             Some(Permission::WebhooksManage) => request.token(&self.admin_token),
             Some(_) => request.token(&self.token),
             None => request,
+        }
+    }
+
+    /// Whose key the example of an endpoint has; `None` where it has none.
+    pub(crate) fn user_of_example(&self, endpoint: &Description) -> Option<UserId> {
+        match endpoint.permission? {
+            Permission::WebhooksManage => Some(self.admin),
+            _ => Some(self.editor.id),
         }
     }
 

@@ -253,7 +253,9 @@ fn authorize(state: CallerState, named: Option<Place>, access: Access) -> Result
         return Err(AuthError::ImpersonationReadOnly);
     }
     match (role, permission) {
-        ("viewer", Permission::AssetsWrite) => Err(AuthError::PermissionDenied),
+        ("viewer", Permission::AssetsWrite) | ("viewer" | "editor", Permission::WebhooksManage) => {
+            Err(AuthError::PermissionDenied)
+        }
         _ if !access.scopes.contains(&state.scope) => Err(AuthError::PermissionDenied),
         _ => Ok(place),
     }

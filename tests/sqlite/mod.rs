@@ -356,6 +356,11 @@ pub(crate) fn editor(conn: &Connection, org: OrganizationId) -> Person {
     member(conn, "Edith", org, "editor")
 }
 
+/// May do everything in `org`.
+pub(crate) fn admin(conn: &Connection, org: OrganizationId) -> Person {
+    member(conn, "Adam", org, "admin")
+}
+
 /// May read in `org`.
 pub(crate) fn viewer(conn: &Connection, org: OrganizationId) -> Person {
     member(conn, "Vera", org, "viewer")

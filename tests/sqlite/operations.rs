@@ -5,9 +5,7 @@ use std::sync::LazyLock;
 
 use asset_uploads::domain::api_key::{KeyName, Limits, Scope};
 use asset_uploads::domain::folder::FolderName;
-use asset_uploads::domain::ids::{
-    ApiKeyId, AssetUploadId, DeliveryId, FolderId, OrganizationId, WebhookId,
-};
+use asset_uploads::domain::ids::{ApiKeyId, AssetUploadId, DeliveryId, FolderId, OrganizationId, WebhookId};
 use asset_uploads::domain::page::{PageRequest, Sort, SortBy};
 use asset_uploads::domain::upload::Filename;
 use asset_uploads::domain::webhook::EventType;
@@ -17,8 +15,8 @@ use asset_uploads::store::rights::{
     self, Access, Caller, CallerOperation, CheckRights, Identity, Permission,
 };
 use asset_uploads::store::{
-    Rows, Statement, account, api_keys, asset_list, assets, deliveries, folder_list, folder_trash, folders, multipart,
-    uploads, webhooks,
+    Rows, Statement, account, api_keys, asset_list, assets, deliveries, folder_list, folder_trash, folders,
+    multipart, uploads, webhooks,
 };
 use rusqlite::{Connection, params_from_iter};
 
@@ -201,8 +199,8 @@ impl Kind {
 pub(crate) fn all() -> Vec<Kind> {
     use Permission::{AnyKey, AssetsRead, AssetsWrite, WebhooksManage};
     use Target::{
-        Asset, DeletedAsset, DeletedFolder, Delivery, Folder, MultipartUpload, Nothing, OwnKey, PendingUpload,
-        Webhook,
+        Asset, DeletedAsset, DeletedFolder, Delivery, Folder, MultipartUpload, Nothing, OwnKey,
+        PendingUpload, Webhook,
     };
     const READ_WEBHOOKS: Access =
         Access { permission: WebhooksManage, scopes: WebhooksManage.scopes(), writes: false };
@@ -316,7 +314,10 @@ pub(crate) fn all() -> Vec<Kind> {
             description: None,
             disabled: Some(true),
         }),
-        Kind::new(WebhooksManage, true, Webhook, |caller, id| webhooks::Delete { caller, id: webhook_id(id) }),
+        Kind::new(WebhooksManage, true, Webhook, |caller, id| webhooks::Delete {
+            caller,
+            id: webhook_id(id),
+        }),
         Kind::new(WebhooksManage, true, Webhook, |caller, id| webhooks::Rotate {
             caller,
             id: webhook_id(id),
