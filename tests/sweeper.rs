@@ -14,7 +14,7 @@ use asset_uploads::error::ApiError;
 use asset_uploads::platform::OWNER_KEY;
 use asset_uploads::store::Operation;
 use asset_uploads::store::rights::Permission;
-use asset_uploads::store::sweep::{NoteOrphans, Retire};
+use asset_uploads::store::sweep::{NoteOrphans, Retire, TellExpired};
 use asset_uploads::store::uploads::{Cancel, Create};
 use asset_uploads::sweeper::{GRACE_SECONDS, ORPHAN_NOTICE_SECONDS, Report, SETTLE_SECONDS};
 use sqlite::fixtures::{ConfirmOne, RULES, confirm, create_for, pending_upload};
