@@ -23,9 +23,9 @@ pub struct WebhookSecret(Vec<u8>);
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct SecretVersions {
     /// The present one.
-    pub secret_version: u32,
+    pub version: u32,
     /// Earlier ones, each with the time until which it signs, too.
-    pub earlier_secrets: Vec<(u32, Timestamp)>,
+    pub earlier: Vec<(u32, Timestamp)>,
 }
 
 impl SigningKey {
@@ -48,8 +48,8 @@ impl SigningKey {
         now: Timestamp,
         body: &str,
     ) -> String {
-        let earlier = versions.earlier_secrets.iter().filter(|(_, until)| now < *until);
-        let valid = std::iter::once(versions.secret_version).chain(earlier.map(|(version, _)| *version));
+        let earlier = versions.earlier.iter().filter(|(_, until)| now < *until);
+        let valid = std::iter::once(versions.version).chain(earlier.map(|(version, _)| *version));
         let signed = valid.map(|version| self.secret(webhook, version).sign(event, now, body));
         signed.collect::<Vec<_>>().join(" ")
     }

@@ -111,7 +111,14 @@ fn every_row_is_found_by_its_key() {
         let plan = plan(&conn, &statement);
         // Three lists, each read in order and no further than a page, are made one.
         let merged = vec!["USE TEMP B-TREE FOR ORDER BY"];
-        let permitted = if name.contains("api_keys::List") { merged } else { Vec::new() };
+        let permitted = match name {
+            name if name.contains("api_keys::List") => merged,
+            // The earlier secrets of one webhook, four at most.
+            name if name.contains("webhooks::Rotate") && statement.sql.contains("UPDATE") => {
+                vec!["MERGE (UNION ALL)", "LEFT", "RIGHT", "USE TEMP B-TREE FOR ORDER BY"]
+            }
+            _ => Vec::new(),
+        };
         assert_eq!(costly(&plan), permitted, "{name}: {plan:#?}");
         // At the least key, user, membership and role are looked up.
         let lookups = plan.iter().filter(|step| step.detail.starts_with("SEARCH ")).count();

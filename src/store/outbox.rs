@@ -138,7 +138,6 @@ pub struct Taken {
     /// Where to send.
     pub url: String,
     /// What to sign with.
-    #[serde(flatten)]
     pub secrets: SecretVersions,
     /// Until when the webhook is paused.
     pub paused_until: Timestamp,
@@ -235,8 +234,8 @@ impl Operation for Take {
             WHERE id = ?1 AND (lease_id = ?2 OR leased_until <= ?3)";
         // ?1 webhook, ?2 lease, ?3 now, ?4 how many, ?5 due by then.
         const READ: &str = "
-            SELECT json_object('org_id', w.org_id, 'url', w.url, 'secret_version', w.secret_version,
-              'earlier_secrets', json(w.earlier_secrets), 'paused_until', w.paused_until,
+            SELECT json_object('org_id', w.org_id, 'url', w.url,
+              'secrets', json_object('version', w.secret_version, 'earlier', json(w.earlier_secrets)), 'paused_until', w.paused_until,
               'disabled', w.disabled_at IS ?5,
               'more', w.disabled_at IS NULL AND w.leased_until <= ?3 AND EXISTS (
                 SELECT 1 FROM webhook_deliveries d WHERE d.webhook_id = w.id AND d.due_at <= ?5),
