@@ -11,6 +11,7 @@ import { connect } from "node:net";
 import { dirname, join } from "node:path";
 import { unstable_readConfig } from "wrangler";
 import { headersFile, UnusableVariable } from "../web/headers.mjs";
+import { startNotifications } from "./notifications.mjs";
 
 /** What the developer reads instead of a stack. */
 class Failure extends Error {}
@@ -81,21 +82,30 @@ function admin(...args) {
 }
 
 async function seed() {
-  if (existsSync(seedFile)) return JSON.parse(readFileSync(seedFile, "utf8"));
+  if (existsSync(seedFile)) {
+    const seeded = JSON.parse(readFileSync(seedFile, "utf8"));
+    if (seeded.role === "owner") return seeded;
+    // Earlier versions made an editor, who may not manage webhooks.
+    d1(`UPDATE memberships SET role = 'owner' WHERE user_id = '${seeded.user}'`);
+    return keepSeed({ ...seeded, role: "owner" });
+  }
   console.log("Making a development organization, user and key");
   const [org, user] = [randomUUID(), randomUUID()];
   const steps = [
     await admin("create-org", "Development", "--id", org),
     await admin("create-user", `dev-${user.slice(0, 8)}@example.com`, "--id", user, "--first-name", "Dev"),
-    await admin("add-member", org, user, "editor"),
+    await admin("add-member", org, user, "owner"),
     await admin("create-key", user, "--name", "make dev", "--org", org),
   ];
   const token = steps.at(-1).told.match(/au_[0-9A-Za-z]{49}/)[0];
   d1(steps.map((step) => step.sql).join("\n"));
-  const made = { token, org, user };
+  return keepSeed({ token, org, user, role: "owner" });
+}
+
+function keepSeed(seeded) {
   mkdirSync(dirname(seedFile), { recursive: true });
-  writeFileSync(seedFile, JSON.stringify(made), { mode: 0o600 });
-  return made;
+  writeFileSync(seedFile, JSON.stringify(seeded), { mode: 0o600 });
+  return seeded;
 }
 
 const portTaken = () =>
@@ -123,6 +133,10 @@ function serve(vars) {
     });
   }
 }
+
+/** The cron that delivers what is overdue to webhooks; wrangler runs none by itself. */
+const EVERY_MINUTE = "/cdn-cgi/local/scheduled?cron=*+*+*+*+*";
+const runCron = () => void fetch(origin + EVERY_MINUTE).catch(() => {});
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -235,6 +249,10 @@ async function main() {
   const { token } = await seed();
   serve(vars);
   await untilReady();
+  const cron = setInterval(runCron, 60_000);
+  const stops = [() => clearInterval(cron)];
+  if (vars.some(([name, value]) => name === "AUTO_CONFIRM" && value === "true")) stops.push(await startNotifications(origin, "asset-uploads"));
+  ended.then(() => stops.forEach((stop) => stop()));
   const folder = await anyFolder(token);
   console.log(lines(token, folder.id, await pendingUpload(token)));
   return ended;
