@@ -12,7 +12,7 @@ impl Operation for CheckDatabase {
 
     fn statements(&self) -> Vec<Statement> {
         vec![Statement {
-            sql: "SELECT 'true' AS json FROM roles, sweeper WHERE database_id <> '' AND purging <> '' LIMIT 1",
+            sql: "SELECT 'true' AS json FROM roles, sweeper WHERE database_id <> '' AND told_upload_id IS NOT NULL LIMIT 1",
             params: Vec::new(),
         }]
     }

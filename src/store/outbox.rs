@@ -208,7 +208,7 @@ impl Operation for Take {
               AND webhook_deliveries.id = j.value ->> 'id'
               AND webhook_deliveries.due_at IS NOT NULL
               AND webhook_deliveries.attempt_count = j.value ->> 'attempt_count'";
-        // ?1 webhook, ?2 lease, ?3 now, ?4 1 where something was delivered, ?5 how long all may fail, ?6 the time of the
+        // Written only where it changes. ?1 webhook, ?2 lease, ?3 now, ?4 1 where something was delivered, ?5 how long all may fail, ?6 the time of the
         // attempts.
         const HEALTH: &str = "
             UPDATE webhooks
@@ -220,7 +220,7 @@ impl Operation for Take {
                 WHEN NOT ?4 AND failing_since <= ?6 - ?5 AND disabled_at IS NULL THEN 'Every delivery has failed for 5 days.'
                 ELSE disabled_reason
               END
-            WHERE id = ?1 AND lease_id = ?2";
+            WHERE id = ?1 AND lease_id = ?2 AND (NOT ?4 OR failing_since IS NOT NULL OR pauses > 0)";
         // ?1 webhook, ?2 lease, ?3 now, ?4 until when, ?5 how many, ?6 1 where a pause does not matter, ?7 due by then.
         const LEASE: &str = "
             UPDATE webhooks
