@@ -10,6 +10,7 @@
 //! SQLite and an in-memory bucket in the tests. Once an hour [`sweeper`] deletes abandoned uploads and their objects.
 
 pub mod api;
+mod concurrent;
 pub mod config;
 pub mod delivery;
 pub mod domain;

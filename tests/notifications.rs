@@ -281,7 +281,7 @@ fn a_file_that_may_not_become_an_asset_is_told_once() {
     assert_eq!(told(&api), (0, 1, 0));
     assert_eq!(told(&api), (0, 1, 0));
     let rejected = ("upload.rejected".to_owned(), api.upload.to_string(), json!("UPLOAD_REJECTED"));
-    assert_eq!(events(&api), [rejected.clone()]);
+    assert_eq!(events(&api), std::slice::from_ref(&rejected));
     let answer = confirm(&api, &api.token, "{}", None);
     assert_eq!(outcome(&answer), (422, "UPLOAD_REJECTED"));
     let sql = "SELECT data -> 'error' FROM webhook_deliveries WHERE event_type = 'upload.rejected'";

@@ -1,14 +1,14 @@
 //! Confirmations of uploads: what alone creates assets.
 
+use std::cell::RefCell;
 use std::pin::Pin;
-
-use futures_util::stream::{self, StreamExt};
 
 use super::asset_response::AssetResponse;
 use super::asset_uploads::ID;
 use super::assets;
 use super::context::RequestContext;
 use super::endpoint::{Doc, Endpoint, Example};
+use crate::concurrent::{Task, run_all};
 use crate::config::{AssetUrls, Config};
 use crate::domain::api_key::Scope;
 use crate::domain::asset::{Asset, Links, User};
@@ -204,16 +204,20 @@ pub(crate) fn confirm_objects<'a, P: Platform>(
 ) -> Pin<Box<dyn Future<Output = Result<Vec<ConfirmOutcome>, ApiError>> + 'a>> {
     Box::pin(async move {
         let rules = &cx.config.rules;
-        let heads = items.into_iter().enumerate().map(async |(place, (asset_upload_id, folder_id))| {
-            let object = match cx.platform.head_object(&asset_upload_id.object_key()).await {
-                Ok(Some(object)) => rules.verify(object),
-                Ok(None) => ObjectState::Missing,
-                Err(error) => ObjectState::Unavailable(error.message),
-            };
-            (place, Item { asset_upload_id, folder_id, object })
+        let verified = RefCell::new(Vec::with_capacity(items.len()));
+        let heads = items.into_iter().enumerate().map(|(place, (asset_upload_id, folder_id))| -> Task<'_> {
+            let verified = &verified;
+            Box::pin(async move {
+                let object = match cx.platform.head_object(&asset_upload_id.object_key()).await {
+                    Ok(Some(object)) => rules.verify(object),
+                    Ok(None) => ObjectState::Missing,
+                    Err(error) => ObjectState::Unavailable(error.message),
+                };
+                verified.borrow_mut().push((place, Item { asset_upload_id, folder_id, object }));
+            })
         });
-        // In the order of their answers: in the request's own, one that is slow would keep others from being sent.
-        let mut items: Vec<_> = stream::iter(heads).buffer_unordered(HEADS_AT_A_TIME).collect().await;
+        run_all(heads.collect(), HEADS_AT_A_TIME).await;
+        let mut items = verified.take();
         items.sort_unstable_by_key(|(place, _)| *place);
         let items = items.into_iter().map(|(_, item)| item).collect();
         let request_id = cx.request_id;

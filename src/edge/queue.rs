@@ -22,8 +22,6 @@ use crate::storage_error::{StorageError, StorageErrorKind};
 const BINDING: &str = "EVENTS";
 /// Messages that the queue takes at once.
 const MAX_BATCH: usize = 100;
-/// The longest that the queue delays a message, in seconds.
-const MAX_DELAY_SECONDS: u64 = 43_200;
 /// The shortest and the longest delay of a message that comes again because storage did not answer, in seconds.
 const RETRY_SECONDS: (u64, u64) = (10, 3_600);
 
@@ -50,7 +48,7 @@ fn message((nudge, delay): &(Nudge, u64)) -> Result<JsValue, JsValue> {
     let message = Object::new();
     Reflect::set(&message, &"body".into(), &body)?;
     Reflect::set(&message, &"contentType".into(), &"json".into())?;
-    let delay = u32::try_from((*delay).min(MAX_DELAY_SECONDS)).unwrap_or_default();
+    let delay = u32::try_from(*delay).unwrap_or_default();
     Reflect::set(&message, &"delaySeconds".into(), &delay.into())?;
     Ok(message.into())
 }

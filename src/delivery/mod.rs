@@ -6,27 +6,25 @@
 //! the next, in one transaction. A receiver that does not answer ends its webhook's round and pauses it, and holds up
 //! nobody else.
 
-use std::cell::Cell;
-
-use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
+mod round;
 
-use crate::config::{Config, WebhookSettings};
-use crate::domain::ids::{OrganizationId, WebhookId};
+use std::cell::RefCell;
+
+use crate::concurrent::{Task, run_all};
+use crate::config::Config;
+use crate::domain::ids::WebhookId;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::webhook::{Attempt, check_url, retry_delay_ms};
 use crate::error::ApiError;
-use crate::events::Event;
-use crate::platform::{Answered, Outgoing, Platform, SendError};
+use crate::platform::Platform;
 use crate::store::Operation;
-use crate::store::outbox::{Attempted, Due, DueWebhooks, Take, Taken};
+use crate::store::outbox::{Attempted, DueWebhooks, Take};
+use round::Sender;
 
 /// Deliveries that are taken at a time.
 const ROUND: u32 = 30;
 /// Requests under way at a time, all webhooks together: the platform opens six connections for an invocation.
 const AT_A_TIME: usize = 6;
-/// A round begins no further delivery after so many milliseconds.
-const MAX_ROUND_MS: u64 = 5_000;
 /// How long an invocation may hold a webhook, in milliseconds: longer than a round and its two transactions take.
 const LEASE_MS: u64 = 90_000;
 /// An invocation of the queue begins no further round after so many milliseconds: others wait behind it.
@@ -35,6 +33,9 @@ const MAX_QUEUE_RUN_MS: u64 = 8_000;
 const MAX_CRON_RUN_MS: u64 = 45_000;
 /// Webhooks that a run of the cron turns to.
 const CRON_WEBHOOKS: u32 = 100;
+
+/// The longest that the queue delays a message, in seconds.
+const MAX_DELAY_SECONDS: u64 = 43_200;
 
 /// A message of the queue: this webhook has deliveries that are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,13 +124,27 @@ async fn deliver<P: Platform>(
     max_run_ms: u64,
     report: &mut Report,
 ) {
+    // Without it nothing can be signed: what is due waits.
+    let key = match &config.webhooks.signing_key {
+        Ok(key) => key,
+        Err(missing) => return report.problems.push(missing.clone()),
+    };
     let started = platform.now();
     let at_a_time = (AT_A_TIME / webhooks.len().max(1)).max(1);
-    let run = Run { platform, config, until: started.plus_ms(max_run_ms), at_a_time };
-    let visits: Vec<Visit> =
-        stream::iter(webhooks).map(|nudge| run.visit(nudge)).buffer_unordered(AT_A_TIME).collect().await;
+    let sender = Sender { platform, config, key, at_a_time };
+    let max_statements = config.sweep.max_statements;
+    let run = Run { platform, sender, max_statements, until: started.plus_ms(max_run_ms) };
+    let visits = RefCell::new(Vec::new());
+    let tasks = webhooks.into_iter().map(|nudge| -> Task<'_> {
+        let (run, visits) = (&run, &visits);
+        Box::pin(async move {
+            let visit = run.visit(nudge).await;
+            visits.borrow_mut().push(visit);
+        })
+    });
+    run_all(tasks.collect(), AT_A_TIME).await;
     let mut left = Vec::new();
-    for visit in visits {
+    for visit in visits.take() {
         report.webhooks += 1;
         report.delivered += visit.delivered;
         report.failed += visit.failed;
@@ -149,11 +164,11 @@ async fn deliver<P: Platform>(
 
 struct Run<'a, P> {
     platform: &'a P,
-    config: &'a Config,
+    sender: Sender<'a, P>,
+    /// Statements sent to the database at most, repeats included.
+    max_statements: u32,
     /// No round begins later.
     until: Timestamp,
-    /// Requests under way at a time to one webhook.
-    at_a_time: usize,
 }
 
 /// What an invocation has done for one webhook.
@@ -218,7 +233,7 @@ impl<P: Platform> Run<'_, P> {
                 return Ok(());
             }
             holds_lease = true;
-            (attempted, gave_up) = self.round(webhook_id, &taken, &clock).await?;
+            (attempted, gave_up) = self.sender.round(webhook_id, &taken, &clock).await?;
             for Attempted { attempt, due_at, .. } in &attempted {
                 if attempt.succeeded() {
                     visit.delivered += 1;
@@ -228,6 +243,8 @@ impl<P: Platform> Run<'_, P> {
                     let retry = due_at.map(|due| {
                         (Nudge { webhook_id, as_of: None }, clock().elapsed_ms(due).div_ceil(1000))
                     });
+                    // What is due later than a queue can wait, the cron finds.
+                    let retry = retry.filter(|(_, delay)| *delay <= MAX_DELAY_SECONDS);
                     visit.left.extend(retry.filter(|retry| !visit.left.contains(retry)));
                 }
             }
@@ -236,96 +253,8 @@ impl<P: Platform> Run<'_, P> {
 
     /// Whether another round's transaction may be sent: one of four statements, up to three times, and another to end it.
     fn has_statements(&self) -> bool {
-        self.platform.usage().statements + 24 <= self.config.sweep.max_statements
+        self.platform.usage().statements + 24 <= self.max_statements
     }
-
-    /// Sends a round, several deliveries at a time: what they came to, and whether the receiver gave no answer at all, so
-    /// that the rest of the round was left.
-    async fn round(
-        &self,
-        webhook_id: WebhookId,
-        taken: &Taken,
-        clock: &impl Fn() -> Timestamp,
-    ) -> Result<(Vec<Attempted>, bool), ApiError> {
-        let started = self.platform.now();
-        let gave_up = Cell::new(false);
-        let sends = taken.deliveries.iter().map(async |due| {
-            if gave_up.get() || started.elapsed_ms(self.platform.now()) > MAX_ROUND_MS {
-                return Ok(None);
-            }
-            let attempt = self.attempt(webhook_id, taken, due, clock()).await?;
-            gave_up.set(gave_up.get() || attempt.as_ref().is_none_or(|attempt| attempt.status.is_none()));
-            let Some(attempt) = attempt else { return Ok(None) };
-            let due_at = self.retry_at(due, &attempt)?;
-            let Due { id, created_at, attempt_count, .. } = *due;
-            Ok(Some(Attempted { id, created_at, attempt_count, attempt, due_at }))
-        });
-        let attempted: Vec<Result<Option<Attempted>, ApiError>> =
-            stream::iter(sends).buffer_unordered(self.at_a_time).collect().await;
-        let attempted = attempted.into_iter().filter_map(Result::transpose).collect::<Result<_, _>>()?;
-        Ok((attempted, gave_up.get()))
-    }
-
-    /// When to try again; `None` where it was delivered, or never again.
-    fn retry_at(&self, due: &Due, attempt: &Attempt) -> Result<Option<Timestamp>, ApiError> {
-        if attempt.succeeded() {
-            return Ok(None);
-        }
-        let mut random = [0; 2];
-        self.platform.fill_random(&mut random).map_err(ApiError::Internal)?;
-        let delay = retry_delay_ms(due.attempt_count + 1, u16::from_ne_bytes(random));
-        Ok(delay.map(|delay| attempt.at.plus_ms(attempt.duration_ms + delay)))
-    }
-
-    /// Sends one delivery; `None` where the platform permits this invocation no further request.
-    async fn attempt(
-        &self,
-        webhook_id: WebhookId,
-        taken: &Taken,
-        due: &Due,
-        at: Timestamp,
-    ) -> Result<Option<Attempt>, ApiError> {
-        let WebhookSettings { signing_key, insecure_hosts } = &self.config.webhooks;
-        let key = signing_key.as_ref().map_err(ApiError::unavailable)?;
-        let failed = |duration_ms, error: String| Attempt {
-            at,
-            status: None,
-            duration_ms,
-            error: Some(error),
-            response: None,
-        };
-        // The operator may have shortened the list since.
-        if let Err(error) = check_url(&taken.url, insecure_hosts) {
-            return Ok(Some(failed(0, error.message().to_owned())));
-        }
-        let body = body_of(due, taken.org_id)?;
-        let sent_at = self.platform.now();
-        let signature = key.signatures(webhook_id, &taken.secrets, due.event_id, sent_at, &body);
-        let outgoing = Outgoing {
-            url: &taken.url,
-            headers: &[
-                ("content-type", "application/json"),
-                ("user-agent", "asset-uploads-webhooks"),
-                ("webhook-id", &due.event_id.to_string()),
-                ("webhook-timestamp", &sent_at.unix_seconds().to_string()),
-                ("webhook-signature", &signature),
-            ],
-            body: &body,
-        };
-        let answer = self.platform.post(outgoing).await;
-        let duration_ms = sent_at.elapsed_ms(self.platform.now());
-        Ok(match answer {
-            Ok(Answered { status, response }) => {
-                Some(Attempt { at, status: Some(status), duration_ms, error: None, response: Some(response) })
-            }
-            Err(SendError::Failed(error)) => Some(failed(duration_ms, error)),
-            Err(SendError::NotSent) => None,
-        })
-    }
-}
-
-fn body_of(due: &Due, organization: OrganizationId) -> Result<String, ApiError> {
-    Event::new(due.event_id, &due.event_type, due.event_at, organization, due.data.get())?.body()
 }
 
 fn count(number: usize) -> u32 {
