@@ -333,7 +333,7 @@ pub struct Update {
         rename = "UpdateWebhookRequest",
         deny_unknown_fields,
         extend("minProperties" = 1),
-        example = serde_json::json!({"event_types": ["asset.created"], "disabled": false})
+        example = serde_json::json!({"disabled": true})
     )
 )]
 pub struct UpdateBody {
@@ -376,8 +376,12 @@ impl Endpoint for Update {
         location: None,
         errors: &[ErrorCode::WebhookNotFound],
         body_examples: &[
-            Example { name: "types", summary: "Other events, and on", changes: "{}" },
-            Example { name: "off", summary: "Off", changes: r#"{"event_types": null, "disabled": true}"# },
+            Example {
+                name: "types",
+                summary: "Other events, and on",
+                changes: r#"{"event_types": ["asset.created"], "disabled": false}"#,
+            },
+            Example { name: "off", summary: "Off", changes: "{}" },
         ],
         examples: &[],
     };
