@@ -24,6 +24,7 @@ const LINE = {
   event: "sweep",
   sessions_checked: 0,
   sessions_retired: 0,
+  uploads_expired: 0,
   objects_compared: expect.any(Number),
   objects_foreign: 0,
   orphans_noted: 0,
