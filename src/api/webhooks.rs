@@ -297,6 +297,7 @@ impl Endpoint for Read {
         signing_key(config)?;
         let mut errors = FieldErrors::default();
         let id = parse_id(input, &mut errors);
+        Query::parse(input.query).finish(&mut errors);
         errors.finish(id.map(|id| Self { id }))
     }
 
