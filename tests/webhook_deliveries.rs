@@ -16,21 +16,13 @@ use asset_uploads::store::rights::{Access, Caller, Permission};
 use asset_uploads::token::TokenHash;
 use platform::client::{TestAnswer, TestRequest};
 use platform::fixtures::Api;
+use platform::webhooks::{self, later, time};
 use serde_json::{Value, json};
 use sqlite::{NOW, contents};
 
-/// As an admin of the organization.
+/// As an admin of the organization, without a body.
 fn send(api: &Api, method: &str, path: &str) -> TestAnswer {
-    api.send(&TestRequest::new(method, path).token(&api.admin_token))
-}
-
-fn time(time: Timestamp) -> Value {
-    json!(time.to_rfc3339().unwrap())
-}
-
-fn later(api: &Api, ms: u64) -> Timestamp {
-    api.platform.clock.set(api.platform.clock.get().plus_ms(ms));
-    api.platform.clock.get()
+    webhooks::send(api, method, path, None)
 }
 
 fn path_of(webhook: WebhookId) -> String {

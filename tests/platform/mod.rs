@@ -6,6 +6,7 @@
 
 pub(crate) mod client;
 pub(crate) mod fixtures;
+pub(crate) mod webhooks;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};

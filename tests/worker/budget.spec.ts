@@ -258,6 +258,15 @@ test("every request makes the storage calls and reads and writes the rows of the
   expect(await measure()).toEqual(budget.requests);
 }, 120_000);
 
+test.each(["hang", "throw"] as const)("no answer waits for the queue, nor fails with it (%s); the event stays due", async (how) => {
+  const made = await setup();
+  const { path } = await webhookOf(made);
+  const answer = await confirm(server, made.upload, { as: made.editor, faults: [{ call: "EVENTS.sendBatch", how, message: "Queue send failed" }] });
+  expect([answer.status, answer.continues]).toEqual([201, true]);
+  const due = await server.sql("SELECT event_type, attempt_count, due_at IS NOT NULL AS due FROM webhook_deliveries WHERE webhook_id = ? AND event_type <> 'webhook.test'", path.split("/").at(-1)!);
+  expect(due).toEqual([{ event_type: "asset.created", attempt_count: 0, due: 1 }]);
+});
+
 test("the deployed Worker is no larger than the budget", () => {
   const folder = new URL("build/bundle/", ROOT);
   const parts = readdirSync(folder).filter((name) => /\.(js|wasm)$/.test(name)).map((name) => readFileSync(new URL(name, folder)));

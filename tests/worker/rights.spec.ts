@@ -312,7 +312,7 @@ interface Caller {
   read: ErrorCode | "allowed";
   write: ErrorCode | "allowed";
   /** What needs an admin; as `write` unless it is given. */
-  admin?: ErrorCode;
+  admin?: ErrorCode | "allowed";
   /** The key's scope; `full` unless it is given. */
   scope?: Scope;
   /** What X-Organization-Id names. */
