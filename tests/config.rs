@@ -5,6 +5,7 @@
 use asset_uploads::config::{Config, Cors, DEFAULT_ALLOWED_MIME_TYPES, DEFAULT_MAX_UPLOAD_BYTES};
 use asset_uploads::domain::asset::Links;
 use asset_uploads::domain::media::{AllowedTypes, MimeType};
+use asset_uploads::webhook_secret::SigningKey;
 
 /// The configuration in which these variables are set.
 fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
@@ -285,6 +286,72 @@ fn an_origin_is_allowed_when_it_is_listed() {
     assert!(!Cors::Off.is_on() && Cors::Any.is_on() && listed.is_on());
 }
 
+/// Without it webhooks do not work; all else does.
+#[test]
+fn the_signing_key_of_webhooks() {
+    for unset in [&[][..], &[("WEBHOOK_SIGNING_KEY", " ")]] {
+        let config = read(unset).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let missing = "cannot sign webhooks, not set: WEBHOOK_SIGNING_KEY";
+        assert_eq!(config.webhooks.signing_key.err().as_deref(), Some(missing));
+    }
+    assert!(good("WEBHOOK_SIGNING_KEY", "x").webhooks.signing_key == Ok(SigningKey::new("x".to_owned())));
+}
+
+#[test]
+fn hosts_of_webhooks_that_may_be_local() {
+    const NONE: [&str; 0] = [];
+    assert_eq!(read(&[]).ok().map(|config| config.webhooks.insecure_hosts), Some(Vec::new()));
+    for (text, hosts) in [
+        (" ", &NONE[..]),
+        (",", &NONE),
+        ("localhost:9000", &["localhost:9000"]),
+        ("127.0.0.1:9000, [::1]:80\nhooks.local:65535", &["127.0.0.1:9000", "[::1]:80", "hooks.local:65535"]),
+        (r#"["localhost:1", "a-b.c:443"]"#, &["localhost:1", "a-b.c:443"]),
+    ] {
+        assert_eq!(good("WEBHOOK_INSECURE_HOSTS", text).webhooks.insecure_hosts, hosts, "{text}");
+    }
+    for text in [
+        "localhost",
+        "localhost:",
+        "localhost:0",
+        "localhost:080",
+        "localhost:65536",
+        "Localhost:9000",
+        "http://localhost:9000",
+        "localhost:9000/",
+        "user@localhost:9000",
+        "*:9000",
+        "*.example.com:443",
+        ":9000",
+        "::1:9000",
+        "[::g]:9000",
+        "[127.0.0.1]:9000",
+        "a..b:1",
+        "-a:1",
+        "localhost:9000, other",
+        "[1]",
+        "[\"localhost:9000\"",
+    ] {
+        wrong("WEBHOOK_INSECURE_HOSTS", text);
+    }
+}
+
+#[test]
+fn confirmation_by_storages_notification() {
+    for (text, on) in [("", false), ("false", false), (" true ", true)] {
+        assert_eq!(good("AUTO_CONFIRM", text).auto_confirm, on, "{text:?}");
+    }
+    for text in ["True", "1", "yes", "on", "true,false"] {
+        wrong("AUTO_CONFIRM", text);
+    }
+    let errors = read(&[("AUTO_CONFIRM", "yes"), ("WEBHOOK_INSECURE_HOSTS", "localhost")]).err().unwrap();
+    let expected = [
+        "WEBHOOK_INSECURE_HOSTS must be a list of hosts with their ports, in lower case, like `localhost:9000, 127.0.0.1:9000`",
+        "AUTO_CONFIRM must be `true` or `false`",
+    ];
+    assert_eq!(errors, expected);
+}
+
 #[test]
 fn every_wrong_variable_is_named_at_once() {
     let errors = read(&[
@@ -295,18 +362,22 @@ fn every_wrong_variable_is_named_at_once() {
         ("THUMBNAIL_URL_TEMPLATE", "all"),
         ("CORS_ALLOWED_ORIGINS", "all"),
         ("STORAGE_TIMEOUT_MS", "all"),
+        ("WEBHOOK_INSECURE_HOSTS", "all"),
+        ("AUTO_CONFIRM", "all"),
     ]);
     let mut errors = errors.err().unwrap();
     errors.sort();
     let names: Vec<&str> = errors.iter().map(|error| error.split(' ').next().unwrap()).collect();
     let expected = [
         "ALLOWED_MIME_TYPES",
+        "AUTO_CONFIRM",
         "CORS_ALLOWED_ORIGINS",
         "DECLARED_MISMATCH",
         "MAX_UPLOAD_BYTES",
         "PUBLIC_BASE_URL",
         "STORAGE_TIMEOUT_MS",
         "THUMBNAIL_URL_TEMPLATE",
+        "WEBHOOK_INSECURE_HOSTS",
     ];
     assert_eq!(names, expected);
     assert!(errors[0].contains("`all`"), "{}", errors[0]);

@@ -11,7 +11,7 @@ const METHODS: [&str; 13] = [
 ];
 
 /// Paths, with the pattern of each, its methods in the order of `Allow`, and the value of its parameter.
-const PATHS: [(&str, &str, &[&str], &str); 22] = [
+const PATHS: [(&str, &str, &[&str], &str); 32] = [
     ("/v1/health", "/v1/health", &["GET", "HEAD"], ""),
     ("/v1/ready", "/v1/ready", &["GET", "HEAD"], ""),
     ("/v1/auth/me", "/v1/auth/me", &["GET", "HEAD"], ""),
@@ -35,9 +35,26 @@ const PATHS: [(&str, &str, &[&str], &str); 22] = [
     ("/v1/asset-folders", "/v1/asset-folders", &["GET", "HEAD", "POST"], ""),
     ("/v1/asset-folders/7", "/v1/asset-folders/{folder_id}", &["GET", "HEAD", "PATCH", "DELETE"], "7"),
     ("/v1/asset-folders/7/restorations", "/v1/asset-folders/{folder_id}/restorations", &["POST"], "7"),
+    ("/v1/webhooks", "/v1/webhooks", &["GET", "HEAD", "POST"], ""),
+    ("/v1/webhooks/event-types", "/v1/webhooks/event-types", &["GET", "HEAD"], ""),
+    ("/v1/webhooks/7", "/v1/webhooks/{webhook_id}", &["GET", "HEAD", "PATCH", "DELETE"], "7"),
+    ("/v1/webhooks/7/secret-rotations", "/v1/webhooks/{webhook_id}/secret-rotations", &["POST"], "7"),
+    ("/v1/webhooks/7/tests", "/v1/webhooks/{webhook_id}/tests", &["POST"], "7"),
+    ("/v1/webhooks/event-types/tests", "/v1/webhooks/{webhook_id}/tests", &["POST"], "event-types"),
+    ("/v1/webhooks/7/deliveries", DELIVERIES, &["GET", "HEAD"], "7"),
+    ("/v1/webhooks/event-types/deliveries", DELIVERIES, &["GET", "HEAD"], "event-types"),
+    (
+        "/v1/webhooks/7/deliveries/8",
+        "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}",
+        &["GET", "HEAD"],
+        "7",
+    ),
+    ("/v1/webhooks/7/deliveries/8/redeliveries", REDELIVERIES, &["POST"], "7"),
 ];
 const UPLOAD: &str = "/v1/asset-uploads/{asset_upload_id}";
 const CONFIRMATIONS: &str = "/v1/asset-uploads/{asset_upload_id}/confirmations";
+const DELIVERIES: &str = "/v1/webhooks/{webhook_id}/deliveries";
+const REDELIVERIES: &str = "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliveries";
 
 #[test]
 fn rule_2_every_path_takes_its_methods_and_no_others() {
@@ -137,10 +154,21 @@ fn rule_1_every_other_path_is_not_found() {
         "/v1/asset-folders/",
         "/v1/assets/7/",
         "/v1/assets/7/8",
+        "/v1/webhooks/",
+        "/v1/webhooks/7/deliveries/",
+        "/v1/webhooks/7/tests/8",
+        "/v1/webhooks/7/deliveries/8/redeliveries/9",
+        "/v1/webhooks/deliveries/8/redeliveries",
         "/a/b/c/d/e/f/g/h",
         "/v1/health\0",
         "*",
     ] {
         assert_eq!(find(ROUTES, path), None, "{path:?}");
     }
+}
+
+#[test]
+fn a_path_with_two_parameters_has_the_values_of_both() {
+    let matched = find(ROUTES, "/v1/webhooks/7/deliveries/8").unwrap();
+    assert_eq!([matched.params.get(0), matched.params.get(1)], ["7", "8"]);
 }

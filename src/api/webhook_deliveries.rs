@@ -253,6 +253,7 @@ impl Endpoint for Read {
         signing_key(config)?;
         let mut errors = FieldErrors::default();
         let ids = parse_ids(input, &mut errors);
+        Query::parse(input.query).finish(&mut errors);
         errors.finish(ids.map(|(webhook_id, id)| Self { webhook_id, id }))
     }
 

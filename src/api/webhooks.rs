@@ -297,6 +297,7 @@ impl Endpoint for Read {
         signing_key(config)?;
         let mut errors = FieldErrors::default();
         let id = parse_id(input, &mut errors);
+        Query::parse(input.query).finish(&mut errors);
         errors.finish(id.map(|id| Self { id }))
     }
 
@@ -333,7 +334,7 @@ pub struct Update {
         rename = "UpdateWebhookRequest",
         deny_unknown_fields,
         extend("minProperties" = 1),
-        example = serde_json::json!({"event_types": ["asset.created"], "disabled": false})
+        example = serde_json::json!({"disabled": true})
     )
 )]
 pub struct UpdateBody {
@@ -346,7 +347,7 @@ pub struct UpdateBody {
     /// Which events, each named once.
     #[cfg_attr(
         not(target_arch = "wasm32"),
-        schemars(with = "Vec<EventType>", length(min = 1, max = 7), extend("uniqueItems" = true))
+        schemars(length(min = 1, max = 7), extend("type" = "array", "uniqueItems" = true))
     )]
     pub event_types: Option<Vec<EventType>>,
     /// What it is for; null for nothing.
@@ -376,8 +377,12 @@ impl Endpoint for Update {
         location: None,
         errors: &[ErrorCode::WebhookNotFound],
         body_examples: &[
-            Example { name: "types", summary: "Other events, and on", changes: "{}" },
-            Example { name: "off", summary: "Off", changes: r#"{"event_types": null, "disabled": true}"# },
+            Example {
+                name: "types",
+                summary: "Other events, and on",
+                changes: r#"{"event_types": ["asset.created"], "disabled": false}"#,
+            },
+            Example { name: "off", summary: "Off", changes: "{}" },
         ],
         examples: &[],
     };

@@ -6,7 +6,10 @@ export interface TestData {
   organizations: string[];
   uploads: string[];
   folders: string[];
-  /** By `operationId`: an upload, an asset or a folder that this operation can succeed with. */
+  webhooks: string[];
+  /** Of the webhooks, in their order. */
+  deliveries: string[];
+  /** By `operationId`: an upload, an asset, a folder or a webhook that this operation can succeed with. */
   examples: Record<string, string>;
   /** Uploads to confirm at once. */
   batch: string[];
@@ -19,6 +22,9 @@ export interface TestData {
 const MIME_TYPE = "^((image|video|audio)/[a-z0-9]{0,99}[a-km-z0-9]|application/(pdf|json|zip|octet-stream)|text/(plain|csv))$";
 const MAX_UPLOAD_BYTES = 52_428_800;
 
+// Nothing is delivered to strangers: no such host exists (RFC 2606).
+const WEBHOOK_URL = "^https://[a-z]{1,20}\\.invalid(:8443)?/[a-z0-9]{0,20}$";
+
 /** What parameters of lists may hold, closer than openapi.json says. */
 const QUERY: Record<string, object> = {
   fields: { pattern: "^(id|name|created_at|updated_at|deleted_at)(,(id|org_id|created_by))?$" },
@@ -26,13 +32,20 @@ const QUERY: Record<string, object> = {
   name_prefix: { minLength: 1, maxLength: 500 },
 };
 
+/** What `fields` may name in lists of other things. */
+const FIELDS: Record<string, string> = {
+  listWebhooks: "^(id|url|updated_at)(,(created_by|created_at))?$",
+  listWebhookDeliveries: "^(id|state|attempts)(,(event_id|created_at))?$",
+};
+
 /** Schemathesis begins with the examples, and changes one thing of them after the other. */
 export async function describe(url: URL, data: TestData): Promise<unknown> {
   const openapi: any = await (await fetch(new URL("/openapi.json", url))).json();
   for (const operation of Object.values<any>(openapi.paths).flatMap((path) => Object.values<any>(path))) {
     for (const parameter of operation.parameters ?? []) {
-      if (parameter.in === "path") parameter.example = data.examples[operation.operationId];
+      if (parameter.in === "path") parameter.example = parameter.name === "delivery_id" ? data.deliveries[0] : data.examples[operation.operationId];
       if (parameter.in === "query") Object.assign(parameter.schema, QUERY[parameter.name]);
+      if (parameter.name === "fields" && operation.operationId in FIELDS) parameter.schema.pattern = FIELDS[operation.operationId];
       if (parameter.name === "folder_id" && parameter.in === "query") parameter.example = data.folders[0];
       if (parameter.name !== "X-Organization-Id") continue;
       parameter.example = data.organizations[0];
@@ -46,6 +59,8 @@ export async function describe(url: URL, data: TestData): Promise<unknown> {
   const { ApiKeyLimits } = openapi.components.schemas;
   ApiKeyLimits.properties.max_size_bytes.anyOf[0].maximum = MAX_UPLOAD_BYTES;
   ApiKeyLimits.properties.mime_types.anyOf[0].items.pattern = MIME_TYPE;
+  const { CreateWebhookRequest, UpdateWebhookRequest } = openapi.components.schemas;
+  for (const { properties } of [CreateWebhookRequest, UpdateWebhookRequest]) properties.url.pattern = WEBHOOK_URL;
   const confirm = openapi.paths["/v1/asset-uploads/{asset_upload_id}/confirmations"].post;
   confirm.requestBody.content["application/json"].examples.folder.value.folder_id = data.folders[0];
   const bodyOf = (path: string) => openapi.paths[path].post.requestBody.content["application/json"].examples;
@@ -54,6 +69,7 @@ export async function describe(url: URL, data: TestData): Promise<unknown> {
   bodyOf("/v1/asset-upload-confirmations").two.value.items = data.batch.map((id) => ({ asset_upload_id: id, folder_id: data.folders[0] }));
   const makeFolder = openapi.paths["/v1/asset-folders"].post;
   makeFolder.requestBody.content["application/json"].examples.inside.value.parent_id = data.folders[0];
+  bodyOf("/v1/webhooks").some.value.url = "https://hooks.invalid/";
   return openapi;
 }
 

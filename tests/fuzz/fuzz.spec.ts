@@ -9,11 +9,14 @@ import { codesOf, operations } from "../worker/openapi.ts";
 import { sentNote } from "../worker/multipart.ts";
 import { confirm, makeKey } from "../worker/requests.ts";
 import { type Person, startServer } from "../worker/server.ts";
+import { createDelivery, createWebhook, WEBHOOKS } from "../worker/webhook-fixtures.ts";
 
-const server = startServer(S3);
+const server = startServer({ vars: S3.vars, secrets: { ...S3.secrets, ...WEBHOOKS } });
 /** For each organization; cancellations, confirmations and deletions use them up. */
 const UPLOADS = 60;
 const FOLDERS = 30;
+/** Fewer than an organization may have, so that more can be made. */
+const WEBHOOKS_EACH = 12;
 
 /** What succeeds where it is permitted: every endpoint that needs a key, with its status. */
 const SUCCESSES = operations()
@@ -23,8 +26,13 @@ const SUCCESSES = operations()
     writes: responses[403] !== undefined && codesOf(responses[403]).includes("IMPERSONATION_READ_ONLY"),
   }));
 const ALL = SUCCESSES.map(({ success }) => success);
-// The list of keys is for those who may make some.
-const READS = SUCCESSES.filter(({ success, writes }) => !writes && success !== "GET /v1/api-keys 200").map(({ success }) => success);
+// Webhooks are for admins, the list of keys for those who may make some.
+const isOfWebhooks = (success: string) => success.includes(" /v1/webhooks");
+const EDITS = ALL.filter((success) => !isOfWebhooks(success));
+const READS = SUCCESSES.filter(({ success, writes }) => !writes && success !== "GET /v1/api-keys 200" && !isOfWebhooks(success)).map(({ success }) => success);
+
+/** What is asked of one webhook. */
+const OF_WEBHOOK = operations().filter(({ path }) => path.startsWith("/v1/webhooks/{webhook_id}")).map(({ operation }) => operation.operationId);
 
 /** Uploads of an organization: with a file and without, and some confirmed. */
 async function uploads(org: string, by: Person): Promise<string[]> {
@@ -44,6 +52,17 @@ async function folders(org: string, by: Person): Promise<string[]> {
     ids.push(await createFolder(server, org, by, { parent_id: n % 3 === 1 ? ids[n - 1]! : null, deleted_at: n % 10 === 9 ? 1 : null }));
   }
   return ids;
+}
+
+/** Webhooks of an organization, some of them off, each with a delivery that was given up. */
+async function webhooks(org: string, by: Person): Promise<{ webhooks: string[]; deliveries: string[] }> {
+  const made = { webhooks: [] as string[], deliveries: [] as string[] };
+  for (let n = 0; n < WEBHOOKS_EACH; n++) {
+    const id = await createWebhook(server, org, by, { disabled_at: n % 3 === 2 ? 1 : null });
+    made.webhooks.push(id);
+    made.deliveries.push(await createDelivery(server, org, id));
+  }
+  return made;
 }
 
 /** Every row that is not of this organization, and every object; of its sessions those that were cancelled. */
@@ -66,18 +85,22 @@ async function log(): Promise<any[]> {
 }
 
 test.each([
-  { who: "editor", peer: "outsider", may: ALL },
+  { who: "editor", peer: "outsider", may: EDITS },
   { who: "viewer", peer: "outsider", may: READS },
   { who: "outsider", peer: "editor", may: ALL },
   { who: "anon", peer: "editor", may: [] },
 ])("$who", async ({ who, peer, may }) => {
   const ours = await organizationWithEditor(server);
-  const theirs = await organizationWithEditor(server);
+  // An admin: there, everything is permitted.
+  const { org } = await organizationWithEditor(server);
+  const theirs = { org, editor: await createPerson(server, { [org]: "admin" }) };
   const people = { editor: ours.editor, viewer: await createPerson(server, { [ours.org]: "viewer" }), outsider: theirs.editor };
   const own = who === "outsider" ? theirs : ours;
   const foreign = who === "outsider" ? ours : theirs;
   const mine = await uploads(own.org, own.editor);
   const myFolders = await folders(own.org, own.editor);
+  const [myWebhooks, theirWebhooks] = [await webhooks(own.org, own.editor), await webhooks(foreign.org, foreign.editor)];
+  const [webhook, removed] = myWebhooks.webhooks;
   // Sent in parts.
   const [signed, completed] = [await sentNote(server, own.editor), await sentNote(server, own.editor)];
   const data: TestData = {
@@ -90,7 +113,11 @@ test.each([
       revokeApiKey: (await makeKey(server, own.editor, { name: "spare", scope: "full", expires_in_seconds: 86_400 })).json.id,
       ...{ getAsset: mine[0]!, updateAsset: mine[5]!, deleteAsset: mine[10]!, createAssetRestoration: mine[15]! },
       ...{ getAssetFolder: myFolders[0]!, updateAssetFolder: myFolders[2]!, deleteAssetFolder: myFolders[5]!, createAssetFolderRestoration: myFolders[9]! },
+      ...Object.fromEntries(OF_WEBHOOK.map((operation) => [operation, webhook!])),
+      deleteWebhook: removed!,
     },
+    webhooks: [...myWebhooks.webhooks, ...theirWebhooks.webhooks],
+    deliveries: [...myWebhooks.deliveries, ...theirWebhooks.deliveries],
     batch: [mine[6]!, mine[7]!],
     parts: completed.parts,
   };
@@ -112,9 +139,9 @@ test.each([
   expect(after.objects.map(([key]) => key)).toEqual(expect.arrayContaining(after.assets));
   expect(after.assets).toEqual(expect.arrayContaining(before.assets));
 
-  const succeeded = lines.filter(({ route, status }) => status < 400 && /^\/v1\/(asset|api-keys|auth)/.test(route));
+  const succeeded = lines.filter(({ route, status }) => status < 400 && /^\/v1\/(asset|api-keys|auth|webhooks)/.test(route));
   expect([...new Set(succeeded.map(({ method, route, status }) => `${method} ${route} ${status}`))].sort()).toEqual(may.toSorted());
   expect(lines.filter(({ status }) => status >= 500)).toEqual([]);
-  expect(server.harness.getLogs().filter(({ message }) => /au_\w{49}/.test(message))).toEqual([]);
+  expect(server.harness.getLogs().filter(({ message }) => /au_\w{49}|whsec_/.test(message))).toEqual([]);
   console.log(`${who}: ${lines.length} requests in ${seconds} s, ${succeeded.length} of them carried out`);
 });

@@ -16,9 +16,7 @@ export async function schemathesis(url: URL, data: TestData, people: Record<stri
   const write = (name: string, text: string) => writeFileSync(new URL(name, out), text);
 
   write("openapi.json", JSON.stringify(await describe(url, data)));
-  writeDictionary(new URL("organizations.dict", out), data.organizations);
-  writeDictionary(new URL("uploads.dict", out), data.uploads);
-  writeDictionary(new URL("folders.dict", out), data.folders);
+  for (const name of ["organizations", "uploads", "folders", "webhooks", "deliveries"] as const) writeDictionary(new URL(`${name}.dict`, out), data[name]);
   const auth = Object.entries(people).map(([name, { token }]) => ({
     name,
     fixedHeaders: [{ name: "Authorization", value: `Bearer ${token}` }],

@@ -6,6 +6,7 @@
 
 pub(crate) mod client;
 pub(crate) mod fixtures;
+pub(crate) mod webhooks;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
@@ -241,7 +242,7 @@ impl Platform for TestPlatform {
             return Err("crypto has no random bytes".to_owned());
         }
         self.draws.set(self.draws.get() + 1);
-        bytes.iter_mut().zip(self.draws.get().to_le_bytes()).for_each(|(to, from)| *to = from);
+        bytes.iter_mut().rev().zip(self.draws.get().to_le_bytes()).for_each(|(to, from)| *to = from);
         Ok(())
     }
 

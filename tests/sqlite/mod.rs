@@ -161,8 +161,8 @@ pub(crate) fn rows(conn: &Connection, sql: &str) -> Vec<Vec<(String, Value)>> {
 }
 
 /// Everything that a confirmation could have touched.
-pub(crate) fn contents(conn: &Connection) -> [Vec<Vec<(String, Value)>>; 3] {
-    ["assets", "asset_uploads", "folders"]
+pub(crate) fn contents(conn: &Connection) -> [Vec<Vec<(String, Value)>>; 5] {
+    ["assets", "asset_uploads", "folders", "webhooks", "webhook_deliveries"]
         .map(|table| rows(conn, &format!("SELECT * FROM {table} ORDER BY id")))
 }
 

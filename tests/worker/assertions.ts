@@ -42,7 +42,7 @@ const HEADERS: Partial<Record<ErrorCode, Record<string, unknown>>> = {
 
 /** The headers of a JSON answer; it has no others. */
 export const COMMON_HEADERS = { "cache-control": "no-store", "content-type": "application/json", "x-content-type-options": "nosniff" };
-const VARYING_HEADERS = ["connection", "content-encoding", "content-length", "date", "keep-alive", "server-timing", "transfer-encoding", "x-request-id", "x-test-memory", "x-test-most-at-once", "x-test-multipart-ids", "x-test-rows-billed", "x-test-storage-calls"];
+const VARYING_HEADERS = ["connection", "content-encoding", "content-length", "date", "keep-alive", "server-timing", "transfer-encoding", "x-request-id", "x-test-continues", "x-test-memory", "x-test-most-at-once", "x-test-multipart-ids", "x-test-rows-billed", "x-test-storage-calls"];
 
 /** All headers but those of the transport and those whose value differs from request to request. */
 export function headersOf(answer: Answer): Record<string, string> {
@@ -112,6 +112,8 @@ const TABLES = [
   "retired_uploads",
   "orphans",
   "sweeper",
+  "webhooks",
+  "webhook_deliveries",
 ];
 
 /** All rows, by table in the order above, and all objects. */

@@ -1,10 +1,10 @@
 // The costs that do not depend on the machine, as bench/budget.json has them: the storage calls of each request in their
-// order, the rows that D1 bills, and the size of the deployed Worker.
+// order with what the queue is sent afterwards, the rows that D1 bills, and the size of the deployed Worker.
 import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import budget from "../../bench/budget.json" with { type: "json" };
-import { createFolder, createUpload, organizationWithEditor, S3 } from "./fixtures.ts";
+import { createFolder, createPerson, createUpload, organizationWithEditor, S3 } from "./fixtures.ts";
 import { makeToken } from "./key.ts";
 import { complete, NOTE, sentNote, signParts, startParts } from "./multipart.ts";
 import { endpointOf, openapi, operations } from "./openapi.ts";
@@ -14,8 +14,9 @@ import {
 } from "./requests.ts";
 import { type Answer, type Person, ROOT, startServer, WITH_FAULTS } from "./server.ts";
 import type { Statement } from "./storage-worker.ts";
+import { createDelivery, createWebhook, WEBHOOKS } from "./webhook-fixtures.ts";
 
-const server = startServer({ config: WITH_FAULTS, ...S3 });
+const server = startServer({ config: WITH_FAULTS, vars: S3.vars, secrets: { ...S3.secrets, ...WEBHOOKS } });
 
 interface Setup {
   org: string;
@@ -65,6 +66,30 @@ async function completed({ editor }: Setup): Promise<{ id: string; parts: unknow
   expect((await complete(server, sent.id, sent.parts, { as: editor })).status).toBe(200);
   return sent;
 }
+
+/** A webhook of the organization that is told of new assets, with a delivery that was given up; who may manage it. */
+async function webhookOf({ org }: Setup, event_types = ["asset.created"]): Promise<{ admin: Person; path: string; delivery: string }> {
+  const admin = await createPerson(server, { [org]: "admin" });
+  const id = await createWebhook(server, org, admin, { event_types });
+  return { admin, path: `/v1/webhooks/${id}`, delivery: `/v1/webhooks/${id}/deliveries/${await createDelivery(server, org, id)}` };
+}
+
+/** The request of this name, where a webhook wants to be told of what it does. */
+const withWebhook = (name: string): (typeof REQUESTS)[string] => {
+  const [status, send] = REQUESTS[name]!;
+  return [status, async (setup) => {
+    await webhookOf(setup);
+    return send(setup);
+  }];
+};
+
+/** A request of the admin's to a webhook, or to its delivery. */
+const toWebhook = (status: number, method: string, path: (webhook: { path: string; delivery: string }) => string, body?: unknown): (typeof REQUESTS)[string] => [
+  status, async (setup) => {
+    const { admin, ...webhook } = await webhookOf(setup);
+    return server.request(method, path(webhook), { as: admin, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+  },
+];
 
 /** Every request of the budget, and the status of its answer. */
 const REQUESTS: Record<string, [status: number, send: (setup: Setup) => Promise<Answer>]> = {
@@ -130,9 +155,27 @@ const REQUESTS: Record<string, [status: number, send: (setup: Setup) => Promise<
     const as = await uploadKey(setup);
     return confirm(server, await createUpload(server, setup.org, as), { as });
   }],
+  "list webhooks": toWebhook(200, "GET", () => "/v1/webhooks"),
+  "make webhook": toWebhook(201, "POST", () => "/v1/webhooks", { url: "https://hooks.invalid/", event_types: ["asset.created"] }),
+  "list event types": toWebhook(200, "GET", () => "/v1/webhooks/event-types"),
+  "read webhook": toWebhook(200, "GET", ({ path }) => path),
+  "change webhook": toWebhook(200, "PATCH", ({ path }) => path, { event_types: ["asset.deleted"] }),
+  "remove webhook": toWebhook(204, "DELETE", ({ path }) => path),
+  "rotate secret": toWebhook(201, "POST", ({ path }) => `${path}/secret-rotations`),
+  "test webhook": toWebhook(202, "POST", ({ path }) => `${path}/tests`),
+  "list deliveries": toWebhook(200, "GET", ({ path }) => `${path}/deliveries`),
+  "read delivery": toWebhook(200, "GET", ({ delivery }) => delivery),
+  "redeliver": toWebhook(202, "POST", ({ delivery }) => `${delivery}/redeliveries`),
   "health": [200, () => server.request("GET", "/v1/health")],
   "ready": [200, () => server.request("GET", "/v1/ready")],
 };
+for (const name of ["confirm", "confirm into a folder", "confirm an upload in parts", "confirm 1 in a batch", "confirm 25 in a batch"]) {
+  REQUESTS[`${name}, with a webhook`] = withWebhook(name);
+}
+REQUESTS["confirm, with a webhook for other events"] = [201, async (setup) => {
+  await webhookOf(setup, ["asset.purged"]);
+  return confirm(server, setup.upload, { as: setup.editor });
+}];
 
 /** The endpoints that answered a request of the budget with success. */
 const endpoints = new Set<string>();
@@ -144,7 +187,7 @@ async function measure(): Promise<typeof budget.requests> {
     expect([name, answer.status]).toEqual([name, status]);
     if (status < 400) endpoints.add(endpointOf(answer));
     const calls = answer.storageCalls.map((call) => call.replace(/uploads\/[0-9a-f-]{36}/, "uploads/ID"));
-    measured[name] = { calls, ...answer.rowsBilled };
+    measured[name] = { calls: [...calls, ...(await server.callsAfter(answer))], ...answer.rowsBilled };
   }
   return measured as typeof budget.requests;
 }
@@ -168,12 +211,20 @@ function grow(count: number, org: string, { userId }: Person): Statement[] {
     ...["assets", "folders"].map((table): Statement => [`UPDATE ${table} SET deleted_at = 1, deleted_with = id WHERE org_id = ?1 AND created_at % 2 = 0`, org]),
     [`INSERT INTO retired_uploads (id, object_deleted_at) ${rows} SELECT id, 1 FROM ids`],
     [`INSERT INTO orphans ${rows} SELECT id, 0, 1 FROM ids`],
+    [
+      `INSERT INTO webhooks (id, org_id, url, event_types, created_by, created_at, updated_at)
+       SELECT id, id, 'https://hooks.invalid/', '["asset.created"]', ?1, 0, 0 FROM organizations WHERE name = 'Grown'`, userId,
+    ],
+    [
+      `INSERT INTO webhook_deliveries (webhook_id, created_at, id, org_id, event_id, event_type, event_at, data, due_at)
+       SELECT w.id, 0, w.id, w.org_id, w.id, 'webhook.test', 0, json_object('webhook_id', w.id), 9e12 FROM webhooks w JOIN organizations o ON o.id = w.org_id WHERE o.name = 'Grown'`,
+    ],
   ];
 }
 
 /**
  * Adds a membership with the highest id, and before and behind those of every organization assets and folders, in the trash
- * and not. D1 bills the row after the end of a range as well, so that there must be one.
+ * and not, and webhooks with a delivery that is not due. D1 bills the row after the end of a range as well, so that there must be one.
  */
 async function neighbours(): Promise<void> {
   for (const end of ["00000000-0000-7000-8000-000000000000", "ffffffff-ffff-7fff-bfff-ffffffffffff"]) {
@@ -181,6 +232,9 @@ async function neighbours(): Promise<void> {
     await server.sql("INSERT INTO organizations VALUES (?, 'Acme', 0)", end);
     await server.sql("INSERT INTO users (id, email, created_at) VALUES (?1, ?1 || '@example.com', 0)", end);
     await server.sql("INSERT INTO memberships (user_id, org_id) SELECT ?1, ?1", end);
+    await createWebhook(server, end, { userId: end } as Person, { id: end });
+    await createDelivery(server, end, end);
+    await server.sql("UPDATE webhook_deliveries SET due_at = 9e12 WHERE webhook_id = ?", end);
     for (const [n, deletedAt] of [null, 1].entries()) {
       await createFolder(server, end, { userId: end } as Person, { id: digits + n, deleted_at: deletedAt, deleted_with: deletedAt === null ? null : end });
       await server.sql(
@@ -198,11 +252,20 @@ test("every request makes the storage calls and reads and writes the rows of the
   expect([...endpoints].sort(), "every endpoint of openapi.json must have a successful request in REQUESTS of this file and in bench/budget.json").toEqual(documented.sort());
   const { org, editor } = await organizationWithEditor(server);
   for (const statement of grow(20_000, org, editor)) await server.sql(...statement);
-  for (const table of ["organizations", "users", "memberships", "api_keys", "folders", "asset_uploads", "assets", "retired_uploads", "orphans"]) {
+  for (const table of ["organizations", "users", "memberships", "api_keys", "folders", "asset_uploads", "assets", "retired_uploads", "orphans", "webhooks", "webhook_deliveries"]) {
     expect([table, (await server.sql(`SELECT count(*) AS n FROM ${table}`))[0].n >= 20_000]).toEqual([table, true]);
   }
   expect(await measure()).toEqual(budget.requests);
 }, 120_000);
+
+test.each(["hang", "throw"] as const)("no answer waits for the queue, nor fails with it (%s); the event stays due", async (how) => {
+  const made = await setup();
+  const { path } = await webhookOf(made);
+  const answer = await confirm(server, made.upload, { as: made.editor, faults: [{ call: "EVENTS.sendBatch", how, message: "Queue send failed" }] });
+  expect([answer.status, answer.continues]).toEqual([201, true]);
+  const due = await server.sql("SELECT event_type, attempt_count, due_at IS NOT NULL AS due FROM webhook_deliveries WHERE webhook_id = ? AND event_type <> 'webhook.test'", path.split("/").at(-1)!);
+  expect(due).toEqual([{ event_type: "asset.created", attempt_count: 0, due: 1 }]);
+});
 
 test("the deployed Worker is no larger than the budget", () => {
   const folder = new URL("build/bundle/", ROOT);

@@ -4,7 +4,7 @@ import { expectError, expectErrorAnswer, snapshot } from "./assertions.ts";
 import { createOrganization, createPerson, createUpload } from "./fixtures.ts";
 import { openapi, operations } from "./openapi.ts";
 import { confirm } from "./requests.ts";
-import { startServer } from "./server.ts";
+import { type Person, startServer } from "./server.ts";
 
 describe("limits and links set", () => {
   const server = startServer({
@@ -199,6 +199,8 @@ describe("invalid variables", () => {
     MULTIPART_PART_BYTES: "5242879",
     STORAGE_TIMEOUT_MS: "99",
     SWEEP_ORPHANS: "some",
+    WEBHOOK_INSECURE_HOSTS: "http://localhost:9000",
+    AUTO_CONFIRM: "yes",
   };
   const server = startServer({ vars: wrong });
 
@@ -224,6 +226,44 @@ describe("invalid variables", () => {
     expect([line.level, line.r2_ms, line.d1_ms]).toEqual(["error", null, null]);
     for (const name of Object.keys(wrong)) expect(line.detail).toContain(name);
     expect(await snapshot(server)).toEqual(before);
+  });
+});
+
+describe("hosts of webhooks that may be local", () => {
+  const server = startServer({ vars: { WEBHOOK_INSECURE_HOSTS: "localhost:9000, 127.0.0.1:9001" } });
+  const warnings = () => server.logs().filter(({ level }) => level === "warn");
+
+  test("are warned of once in the log, and are permitted, and no others", async () => {
+    const org = await createOrganization(server);
+    const admin = await createPerson(server, { [org]: "admin" });
+    const make = (url: string) => server.request("POST", "/v1/webhooks", { as: admin, body: JSON.stringify({ url, event_types: ["asset.purged"] }) });
+    for (const url of ["http://localhost:9000/a", "https://127.0.0.1:9001"]) expect([url, (await make(url)).status]).toEqual([url, 201]);
+    for (const url of ["http://localhost:9001/", "https://localhost/", "http://hooks.example.com/"]) {
+      expect([url, (await make(url)).json.errors]).toMatchObject([url, [{ loc: ["body", "url"], type: "webhook_url" }]]);
+    }
+    await server.logsOf(await server.request("GET", "/v1/health"));
+    expect(warnings()).toEqual([{ level: "warn", detail: "WEBHOOK_INSECURE_HOSTS permits webhooks on local hosts without TLS: localhost:9000, 127.0.0.1:9001" }]);
+  });
+});
+
+describe("without WEBHOOK_SIGNING_KEY", () => {
+  const server = startServer({ secrets: { WEBHOOK_SIGNING_KEY: "" } });
+
+  test("every endpoint of webhooks is 503 for those who may use it, the log names it, and all else works", async () => {
+    const org = await createOrganization(server);
+    const [admin, editor] = [await createPerson(server, { [org]: "admin" }), await createPerson(server, { [org]: "editor" })];
+    const paths = operations().filter(({ path }) => path.startsWith("/v1/webhooks"));
+    expect(paths).toHaveLength(11);
+    for (const { method, path } of paths) {
+      const send = (as?: Person) => () => server.request(method.toUpperCase(), path.replace(/\{\w+\}/g, "x"), { as, ...(method === "get" ? {} : { body: "{}" }) });
+      const answer = await expectError(server, send(admin), "STORAGE_UNAVAILABLE");
+      expect(await server.logsOf(answer)).toMatchObject([{ level: "error", detail: "cannot sign webhooks, not set: WEBHOOK_SIGNING_KEY" }]);
+      await expectError(server, send(editor), "PERMISSION_DENIED");
+      await expectError(server, send(), "UNAUTHORIZED");
+    }
+    const id = await createUpload(server, org, editor);
+    expect((await confirm(server, id, { as: editor })).status).toBe(201);
+    expect(server.logs().filter(({ level }) => level === "warn")).toEqual([]);
   });
 });
 

@@ -1,7 +1,8 @@
 // A test-only main module around the built Worker that injects faults and records storage calls. A request names its
 // faults in the header `x-test-faults`; the answer has the storage calls in their order in `x-test-storage-calls`, the
 // rows that D1 billed in `x-test-rows-billed`, the most calls of each kind that were under way at the same time in
-// `x-test-most-at-once`, and the ids of the multipart uploads that R2 began in `x-test-multipart-ids`.
+// `x-test-most-at-once`, and the ids of the multipart uploads that R2 began in `x-test-multipart-ids`. Calls of the queue
+// come after the answer: a log line has them, where `x-test-continues` says that the Worker goes on.
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { memory } from "./wasm-memory.ts";
 // @ts-expect-error The build has no type declarations.
@@ -11,10 +12,11 @@ import type { Fault, RowsBilled } from "./server.ts";
 interface Env {
   BUCKET: object;
   DB: object;
+  EVENTS: object;
 }
 
 /** Calls that reach storage; the others (prepare, bind) stay in the isolate. */
-const STORAGE_CALLS = ["head", "get", "put", "delete", "list", "createMultipartUpload", "batch", "run", "all", "first", "raw", "exec"];
+const STORAGE_CALLS = ["head", "get", "put", "delete", "list", "createMultipartUpload", "batch", "run", "all", "first", "raw", "exec", "send", "sendBatch"];
 /** Those of a multipart upload, and what they are called here; it is resumed in the isolate. */
 const MULTIPART_CALLS: Record<string, string> = { complete: "completeMultipartUpload", abort: "abortMultipartUpload", uploadPart: "uploadPart" };
 
@@ -41,7 +43,7 @@ class Trace {
         if (property === "resumeMultipartUpload") return (...args: unknown[]) => this.wrapMultipart(name, make(args), args[0]);
         if (!STORAGE_CALLS.includes(String(property))) return value.bind(target);
         return (...args: unknown[]) =>
-          this.call(`${name}.${String(property)}`, name === "DB" ? (args[0] as unknown[]).length : String(args[0]), () => make(args));
+          this.call(`${name}.${String(property)}`, property === "batch" || property === "sendBatch" ? (args[0] as unknown[]).length : String(args[0]), () => make(args));
       },
     });
   }
@@ -131,18 +133,36 @@ function breakNextTimer({ message }: Fault): void {
   }) as unknown as typeof setTimeout;
 }
 
+/** The cron trigger of every minute; any other runs the sweeper. */
+const EVERY_MINUTE = "* * * * *";
+const isOfQueue = (call: string) => call.startsWith("EVENTS.");
+
 export default class extends WorkerEntrypoint<Env> {
   private inner(trace: Trace): any {
     const BUCKET = trace.wrap("BUCKET", this.env.BUCKET);
     const DB = trace.wrap("DB", this.env.DB);
-    return new Inner(this.ctx, { ...this.env, BUCKET, DB });
+    const EVENTS = trace.wrap("EVENTS", this.env.EVENTS);
+    return new Inner(this.ctx, { ...this.env, BUCKET, DB, EVENTS });
   }
 
-  /** A run of the sweeper. Its faults are in the cron pattern, which the Worker does not read. */
+  /**
+   * A run of the sweeper, or of the cron of every minute. The sweeper's faults are the cron pattern, which the Worker does
+   * not read; those of every minute stand behind the pattern.
+   */
   override async scheduled(controller: ScheduledController): Promise<void> {
-    const trace = new Trace(controller.cron.startsWith("[") ? JSON.parse(controller.cron) : []);
-    await this.inner(trace).scheduled(controller);
-    console.log(JSON.stringify({ level: "info", event: "trace", calls: trace.calls, ...trace.billed }));
+    const everyMinute = controller.cron.startsWith(EVERY_MINUTE);
+    const faults = everyMinute ? controller.cron.slice(EVERY_MINUTE.length) : controller.cron;
+    const trace = new Trace(faults.trim().startsWith("[") ? JSON.parse(faults) : []);
+    const cron = everyMinute ? EVERY_MINUTE : controller.cron;
+    await this.inner(trace).scheduled(withProperties(controller, { cron }));
+    this.log(everyMinute ? "cron trace" : "trace", trace.calls, trace.billed);
+  }
+
+  /** A batch of messages, without faults. */
+  override async queue(batch: MessageBatch): Promise<void> {
+    const trace = new Trace([]);
+    await this.inner(trace).queue(batch);
+    this.log("queue trace", trace.calls, trace.billed);
   }
 
   override async fetch(request: Request): Promise<Response> {
@@ -150,13 +170,25 @@ export default class extends WorkerEntrypoint<Env> {
     const trace = new Trace(faults);
     const timer = faults.find(({ call }) => call === "setTimeout");
     if (timer) breakNextTimer(timer);
-    const answer: Response = await this.inner(trace).fetch(requestWith(request, faults));
+    const inner = this.inner(trace);
+    const afterwards: Promise<unknown>[] = [];
+    inner.ctx = withProperties(this.ctx, { waitUntil: (promise: Promise<unknown>) => void afterwards.push(promise) });
+    const answer: Response = await inner.fetch(requestWith(request, faults));
     const response = new Response(answer.body, answer);
-    response.headers.set("x-test-storage-calls", JSON.stringify(trace.calls));
+    response.headers.set("x-test-storage-calls", JSON.stringify(trace.calls.filter((call) => !isOfQueue(call))));
+    response.headers.set("x-test-continues", String(afterwards.length > 0));
     response.headers.set("x-test-rows-billed", JSON.stringify(trace.billed));
     response.headers.set("x-test-most-at-once", JSON.stringify(trace.mostAtOnce));
     response.headers.set("x-test-multipart-ids", JSON.stringify(trace.multipartIds));
     response.headers.set("x-test-memory", JSON.stringify(memory()));
+    if (afterwards.length > 0) {
+      const log = () => this.log("afterwards", trace.calls.filter(isOfQueue), { answer: answer.headers.get("x-request-id") });
+      this.ctx.waitUntil(Promise.allSettled(afterwards).then(log));
+    }
     return response;
+  }
+
+  private log(event: string, calls: string[], rest: object): void {
+    console.log(JSON.stringify({ level: "info", event, calls, ...rest }));
   }
 }

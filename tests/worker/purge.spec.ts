@@ -63,7 +63,7 @@ describe(`DELETED_RETENTION_DAYS=${DAYS}`, () => {
 
     expect(await server.sweep(due)).toMatchObject({ ...NOTHING_PURGED, assets_purged: 1, objects_removed: 1 });
     expect(await server.sweepCalls()).toEqual([
-      "DB.batch(4)", "BUCKET.head(asset-uploads-database-id)", "DB.batch(4)", "DB.batch(3)",
+      "DB.batch(6)", "BUCKET.head(asset-uploads-database-id)", "DB.batch(3)", "DB.batch(4)", "DB.batch(3)",
       "BUCKET.list([object Object])", "DB.batch(3)", "DB.batch(2)", "DB.batch(1)", "BUCKET.delete(1)", "DB.batch(1)",
     ]);
     expect(await partsOf(server, id)).toEqual(NOTHING);

@@ -12,6 +12,7 @@ import {
   readUpload, requestUpload, restoreAsset, revokeKey, restoreFolder, updateAsset, updateFolder,
 } from "./requests.ts";
 import { type Answer, type Person, type RequestOptions, startServer } from "./server.ts";
+import { createDelivery, createWebhook } from "./webhook-fixtures.ts";
 
 const server = startServer();
 const PAST = Date.now() - 1;
@@ -23,7 +24,8 @@ type Send = (id: string, options: RequestOptions) => Promise<Answer>;
 type Scope = "full" | "read" | "upload";
 
 /** What an endpoint needs of its caller: what the role permits, whether it would change something, and the key's scope. */
-const ACCESS: Record<"public" | "any key" | "read" | "read, all keys" | "write" | "uploads" | "keys, read", { role?: "read" | "write"; writes: boolean; scopes: Scope[] }> = {
+type Access = "public" | "any key" | "read" | "read, all keys" | "write" | "uploads" | "keys, read" | "webhooks, read" | "webhooks, write";
+const ACCESS: Record<Access, { role?: "read" | "write" | "admin"; writes: boolean; scopes: Scope[] }> = {
   "public": { writes: false, scopes: [] },
   "any key": { writes: false, scopes: ["full", "read", "upload"] },
   "read": { role: "read", writes: false, scopes: ["full", "read"] },
@@ -31,6 +33,8 @@ const ACCESS: Record<"public" | "any key" | "read" | "read, all keys" | "write" 
   "write": { role: "write", writes: true, scopes: ["full"] },
   "uploads": { role: "write", writes: true, scopes: ["full", "upload"] },
   "keys, read": { role: "write", writes: false, scopes: ["full"] },
+  "webhooks, read": { role: "admin", writes: false, scopes: ["full"] },
+  "webhooks, write": { role: "admin", writes: true, scopes: ["full"] },
 };
 
 /** How to send a request to one endpoint, and the answer to a caller with the rights. */
@@ -40,7 +44,7 @@ interface Recipe {
   valid: Send;
   /** Requests that rules 9 and 10 reject. A caller without the rights gets the same error as for a valid request. */
   invalid: Send[];
-  /** For an upload with a file, for a confirmed one, both with a folder of the same id, and for an id that nothing has. */
+  /** For an upload with a file, for a confirmed one, both with a folder and a webhook of the same id, and for an id that nothing has. */
   outcomes: [pending: Outcome, confirmed: Outcome, unknown: Outcome];
   /** Whether the pending upload is sent in parts. The confirmed one was. */
   inParts?: true;
@@ -64,6 +68,28 @@ const wrong = (send: (id: string, body: unknown, options: RequestOptions) => Pro
   ...bodies.map((body): Send => (id, options) => send(id, body, options)),
 ];
 const NOT_EMPTY = [{ x: 1 }, [], null];
+
+/** The delivery of the webhook of this id. */
+const deliveryOf = (id: string) => `019ac5d3${id.slice(8)}`;
+const WEBHOOK = { url: "https://hooks.invalid/", event_types: ["asset.purged"] };
+/** An endpoint of webhooks; in its path `{webhook_id}` and `{delivery_id}`. */
+const webhooks = (method: "GET" | "POST" | "PATCH" | "DELETE", path: string, status: number, rest: { body?: unknown; wrong?: unknown[]; queries?: string[]; headers?: Recipe["headers"] } = {}): Recipe => {
+  const { body, wrong = [], queries = [], headers } = rest;
+  const send = (path: string, body: unknown): Send => (id, options) => {
+    const filled = path.replace("{webhook_id}", id).replace("{delivery_id}", deliveryOf(id));
+    return server.request(method, filled, { ...options, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+  };
+  const ids = [...path.matchAll(/\{\w+\}/g)].map(([parameter]) => parameter);
+  return {
+    access: method === "GET" ? "webhooks, read" : "webhooks, write",
+    valid: send(path, body),
+    invalid: [...ids.map((id) => send(path.replace(id, "x"), body)), ...wrong.map((body) => send(path, body)), ...queries.map((query) => send(path + query, body))],
+    outcomes: ids.length === 0 ? [status, status, status] : [status, status, "WEBHOOK_NOT_FOUND"],
+    ...(headers ? { headers } : {}),
+  };
+};
+const LISTS = ["?limit=0", "?x", "?pq=00"];
+const ofDelivery = location((path) => path, ({ json }) => `/v1/webhooks/${json.webhook_id}/deliveries/${json.id}`);
 
 const KEY = { name: "page", scope: "upload", expires_in_seconds: 60 };
 
@@ -222,6 +248,25 @@ const RECIPES: Record<string, Recipe> = {
     outcomes: [201, 201, "FOLDER_NOT_FOUND"],
     headers: location((id) => `/v1/asset-folders/${id}`, ({ json }) => json.id),
   },
+  "GET /v1/webhooks": webhooks("GET", "/v1/webhooks", 200, { queries: LISTS }),
+  "POST /v1/webhooks": webhooks("POST", "/v1/webhooks", 201, {
+    body: WEBHOOK,
+    wrong: [{}, { ...WEBHOOK, url: "http://hooks.invalid/" }, { ...WEBHOOK, event_types: [] }, ...NOT_EMPTY],
+    headers: location((id) => `/v1/webhooks/${id}`, ({ json }) => json.id),
+  }),
+  "GET /v1/webhooks/event-types": webhooks("GET", "/v1/webhooks/event-types", 200, { queries: ["?x", "?limit=1"] }),
+  "GET /v1/webhooks/{webhook_id}": webhooks("GET", "/v1/webhooks/{webhook_id}", 200, { queries: ["?x"] }),
+  "PATCH /v1/webhooks/{webhook_id}": webhooks("PATCH", "/v1/webhooks/{webhook_id}", 200, {
+    body: { description: "Changed" }, wrong: [{}, { url: "x" }, { disabled: null }, ...NOT_EMPTY],
+  }),
+  "DELETE /v1/webhooks/{webhook_id}": webhooks("DELETE", "/v1/webhooks/{webhook_id}", 204),
+  "POST /v1/webhooks/{webhook_id}/secret-rotations": webhooks("POST", "/v1/webhooks/{webhook_id}/secret-rotations", 201, { wrong: NOT_EMPTY }),
+  "POST /v1/webhooks/{webhook_id}/tests": webhooks("POST", "/v1/webhooks/{webhook_id}/tests", 202, { wrong: NOT_EMPTY, headers: ofDelivery }),
+  "GET /v1/webhooks/{webhook_id}/deliveries": webhooks("GET", "/v1/webhooks/{webhook_id}/deliveries", 200, { queries: LISTS }),
+  "GET /v1/webhooks/{webhook_id}/deliveries/{delivery_id}": webhooks("GET", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}", 200, { queries: ["?x"] }),
+  "POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliveries": webhooks(
+    "POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliveries", 202, { wrong: NOT_EMPTY, headers: ofDelivery },
+  ),
   "GET /v1/health": publicEndpoint("/v1/health"),
   "GET /v1/ready": publicEndpoint("/v1/ready"),
 };
@@ -239,13 +284,15 @@ beforeAll(async () => {
   confirmed = await pendingUpload(true);
   expect((await confirm(server, confirmed, { as: owner })).status).toBe(201);
 });
-// What an earlier test put into the trash.
+// What an earlier test put into the trash, removed or made.
 beforeEach(async () => {
+  await server.sql("UPDATE webhooks SET deleted_at = NULL WHERE id = ?", confirmed);
+  await server.sql("DELETE FROM webhooks WHERE id <> ?", confirmed);
   await server.sql("UPDATE assets SET deleted_at = NULL, deleted_by = NULL WHERE id = ?", confirmed);
   await server.sql("UPDATE folders SET deleted_at = NULL WHERE id = ?", confirmed);
 });
 
-/** An upload with a file, put together from parts or not, and a folder with the same id. */
+/** An upload with a file, put together from parts or not, and a folder and a webhook with the same id. The webhook is off, so that nothing is delivered. */
 async function pendingUpload(inParts = false): Promise<string> {
   const id = await createUpload(server, org, owner, inParts ? { size: 10, object: null } : {});
   if (inParts) {
@@ -253,15 +300,19 @@ async function pendingUpload(inParts = false): Promise<string> {
     await server.sql("UPDATE asset_uploads SET part_size = ?, multipart_id = ? WHERE id = ?", PART, await upload.uploadId, id);
     await upload.complete([await upload.uploadPart(1, "0123456789")]);
   }
+  await createWebhook(server, org, owner, { id, event_types: ["asset.purged"], disabled_at: 1 });
+  await createDelivery(server, org, id, deliveryOf(id));
   return createFolder(server, org, owner, { id });
 }
 
 interface Caller {
   who: string;
-  /** The key that they send; none where undefined. */
-  key: () => Promise<Person | string | undefined>;
+  /** The key that they send; none where undefined. `role` is the least one that permits the request. */
+  key: (role: string) => Promise<Person | string | undefined>;
   read: ErrorCode | "allowed";
   write: ErrorCode | "allowed";
+  /** What needs an admin; as `write` unless it is given. */
+  admin?: ErrorCode | "allowed";
   /** The key's scope; `full` unless it is given. */
   scope?: Scope;
   /** What X-Organization-Id names. */
@@ -272,18 +323,21 @@ interface Caller {
 const caller = (who: string, key: Caller["key"], both: Caller["read"], organization?: Caller["organization"]): Caller =>
   ({ who, key, read: both, write: both, ...(organization ? { organization } : {}) });
 const variant = (one: Caller): Caller => ({ ...one, variant: true });
-const member = (role: string | null, columns: () => PersonColumns = () => ({})) => () => createPerson(server, { [org]: role }, columns());
+/** In place of the least role that permits the request. */
+const ABLE = "able";
+const rolesOf = (roles: Record<string, string | null>, able: string) => Object.fromEntries(Object.entries(roles).map(([org, role]) => [org, role === ABLE ? able : role]));
+const member = (role: string | null, columns: () => PersonColumns = () => ({})) => (able: string) => createPerson(server, rolesOf({ [org]: role }, able), columns());
 /** Roles in this organization and in the other. */
-const memberOfBoth = (here: string, there: string, columns: () => PersonColumns = () => ({})) => () =>
-  createPerson(server, { [org]: here, [other]: there }, columns());
-/** An editor's key that belongs to somebody else, who is as `columns` say. */
-const impersonator = (columns: PersonColumns) => async () =>
-  createPerson(server, { [org]: "editor" }, { impersonator_id: (await createPerson(server, {}, columns)).userId });
+const memberOfBoth = (here: string, there: string, columns: () => PersonColumns = () => ({})) => (able: string) =>
+  createPerson(server, rolesOf({ [org]: here, [other]: there }, able), columns());
+/** A key with the rights that belongs to somebody else, who is as `columns` say. */
+const impersonator = (columns: PersonColumns) => async (able: string) =>
+  createPerson(server, { [org]: able }, { impersonator_id: (await createPerson(server, {}, columns)).userId });
 
-/** A key of an editor's that another key made, which yet another may have made. */
-const madeBy = (maker: PersonColumns, first?: PersonColumns) => async () => {
+/** A key with the rights that another key made, which yet another may have made. */
+const madeBy = (maker: PersonColumns, first?: PersonColumns) => async (able: string) => {
   const of = async (parent: Person | undefined, columns: PersonColumns) =>
-    createPerson(server, { [org]: "editor" }, { ...columns, ...(parent ? { parent_id: parent.keyId } : {}) });
+    createPerson(server, { [org]: able }, { ...columns, ...(parent ? { parent_id: parent.keyId } : {}) });
   return of(await of(first && (await of(undefined, first)), maker), {});
 };
 
@@ -292,34 +346,36 @@ const CALLERS: Caller[] = [
   variant(caller("rule 3: an empty key", async () => "", "UNAUTHORIZED")),
   variant(caller("rule 3: a malformed key", async () => `${makeToken().slice(0, -1)}-`, "UNAUTHORIZED")),
   caller("rule 3: an unknown key", async () => makeToken(), "UNAUTHORIZED"),
-  caller("rule 3: an editor's revoked key", member("editor", () => ({ revoked_at: PAST })), "UNAUTHORIZED"),
-  variant(caller("rule 3: an editor's expired key", member("editor", () => ({ expires_at: PAST })), "UNAUTHORIZED")),
-  variant(caller("rule 3: a disabled editor", member("editor", () => ({ disabled_at: PAST })), "UNAUTHORIZED")),
+  caller("rule 3: a member's revoked key", member(ABLE, () => ({ revoked_at: PAST })), "UNAUTHORIZED"),
+  variant(caller("rule 3: a member's expired key", member(ABLE, () => ({ expires_at: PAST })), "UNAUTHORIZED")),
+  variant(caller("rule 3: a disabled member", member(ABLE, () => ({ disabled_at: PAST })), "UNAUTHORIZED")),
   variant(caller("rule 3: an impersonation key of a disabled person", impersonator({ disabled_at: PAST }), "UNAUTHORIZED")),
-  caller("rule 4: an editor with an unverified e-mail address", member("editor", () => ({ email_verified_at: null })), "EMAIL_NOT_VERIFIED"),
+  caller("rule 4: a member with an unverified e-mail address", member(ABLE, () => ({ email_verified_at: null })), "EMAIL_NOT_VERIFIED"),
   variant(caller("rule 5: a user without an organization", () => createPerson(server), "ORGANIZATION_MEMBERSHIP_REQUIRED")),
   caller("rule 5: an outsider who names this organization", () => createPerson(server, { [other]: "owner" }), "ORGANIZATION_MEMBERSHIP_REQUIRED", () => org),
-  variant(caller("rule 5: an editor of two organizations who names none", memberOfBoth("editor", "editor"), "ORGANIZATION_MEMBERSHIP_REQUIRED")),
-  variant(caller("rule 5: an editor who names this one with the other's key", memberOfBoth("editor", "editor", () => ({ org_id: other })), "ORGANIZATION_MEMBERSHIP_REQUIRED", () => org)),
+  variant(caller("rule 5: a member of two organizations who names none", memberOfBoth(ABLE, ABLE), "ORGANIZATION_MEMBERSHIP_REQUIRED")),
+  variant(caller("rule 5: a member who names this one with the other's key", memberOfBoth(ABLE, ABLE, () => ({ org_id: other })), "ORGANIZATION_MEMBERSHIP_REQUIRED", () => org)),
   caller("rule 6: a member without a role", member(null), "ROLE_UNRESOLVED"),
-  { who: "rule 7: an impersonation key", key: member("editor", () => ({ impersonator_id: owner.userId })), read: "allowed", write: "IMPERSONATION_READ_ONLY" },
+  { who: "rule 7: an impersonation key", key: member(ABLE, () => ({ impersonator_id: owner.userId })), read: "allowed", write: "IMPERSONATION_READ_ONLY" },
   { who: "rule 8: a viewer", key: member("viewer"), read: "allowed", write: "PERMISSION_DENIED" },
-  caller("rule 3: an editor's key whose maker is revoked", madeBy({ revoked_at: PAST }), "UNAUTHORIZED"),
-  variant(caller("rule 3: an editor's key whose maker is missing", member("editor", () => ({ parent_id: randomUUID() })), "UNAUTHORIZED")),
-  { ...caller("an editor's key that may only read", member("editor", () => ({ scope: "read" })), "allowed"), scope: "read" },
-  { ...caller("an editor's key that may only upload", member("editor", () => ({ scope: "upload", org_id: org })), "allowed"), scope: "upload" },
+  { ...caller("rule 8: an editor", member("editor"), "allowed"), admin: "PERMISSION_DENIED" },
+  caller("rule 3: a member's key whose maker is revoked", madeBy({ revoked_at: PAST }), "UNAUTHORIZED"),
+  variant(caller("rule 3: a member's key whose maker is missing", member(ABLE, () => ({ parent_id: randomUUID() })), "UNAUTHORIZED")),
+  { ...caller("a member's key that may only read", member(ABLE, () => ({ scope: "read" })), "allowed"), scope: "read" },
+  { ...caller("a member's key that may only upload", member(ABLE, () => ({ scope: "upload", org_id: org })), "allowed"), scope: "upload" },
   variant({ who: "rule 8: a viewer's key that may only upload", key: member("viewer", () => ({ scope: "upload", org_id: org })), read: "allowed", write: "PERMISSION_DENIED", scope: "upload" }),
-  variant(caller("an editor's key of the third generation", madeBy({}, {}), "allowed")),
+  variant(caller("a member's key of the third generation", madeBy({}, {}), "allowed")),
   caller("an owner", member("owner"), "allowed"),
   variant(caller("an owner of two organizations who names this one in upper case", memberOfBoth("owner", "owner"), "allowed", () => org.toUpperCase())),
-  variant(caller("an editor here, a viewer elsewhere, with this organization's key", memberOfBoth("editor", "viewer", () => ({ org_id: org })), "allowed")),
+  variant(caller("a member here, a viewer elsewhere, with this organization's key", memberOfBoth(ABLE, "viewer", () => ({ org_id: org })), "allowed")),
 ];
 
 /** The error that a caller gets from an endpoint, or "allowed". */
-function permittedOf({ read, write, scope = "full" }: Caller, access: Recipe["access"]): ErrorCode | "allowed" {
+function permittedOf({ read, write, admin = write, scope = "full" }: Caller, access: Recipe["access"]): ErrorCode | "allowed" {
   const { role, writes, scopes } = ACCESS[access];
   if (access === "public" || (access === "any key" && read !== "UNAUTHORIZED")) return "allowed";
-  const ofRole = writes || (role === "write" && write === "PERMISSION_DENIED") ? write : read;
+  const change = role === "admin" ? admin : write;
+  const ofRole = writes || (role !== "read" && change === "PERMISSION_DENIED") ? change : read;
   return ofRole === "allowed" && !scopes.includes(scope) ? "PERMISSION_DENIED" : ofRole;
 }
 
@@ -351,6 +407,9 @@ function expectOutcome(answer: Answer, outcome: Outcome, recipe: Recipe): void {
   expect(headersOf(answer)).toEqual({ ...common, ...recipe.headers?.(answer) });
 }
 
+/** The least role that permits a request. */
+const roleFor = (access: Recipe["access"]) => (ACCESS[access].role === "admin" ? "admin" : "editor");
+
 /** The first endpoint of each access. */
 const FIRST = new Set(new Map(ENDPOINTS.toReversed().map(({ name }) => [RECIPES[name]?.access, name] as const)).values());
 
@@ -361,7 +420,7 @@ describe.each(ENDPOINTS)("$name", ({ name }) => {
 
   test.each(CALLERS.filter(({ variant }) => !variant || FIRST.has(name)))("$who", async (caller) => {
     const { key, organization } = caller;
-    const as = await key();
+    const as = await key(roleFor(access));
     const options: RequestOptions = { as, headers: organization ? { "x-organization-id": organization() } : {} };
     const pending = await pendingUpload(inParts);
     const ids = [pending, confirmed, randomUUID()];
@@ -385,7 +444,7 @@ describe.each(ENDPOINTS)("$name", ({ name }) => {
   // Where the outcome of an unknown id is no error, the endpoint takes no id.
   if (typeof unknown === "number") return;
   test(`an outsider is answered ${unknown} for what is another organization's, as for what does not exist`, async () => {
-    const outsider = await createPerson(server, { [other]: "editor" });
+    const outsider = await createPerson(server, { [other]: roleFor(access) });
     const pending = await pendingUpload(inParts);
     const sends = [pending, confirmed, randomUUID()].map((id) => () => valid(id, { as: outsider }));
     expectSameAnswers(await expectErrors(server, sends, unknown));

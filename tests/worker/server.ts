@@ -20,7 +20,7 @@ export interface Fault {
   call:
     | "BUCKET.head" | "BUCKET.put" | "BUCKET.delete" | "BUCKET.list"
     | "BUCKET.createMultipartUpload" | "BUCKET.completeMultipartUpload" | "BUCKET.abortMultipartUpload"
-    | "DB.batch" | "headers.get" | "setTimeout";
+    | "DB.batch" | "EVENTS.sendBatch" | "headers.get" | "setTimeout";
   nth?: number;
   how: "throw" | "throw in then" | "throw after" | "hang" | "hang after" | "delay" | "customer key";
   key?: string;
@@ -58,6 +58,8 @@ export interface Answer {
   mostAtOnce: Record<string, number>;
   /** The multipart uploads that R2 began; empty unless the Worker runs inside fault-worker.ts. */
   multipartIds: string[];
+  /** Whether the Worker goes on after the answer; false unless it runs inside fault-worker.ts. */
+  continues: boolean;
 }
 
 export interface RequestOptions {
@@ -179,6 +181,19 @@ export class Server {
     return (await waitUntil(lines, (lines) => lines.length >= runs)).at(-1);
   }
 
+  /** The calls of the queue after an answer, in their order, where the Worker runs inside fault-worker.ts. */
+  async callsAfter(answer: Answer): Promise<string[]> {
+    if (!answer.continues) return [];
+    const lines = () => this.logs().filter((line) => line.event === "afterwards" && line.answer === answer.headers.get("x-request-id"));
+    return (await waitUntil(lines, (lines) => lines.length > 0))[0].calls;
+  }
+
+  /** Runs the cron of every minute as of `now`: what is overdue goes to webhooks. */
+  async everyMinute(now: number, faults: Fault[] = []): Promise<void> {
+    const cron = `* * * * *${faults.length > 0 ? JSON.stringify(faults) : ""}`;
+    await this.harness.getWorker().scheduled({ scheduledTime: new Date(now), cron });
+  }
+
   /** The Worker's log lines, parsed. */
   logs(): any[] {
     return this.harness
@@ -204,6 +219,7 @@ function answerOf(method: string, path: string, received: { status: number; head
     rowsBilled: JSON.parse(headers.get("x-test-rows-billed") ?? '{"rows_read":0,"rows_written":0}'),
     mostAtOnce: JSON.parse(headers.get("x-test-most-at-once") ?? "{}"),
     multipartIds: JSON.parse(headers.get("x-test-multipart-ids") ?? "[]"),
+    continues: headers.get("x-test-continues") === "true",
   };
 }
 

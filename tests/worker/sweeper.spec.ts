@@ -24,6 +24,7 @@ const LINE = {
   event: "sweep",
   sessions_checked: 0,
   sessions_retired: 0,
+  uploads_expired: 0,
   objects_compared: expect.any(Number),
   objects_foreign: 0,
   orphans_noted: 0,
@@ -72,7 +73,7 @@ test("a run removes unconfirmed and cancelled uploads when their grace period is
   const line = await server.sweep(after(deadline));
   expect(line).toEqual({ ...LINE, sessions_checked: 4, sessions_retired: 3, objects_compared: 3, objects_removed: 3 });
   expect(await server.sweepCalls()).toEqual([
-    "DB.batch(4)", `BUCKET.head(${OWNER})`, "DB.batch(4)", "BUCKET.list([object Object])",
+    "DB.batch(6)", `BUCKET.head(${OWNER})`, "DB.batch(3)", "DB.batch(4)", "BUCKET.list([object Object])",
     "DB.batch(3)", "DB.batch(2)", "DB.batch(1)", "BUCKET.delete(3)", "DB.batch(1)",
   ]);
   expect(await keys()).toEqual([`uploads/${confirmed}`]);
