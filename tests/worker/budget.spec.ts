@@ -14,7 +14,7 @@ import {
 } from "./requests.ts";
 import { type Answer, type Person, ROOT, startServer, WITH_FAULTS } from "./server.ts";
 import type { Statement } from "./storage-worker.ts";
-import { createDelivery, createWebhook, WEBHOOKS } from "./webhook-fixtures.ts";
+import { createDelivery, createWebhook, WEBHOOKS } from "./webhook-rows.ts";
 
 const server = startServer({ config: WITH_FAULTS, vars: S3.vars, secrets: { ...S3.secrets, ...WEBHOOKS } });
 

@@ -12,7 +12,7 @@ import {
   readUpload, requestUpload, restoreAsset, revokeKey, restoreFolder, updateAsset, updateFolder,
 } from "./requests.ts";
 import { type Answer, type Person, type RequestOptions, startServer } from "./server.ts";
-import { createDelivery, createWebhook } from "./webhook-fixtures.ts";
+import { createDelivery, createWebhook } from "./webhook-rows.ts";
 
 const server = startServer();
 const PAST = Date.now() - 1;
