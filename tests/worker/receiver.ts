@@ -1,7 +1,6 @@
 // A receiver of webhooks: a real HTTP server on this machine that keeps what it gets and answers what a test wants.
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterAll, beforeAll } from "vitest";
 import { Webhook } from "standardwebhooks";
 import { wait } from "./server.ts";
 
@@ -28,8 +27,8 @@ export const hang: Handler = () => {};
 
 export class Receiver {
   received: Received[] = [];
-  /** What it answers; by path where one is named, e.g. `/a`. */
-  handler: Handler = accept;
+  /** What it answers at these paths; it takes every other delivery. */
+  readonly handlers: Record<string, Handler> = {};
   port = 0;
   private server: HttpServer | undefined;
 
@@ -64,7 +63,7 @@ export class Receiver {
     const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
     const received = { method: request.method!, path: request.url!, headers, body, event: body === "" ? undefined : JSON.parse(body), at: Date.now() };
     this.received.push(received);
-    this.handler(received, response);
+    (this.handlers[received.path] ?? accept)(received, response);
   }
 
   /** Waits until that many have come, of those that the filter keeps. */
@@ -80,11 +79,3 @@ export class Receiver {
 
 /** What the library of Standard Webhooks makes of a delivery; throws where the signature is wrong. */
 export const verified = ({ body, headers }: Received, secret: string): any => new Webhook(secret).verify(body, headers);
-
-/** A receiver for the tests of one file. */
-export function startReceiver(): Receiver {
-  const receiver = new Receiver();
-  beforeAll(() => receiver.start());
-  afterAll(() => receiver.stop());
-  return receiver;
-}

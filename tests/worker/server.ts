@@ -82,6 +82,14 @@ const STORAGE_WORKER = {
   compatibility_date: "2026-10-22",
   d1_databases: [{ binding: "DB", database_name: "asset-uploads", database_id: "00000000-0000-0000-0000-000000000000" }],
   r2_buckets: [{ binding: "BUCKET", bucket_name: "asset-uploads" }],
+  // It sends a test's messages, and takes those that were given up.
+  queues: {
+    producers: [
+      { binding: "EVENTS", queue: "asset-uploads-events" },
+      { binding: "OBJECTS", queue: "asset-uploads-objects" },
+    ],
+    consumers: [{ queue: "asset-uploads-dead", max_batch_size: 10, max_batch_timeout: 0 }],
+  },
 };
 
 export class Server {
@@ -154,6 +162,23 @@ export class Server {
   /** Every object of the bucket: key, ETag and size. */
   async objects(): Promise<[key: string, etag: string, size: number][]> {
     return (await this.storage([["SELECT 1"]], "?objects")).objects!;
+  }
+
+  /** Sends messages to a queue. */
+  async send(queue: "EVENTS" | "OBJECTS", messages: unknown[]): Promise<void> {
+    const worker = this.harness.getWorker(STORAGE_WORKER.name);
+    const answer = await worker.fetch(`/?queue=${queue}`, { method: "POST", body: JSON.stringify(messages) });
+    if (!answer.ok) throw new Error(await answer.text());
+  }
+
+  /** The messages that were given up so far. */
+  async deadLetters(): Promise<unknown[]> {
+    return (await (await this.harness.getWorker(STORAGE_WORKER.name).fetch("/?dead")).json()) as unknown[];
+  }
+
+  /** Runs the cron of every minute as of `now`. */
+  async runCron(now = Date.now()): Promise<void> {
+    await this.harness.getWorker().scheduled({ scheduledTime: new Date(now), cron: "* * * * *" });
   }
 
   assets(uploadId: string): Promise<any[]> {
