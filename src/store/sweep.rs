@@ -33,7 +33,8 @@ pub struct Begin {
     pub deleted_before: Timestamp,
     /// Keys that were revoked or expired at this time or earlier are deleted, each once no key that it made is left.
     pub ended_before: Timestamp,
-    /// Deliveries to webhooks from then or earlier are deleted, and those of webhooks that are gone.
+    /// Deliveries to webhooks from then or earlier are deleted, but for what is still to be delivered, and all those of
+    /// webhooks that are gone.
     pub delivered_before: Timestamp,
     /// Now.
     pub now: Timestamp,
@@ -83,7 +84,8 @@ impl Operation for Begin {
                   UNION ALL
                   SELECT c.id FROM below CROSS JOIN api_keys c ON c.parent_id = below.id)
                 SELECT 1 FROM below WHERE below.id NOT IN (SELECT e.id FROM ended e)))";
-        // Of each webhook the first delivery is read, and what is to be deleted.
+        // Of each webhook the first delivery is read, and what is to be deleted. What is still to be delivered, to a webhook
+        // that is on, stays however old it is.
         const FORGET_DELIVERIES: &str = "
             WITH RECURSIVE known (id) AS (
               SELECT (SELECT d.webhook_id FROM webhook_deliveries d ORDER BY d.webhook_id LIMIT 1)
@@ -98,6 +100,7 @@ impl Operation for Begin {
               LEFT JOIN webhooks w ON w.id = k.id AND w.deleted_at IS NULL
               CROSS JOIN webhook_deliveries d
                 ON d.webhook_id = k.id AND d.created_at <= CASE WHEN w.id IS NULL THEN 9e15 ELSE ?1 END
+              WHERE d.due_at IS NULL OR w.id IS NULL OR w.disabled_at IS NOT NULL
               LIMIT ?2)";
         const FORGET_WEBHOOKS: &str = "
             DELETE FROM webhooks

@@ -5,12 +5,14 @@ use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
 use asset_uploads::error::ErrorCode;
 use asset_uploads::token::TokenHash;
+use serde_json::json;
 
 use crate::answers::KnownUpload;
 use crate::choices::{
     ASSET_NAMES, FILES, FIRST_KEYS, FOLDER_NAMES, Filtered, KEY_SECONDS, LISTS, usual_seconds,
 };
 use crate::client::file_of;
+use crate::event_rules::event_types;
 use crate::lists::{Filter, ListOf, ListRequest};
 use crate::request::{ActionModel, ChangeModel, NewKeyModel};
 use crate::run::{Run, newest};
@@ -102,6 +104,29 @@ impl Run<'_> {
                 let id = self.state.model.borrow().keys[self.client(key)].id.clone();
                 ActionModel::RevokeKey { key: id.unwrap_or_else(|| UNKNOWN_ID.to_owned()) }
             }
+            Action::MakeWebhook { types, url } => {
+                let types = event_types(types);
+                let url = format!("https://hooks.example.com/{url}");
+                let body = json!({"url": url, "event_types": types}).to_string();
+                ActionModel::MakeWebhook { types, url, id: None, body }
+            }
+            Action::UpdateWebhook { webhook, types, disabled } => {
+                let types = types.map(event_types);
+                // Something is to be changed.
+                let disabled = disabled.or(types.is_none().then_some(false));
+                let mut body = json!({});
+                if let Some(types) = types {
+                    body["event_types"] = json!(types);
+                }
+                if let Some(disabled) = disabled {
+                    body["disabled"] = json!(disabled);
+                }
+                let (webhook, body) = (self.webhook(webhook), body.to_string());
+                ActionModel::UpdateWebhook { webhook, types, disabled, body }
+            }
+            Action::DeleteWebhook { webhook } => {
+                ActionModel::DeleteWebhook { webhook: self.webhook(webhook) }
+            }
             Action::List { list, folder, limit, backward } => {
                 let of = self.list_of(list, folder);
                 let limit = usize::from(limit).max(1);
@@ -135,6 +160,12 @@ impl Run<'_> {
     fn folder(&self, n: u8) -> String {
         let folders = self.state.folders.borrow();
         newest(&folders, n).map_or_else(|| UNKNOWN_ID.to_owned(), |n| folders[n].clone())
+    }
+
+    /// The webhook that a number means.
+    pub(crate) fn webhook(&self, n: u8) -> String {
+        let webhooks = self.state.webhooks.borrow();
+        newest(&webhooks, n).map_or_else(|| UNKNOWN_ID.to_owned(), |n| webhooks[n].clone())
     }
 
     /// A body with a name, a folder or both, and what it asks for.

@@ -8,6 +8,7 @@ use asset_uploads::error::ErrorCode;
 use serde_json::{Value, json};
 
 use crate::bucket::PutRequest;
+use crate::event_answers::check_webhook;
 use crate::key_answers::check_key;
 use crate::library_answers::{self, check_asset, check_page};
 use crate::model::{Declared, Finding, HeadResult, PART_BYTES, SessionModel};
@@ -109,7 +110,8 @@ fn due(record: &TaskRecord, finding: &Finding) -> (u16, &'static str) {
         | Finding::AssetRestored
         | Finding::FolderCreated { .. }
         | Finding::FolderRestored
-        | Finding::KeyMade => (201, ""),
+        | Finding::KeyMade
+        | Finding::WebhookMade => (201, ""),
         Finding::Done => (204, ""),
         Finding::UploadPending if head == Some(HeadResult::Failed) => unavailable,
         // Storage did not begin, or nothing more was asked.
@@ -128,6 +130,7 @@ fn due(record: &TaskRecord, finding: &Finding) -> (u16, &'static str) {
         | Finding::AssetUpdated
         | Finding::Folder
         | Finding::FolderUpdated
+        | Finding::WebhookUpdated
         | Finding::Page(_) => (200, ""),
     }
 }
@@ -171,6 +174,9 @@ fn check_success(
         }
         Finding::Folder | Finding::FolderUpdated => folder().map(|()| None),
         Finding::KeyMade => check_key(&model, &id, answer.body()).map(|()| None),
+        Finding::WebhookMade | Finding::WebhookUpdated => {
+            check_webhook(state, record, &id, answer.body()).map(|()| None)
+        }
         Finding::Page(page) => check_page(state, record, request, page, answer).map(|()| None),
         Finding::PartsToComplete => {
             let before = *record.completion.borrow() == Some(Completion::NoSuchUpload);

@@ -58,6 +58,13 @@ pub(crate) fn http_request(model: &Model, request: &RequestModel) -> TestRequest
         ActionModel::MakeKey { body, .. } => ("POST", "/v1/api-keys".to_owned(), None, Some(body.clone())),
         ActionModel::RevokeKey { key } => ("DELETE", format!("/v1/api-keys/{key}"), None, None),
         ActionModel::List(list) => ("GET", list.path(), None, None),
+        ActionModel::MakeWebhook { body, .. } => {
+            ("POST", "/v1/webhooks".to_owned(), None, Some(body.clone()))
+        }
+        ActionModel::UpdateWebhook { webhook, body, .. } => {
+            ("PATCH", format!("/v1/webhooks/{webhook}"), None, Some(body.clone()))
+        }
+        ActionModel::DeleteWebhook { webhook } => ("DELETE", format!("/v1/webhooks/{webhook}"), None, None),
     };
     let mut http = TestRequest::new(method, &path);
     if let Some(token) = &model.keys[request.client].token {

@@ -1,6 +1,7 @@
 //! Transactions of a simulation: each is run on the real database, and what it did is compared with what the model
 //! says that it must do.
 
+use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::storage_error::{StorageError, StorageErrorKind};
 use asset_uploads::store::{Rows, Statement};
 
@@ -18,12 +19,12 @@ impl State<'_> {
         record: &TaskRecord,
         statements: &[Statement],
     ) -> Result<Rows, StorageError> {
+        let arrived_at = record.arrived_at.get().unwrap_or(self.clock.get());
         let expected = record.request.as_ref().map(|request| {
             let (heads, id) = (record.heads.borrow(), record.id.borrow());
             let (multipart_id, untyped) = (record.multipart_id.borrow(), record.untyped.borrow());
             let seen =
                 Seen { heads: &heads, multipart_id: multipart_id.as_deref(), untyped: untyped.as_deref() };
-            let arrived_at = record.arrived_at.get().unwrap_or(self.clock.get());
             let request = request.with_id(id.as_deref());
             let model = self.model.borrow();
             let (finding, changes) = model.find(record.number, &request, arrived_at, seen);
@@ -46,14 +47,23 @@ impl State<'_> {
         };
         let changed = self.world.conn.total_changes() > changes;
         match expected {
-            Some((finding, changes)) => self.compare_request(record, finding, changes, changed),
+            Some((finding, changes)) => {
+                self.compare_request(record, finding, changes, changed, arrived_at);
+            }
             None if changed => self.compare_sweeper(),
             None => {}
         }
         Ok(Rows { texts })
     }
 
-    fn compare_request(&self, record: &TaskRecord, finding: Finding, changes: Changes, changed: bool) {
+    fn compare_request(
+        &self,
+        record: &TaskRecord,
+        finding: Finding,
+        changes: Changes,
+        changed: bool,
+        now: Timestamp,
+    ) {
         if changed == changes.is_empty() {
             let done = if changed { "changed the database" } else { "wrote nothing" };
             self.violate(format!(
@@ -67,17 +77,22 @@ impl State<'_> {
         let mut id = named.or_else(|| record.id.borrow().clone());
         if changed {
             model.step += 1;
-            for (row, change) in changes {
+            let told = model.deliveries.len();
+            for (row, mut change) in changes {
+                if let Change::Webhook(webhook) = &mut change {
+                    webhook.told_since = self.clock.get();
+                }
                 // A new row: whatever id was chosen.
                 let row = row.or_else(|| database::new_id(&self.world.conn, &model, &change));
                 if let Change::Multipart(id) = &change {
                     self.begun.borrow_mut().insert(id.clone());
                 }
                 if let Some(row) = row {
-                    model.apply(&row, change);
+                    model.apply(&row, change, now);
                     id.get_or_insert(row);
                 }
             }
+            self.count_told(&model, told);
             self.report(database::compare(&self.world.conn, &model));
             self.report(invariants::check(&model));
         }
@@ -85,6 +100,8 @@ impl State<'_> {
         record.session.replace(model.sessions.get(&id_of(&id)).cloned());
         record.asset.replace(model.assets.get(&id_of(&id)).cloned());
         record.folder.replace(model.folders.get(&id_of(&id)).cloned());
+        let webhook = model.webhooks.iter().find(|webhook| webhook.id == id_of(&id));
+        record.webhook.replace(webhook.cloned());
         record.path.replace(model.path_of(&id_of(&id)));
         if let Finding::Batch(findings) = &finding {
             let items = findings

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 
+use crate::event_database::{
+    DELIVERIES, DELIVERY_COLUMNS, WEBHOOK_COLUMNS, WEBHOOKS, delivery_texts, webhook_texts,
+};
 use crate::key_database::{KEY_COLUMNS, KEYS, key_text};
 use crate::model::{AssetModel, Change, FolderModel, Model, PART_BYTES, RetiredModel, SessionModel};
 
@@ -23,6 +26,7 @@ pub(crate) fn new_id(conn: &Connection, model: &Model, change: &Change) -> Optio
     let (table, known): (_, BTreeSet<&String>) = match change {
         Change::Session(_) => ("asset_uploads", model.sessions.keys().collect()),
         Change::Folder(_) => ("folders", model.folders.keys().collect()),
+        Change::Webhook(_) => ("webhooks", model.webhooks.iter().map(|webhook| &webhook.id).collect()),
         Change::Key(_) => ("api_keys", model.keys.iter().filter_map(|key| key.id.as_ref()).collect()),
         Change::Asset(_) | Change::Cancellation | Change::Multipart(_) | Change::Revocation(..) => {
             return None;
@@ -57,20 +61,20 @@ pub(crate) fn orphans(conn: &Connection) -> BTreeMap<String, i64> {
 /// Every column that a request decides. A NULL is written as `-`.
 const SESSIONS: &str = "
     SELECT concat_ws('|', id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at,
-      coalesce(api_key_id, '-'), coalesce(part_size, '-'), coalesce(multipart_id, '-'))
+      coalesce(api_key_id, '-'), coalesce(part_size, '-'), coalesce(multipart_id, '-'), coalesce(expiry_told_at, '-'))
     FROM asset_uploads ORDER BY id";
 const ASSETS: &str = "
     SELECT concat_ws('|', id, org_id, coalesce(folder_id, '-'), name, r2_key, mime_type, size_bytes, asset_type,
       source_type, source_id, etag, confirmation_key, coalesce(confirmed_folder_id, '-'), created_by, created_at,
-      updated_at, coalesce(deleted_at, '-'), coalesce(deleted_by, '-'), coalesce(deleted_with, '-'))
+      updated_at, coalesce(deleted_at, '-'), coalesce(deleted_by, '-'), coalesce(deleted_with, '-'), coalesce(event_at, '-'))
     FROM assets ORDER BY id";
 const FOLDERS: &str = "
     SELECT concat_ws('|', id, org_id, coalesce(parent_id, '-'), name, created_by, created_at, updated_at,
       coalesce(deleted_at, '-'), coalesce(deleted_with, '-'), coalesce(first_name, '-'), coalesce(first_parent_id, '-'))
     FROM folders ORDER BY id";
 
-const SESSION_COLUMNS: &str = "id|org_id|filename|mime_type|size_bytes|created_by|created_at|expires_at|api_key_id|part_size|multipart_id";
-const ASSET_COLUMNS: &str = "id|org_id|folder_id|name|r2_key|mime_type|size_bytes|asset_type|source_type|source_id|etag|confirmation_key|confirmed_folder_id|created_by|created_at|updated_at|deleted_at|deleted_by|deleted_with";
+const SESSION_COLUMNS: &str = "id|org_id|filename|mime_type|size_bytes|created_by|created_at|expires_at|api_key_id|part_size|multipart_id|expiry_told_at";
+const ASSET_COLUMNS: &str = "id|org_id|folder_id|name|r2_key|mime_type|size_bytes|asset_type|source_type|source_id|etag|confirmation_key|confirmed_folder_id|created_by|created_at|updated_at|deleted_at|deleted_by|deleted_with|event_at";
 const FOLDER_COLUMNS: &str = "id|org_id|parent_id|name|created_by|created_at|updated_at|deleted_at|deleted_with|first_name|first_parent_id";
 
 /// The database holds what the model holds, and a retired id is nobody's.
@@ -89,6 +93,8 @@ pub(crate) fn compare(conn: &Connection, model: &Model) -> Result<(), String> {
         (ASSET_COLUMNS, assets, texts(conn, ASSETS)),
         (FOLDER_COLUMNS, folders, texts(conn, FOLDERS)),
         (KEY_COLUMNS, keys, texts(conn, KEYS)),
+        (WEBHOOK_COLUMNS, webhook_texts(model), texts(conn, WEBHOOKS)),
+        (DELIVERY_COLUMNS, delivery_texts(model), texts(conn, DELIVERIES)),
     ] {
         let only = |rows: &[String], others: &[String]| {
             rows.iter().filter(|row| !others.contains(row)).cloned().collect::<Vec<_>>().join("\n  ")
@@ -110,11 +116,20 @@ pub(crate) fn compare(conn: &Connection, model: &Model) -> Result<(), String> {
 
 fn session_text(model: &Model, id: &str, session: &SessionModel) -> String {
     let SessionModel {
-        org, declared, created_by, created_at, expires_at, key, cancelled, multipart_id, ..
+        org,
+        declared,
+        created_by,
+        created_at,
+        expires_at,
+        key,
+        cancelled,
+        multipart_id,
+        expiry_told_at,
+        ..
     } = session;
     let sign = if *cancelled { -1 } else { 1 };
     format!(
-        "{id}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
+        "{id}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
         model.orgs[*org],
         declared.filename,
         declared.mime_type,
@@ -125,6 +140,7 @@ fn session_text(model: &Model, id: &str, session: &SessionModel) -> String {
         or_null(model.keys[*key].id.clone()),
         or_null(declared.multipart.then(|| PART_BYTES.to_string())),
         or_null(multipart_id.clone()),
+        or_null(expiry_told_at.map(|at| at.to_string())),
     )
 }
 
@@ -135,7 +151,7 @@ pub(crate) fn or_null(text: Option<String>) -> String {
 fn asset_text(model: &Model, id: &str, asset: &AssetModel) -> String {
     let kind = asset.mime_type.split('/').next().unwrap_or_default();
     format!(
-        "{id}|{}|{}|{}|uploads/{id}|{}|{}|{kind}|upload|{id}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
+        "{id}|{}|{}|{}|uploads/{id}|{}|{}|{kind}|upload|{id}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
         model.orgs[asset.org],
         or_null(asset.folder.clone()),
         asset.name,
@@ -150,6 +166,7 @@ fn asset_text(model: &Model, id: &str, asset: &AssetModel) -> String {
         or_null(asset.deleted.map(|(at, _)| at.0.to_string())),
         or_null(asset.deleted.map(|(_, by)| model.users[by].id.to_string())),
         or_null(asset.deleted_with.clone()),
+        asset.event_at,
     )
 }
 

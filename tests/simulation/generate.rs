@@ -16,17 +16,18 @@ pub(crate) fn schedule(seed: u64) -> Schedule {
     let mut draw = Draw::new(seed);
     let reject_mismatch = draw.chance(20);
     let retention_days = draw.one(&[30, 30, 1, 0]);
+    let webhooks = draw.one(&[0b1111, 0b1111, 0b0111, 0b0001, 0b0010, 0b0100, 0b1000, 0]);
     let events = 1 + draw.below(MAX_EVENTS - 1);
     let events = (0..events).map(|_| event(&mut draw)).collect();
     let last_faults = draw.below(3);
     let last_faults = (0..last_faults).map(|_| (draw.within(0..16), fault(&mut draw))).collect();
     let last_start = draw.maybe(20, |draw| draw.within(0..30));
-    Schedule { reject_mismatch, retention_days, events, last_faults, last_start }
+    Schedule { reject_mismatch, retention_days, webhooks, events, last_faults, last_start }
 }
 
 fn event(draw: &mut Draw) -> Event {
     let isolate = draw.within(0..2);
-    match draw.below(159) {
+    match draw.below(162) {
         0..34 => {
             let client = client(draw);
             let action = if client < FIRST_KEYS { action(draw) } else { action_of_made_key(draw, client) };
@@ -61,6 +62,11 @@ fn event(draw: &mut Draw) -> Event {
         149..153 => {
             let (steps, twice) = (draw.one(&[1, 1, 2, 3, 4, 4]), draw.chance(50));
             Event::InParts { client: client(draw), file: draw.one(&[6, 6, 7]), steps, twice }
+        }
+        153..156 => {
+            // Mostly those who may.
+            let client = if draw.chance(90) { draw.one(&[2, 2, 4]) } else { client(draw) };
+            Event::Request { client, organization: named(draw), isolate, action: webhook_action(draw) }
         }
         _ => {
             let (client, scope) = (client(draw), scope(draw));
@@ -102,6 +108,20 @@ fn confirm_batch(draw: &mut Draw) -> Action {
 
 fn complete(draw: &mut Draw) -> Action {
     Action::Complete { upload: upload(draw), parts: parts(draw), wrong: draw.chance(12) }
+}
+
+fn webhook_action(draw: &mut Draw) -> Action {
+    let (webhook, types) = (draw.one(&[0, 0, 1, 1, 2, 3]), draw.within(0..5));
+    match draw.below(12) {
+        0..4 => Action::MakeWebhook { types, url: draw.within(0..2) },
+        4..6 => Action::UpdateWebhook {
+            webhook,
+            types: Some(types),
+            disabled: draw.maybe(20, |draw| draw.chance(50)),
+        },
+        6..11 => Action::UpdateWebhook { webhook, types: None, disabled: Some(draw.chance(35)) },
+        _ => Action::DeleteWebhook { webhook },
+    }
 }
 
 fn asset_action(draw: &mut Draw) -> Action {

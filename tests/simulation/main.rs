@@ -16,6 +16,10 @@ mod client;
 mod comparison;
 mod database;
 mod draw;
+mod event_answers;
+mod event_comparison;
+mod event_database;
+mod event_rules;
 mod explore;
 mod generate;
 mod invariants;
@@ -162,6 +166,21 @@ const EVENTFUL: &[&str] = &[
     "a manager revokes the key of another",
     "a key that revoked itself asks again",
     "key purged",
+    "201 webhook",
+    "200 webhook update",
+    "204 webhook deletion",
+    "404 WEBHOOK_NOT_FOUND",
+    "told of asset.created",
+    "told of asset.updated",
+    "told of asset.deleted",
+    "told of asset.restored",
+    "told of asset.purged",
+    "told of upload.expired",
+    "an event right after another",
+    "an event that one webhook wants, and another does not",
+    "an event for a webhook that is switched off",
+    "delivery forgotten",
+    "webhook forgotten",
 ];
 
 /// A variable of the environment that `make simulate` sets.

@@ -9,6 +9,7 @@ use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
 use asset_uploads::error::ErrorCode;
 
+use crate::event_rules::{DeliveryModel, WebhookModel};
 use crate::lists::PageModel;
 use crate::sqlite::callers::Membership;
 
@@ -93,6 +94,8 @@ pub(crate) struct SessionModel {
     pub(crate) multipart_id: Option<String>,
     /// The request that wrote it.
     pub(crate) request: u64,
+    /// When webhooks were told that it expired.
+    pub(crate) expiry_told_at: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -116,6 +119,8 @@ pub(crate) struct AssetModel {
     pub(crate) first_folder: Option<String>,
     /// The request that wrote it.
     pub(crate) request: u64,
+    /// The time of its last event; 0 before the first.
+    pub(crate) event_at: i64,
 }
 
 /// An id that was given up.
@@ -145,6 +150,10 @@ pub(crate) struct Model {
     pub(crate) retired: BTreeMap<String, RetiredModel>,
     /// Objects that belong to nothing, and when that was noted.
     pub(crate) orphans: BTreeMap<String, i64>,
+    /// Those that are removed, too.
+    pub(crate) webhooks: Vec<WebhookModel>,
+    /// All that webhooks are to be told, ever, in the order of the transactions.
+    pub(crate) deliveries: Vec<DeliveryModel>,
     /// Assets that were purged.
     pub(crate) purged: BTreeSet<String>,
     /// How many transactions have changed an asset or a folder.
@@ -204,6 +213,8 @@ pub(crate) enum Finding {
     FolderUpdated,
     FolderRestored,
     KeyMade,
+    WebhookMade,
+    WebhookUpdated,
     Page(PageModel),
     /// Nothing more is said.
     Done,
@@ -220,6 +231,7 @@ pub(crate) enum Change {
     Folder(FolderModel),
     Key(KeyModel),
     Revocation(Timestamp, u64),
+    Webhook(WebhookModel),
 }
 
 /// Everything that a request is to write, each with the id of its row; none for a new row, whose id is whatever was
@@ -232,7 +244,8 @@ impl Model {
         self.folders.get(id).filter(|folder| folder.deleted_at.is_none())
     }
 
-    pub(crate) fn apply(&mut self, id: &str, change: Change) {
+    /// `now` is the time of the request.
+    pub(crate) fn apply(&mut self, id: &str, change: Change, now: Timestamp) {
         let step = self.step;
         let stamp = |old: Option<LastChanges>, same: [bool; 3]| {
             let of = |n: usize, old: u64| if same[n] { old } else { step };
@@ -247,6 +260,7 @@ impl Model {
             }
             Change::Key(key) => self.keys.push(KeyModel { id: Some(id.to_owned()), ..key }),
             Change::Revocation(at, by) => self.revoke(id, at, by),
+            Change::Webhook(webhook) => self.put_webhook(id, webhook),
             Change::Cancellation => {
                 if let Some(session) = self.sessions.get_mut(id) {
                     session.cancelled = true;
@@ -257,7 +271,8 @@ impl Model {
                     session.multipart_id = Some(multipart_id);
                 }
             }
-            Change::Asset(asset) => {
+            Change::Asset(mut asset) => {
+                self.tell_of_change(id, &mut asset, now);
                 let same = self.assets.get(id).map_or([false; 3], |old| {
                     [
                         old.name == asset.name,

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use asset_uploads::domain::multipart::Completion;
 use asset_uploads::domain::timestamp::Timestamp;
 
+use crate::event_rules::WebhookModel;
 use crate::library_answers::RowModel;
 use crate::model::{AssetModel, Finding, FolderModel, HeadResult, SessionModel};
 use crate::request::RequestModel;
@@ -41,6 +42,8 @@ pub(crate) struct TaskRecord {
     pub(crate) asset: RefCell<Option<AssetModel>>,
     /// The folder, likewise.
     pub(crate) folder: RefCell<Option<FolderModel>>,
+    /// The webhook, likewise.
+    pub(crate) webhook: RefCell<Option<WebhookModel>>,
     /// The folders that it lies in, outermost first: their ids and names.
     pub(crate) path: RefCell<Vec<(String, &'static str)>>,
     /// The rows of a page.

@@ -101,6 +101,22 @@ pub(crate) enum ActionModel {
         key: String,
     },
     List(ListRequest),
+    MakeWebhook {
+        types: &'static [&'static str],
+        url: String,
+        /// The one that was made.
+        id: Option<String>,
+        body: String,
+    },
+    UpdateWebhook {
+        webhook: String,
+        types: Option<&'static [&'static str]>,
+        disabled: Option<bool>,
+        body: String,
+    },
+    DeleteWebhook {
+        webhook: String,
+    },
 }
 
 /// A key to make.
@@ -125,7 +141,13 @@ impl ActionModel {
             self,
             Self::ReadUpload { .. } | Self::ReadAsset { .. } | Self::ReadFolder { .. } | Self::List(_)
         );
-        let permission = if reads { Permission::AssetsRead } else { Permission::AssetsWrite };
+        let permission = match self {
+            Self::MakeWebhook { .. } | Self::UpdateWebhook { .. } | Self::DeleteWebhook { .. } => {
+                Permission::WebhooksManage
+            }
+            _ if reads => Permission::AssetsRead,
+            _ => Permission::AssetsWrite,
+        };
         let scopes: &[Scope] = match self {
             Self::Start { .. }
             | Self::Confirm { .. }
@@ -180,6 +202,9 @@ impl ActionModel {
             Self::RevokeKey { .. } => "key revocation",
             Self::List(list) if list.of.assets => "asset list",
             Self::List(_) => "folder list",
+            Self::MakeWebhook { .. } => "webhook",
+            Self::UpdateWebhook { .. } => "webhook update",
+            Self::DeleteWebhook { .. } => "webhook deletion",
         }
     }
 }
@@ -200,6 +225,10 @@ impl RequestModel {
             | ActionModel::RestoreAsset { asset } => Some(asset.clone()),
             ActionModel::CreateFolder { id, .. } | ActionModel::MakeKey { id, .. } => id.clone(),
             ActionModel::RevokeKey { key } => Some(key.clone()),
+            ActionModel::MakeWebhook { id, .. } => id.clone(),
+            ActionModel::UpdateWebhook { webhook, .. } | ActionModel::DeleteWebhook { webhook } => {
+                Some(webhook.clone())
+            }
             ActionModel::ReadFolder { folder }
             | ActionModel::UpdateFolder { folder, .. }
             | ActionModel::DeleteFolder { folder, .. }
@@ -213,7 +242,11 @@ impl RequestModel {
         let mut request = self.clone();
         match &mut request.action {
             ActionModel::Start { id, .. } => *id = id.or_else(|| AssetUploadId::parse(made?)),
-            ActionModel::CreateFolder { id, .. } | ActionModel::MakeKey { id, .. } if id.is_none() => {
+            ActionModel::CreateFolder { id, .. }
+            | ActionModel::MakeKey { id, .. }
+            | ActionModel::MakeWebhook { id, .. }
+                if id.is_none() =>
+            {
                 *id = made.map(str::to_owned)
             }
             _ => {}

@@ -76,6 +76,13 @@ impl Model {
                 }
                 ActionModel::RevokeKey { key } => self.revoke_key(by, key),
                 ActionModel::List(list) => self.list(list, org),
+                ActionModel::MakeWebhook { types, url, id, .. } => {
+                    self.make_webhook(by, types, url, id.as_deref())
+                }
+                ActionModel::UpdateWebhook { webhook, types, disabled, .. } => {
+                    self.update_webhook(by, webhook, *types, *disabled)
+                }
+                ActionModel::DeleteWebhook { webhook } => self.delete_webhook(by, webhook),
             }
         });
         found.unwrap_or_else(|code| {
@@ -164,6 +171,7 @@ impl Model {
                 cancelled: false,
                 multipart_id: None,
                 request: number,
+                expiry_told_at: None,
             };
             let id = id.map(|id| id.to_string());
             return Ok((Finding::Started { replayed: false }, vec![(id, Change::Session(session))]));
@@ -209,7 +217,7 @@ impl Model {
             return Ok((Finding::Confirmed { replayed: true }, Vec::new()));
         }
         // 13
-        if session.expires_at <= now {
+        if session.expires_at <= now || session.expiry_told_at.is_some() {
             return Err(ErrorCode::AssetUploadExpired);
         }
         // 14
@@ -252,6 +260,7 @@ impl Model {
             key,
             first_folder: folder.map(str::to_owned),
             request: number,
+            event_at: 0,
         };
         let changes = vec![(Some(upload.to_string()), Change::Asset(asset))];
         Ok((Finding::Confirmed { replayed: false }, changes))

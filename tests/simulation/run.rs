@@ -74,12 +74,14 @@ pub(crate) fn play(world: &World, schedule: &Schedule) -> Result<Statistics, Str
             folders: RefCell::new(world.known_folders.clone()),
             cursors: RefCell::default(),
             made_keys: RefCell::default(),
+            webhooks: RefCell::default(),
             random: RefCell::default(),
             begun: RefCell::default(),
             completions: RefCell::default(),
             violation: RefCell::default(),
             statistics: RefCell::default(),
         };
+        state.make_first_webhooks(schedule.webhooks);
         let config = if schedule.reject_mismatch { &world.strict_config } else { &world.config };
         let (tasks, requests, in_parts) = Default::default();
         let mut run = Run { state: &state, config, retention_seconds, tasks, requests, in_parts, count: 0 };

@@ -10,6 +10,8 @@ pub(crate) struct Schedule {
     pub(crate) reject_mismatch: bool,
     /// `DELETED_RETENTION_DAYS`
     pub(crate) retention_days: u8,
+    /// Which of `FIRST_WEBHOOKS` are there from the beginning: a bit for each.
+    pub(crate) webhooks: u8,
     /// In this order.
     pub(crate) events: Vec<Event>,
     /// At the end, when there is most to remove, the sweeper runs once with each of these faults, before it is left
@@ -154,6 +156,19 @@ pub(crate) enum Action {
         folder: u8,
         limit: u8,
         backward: bool,
+    },
+    /// `types` is a place in `EVENT_TYPES`.
+    MakeWebhook {
+        types: u8,
+        url: u8,
+    },
+    UpdateWebhook {
+        webhook: u8,
+        types: Option<u8>,
+        disabled: Option<bool>,
+    },
+    DeleteWebhook {
+        webhook: u8,
     },
     /// The page that a cursor leads to; in the other direction, where `turned`; asked of another order, where `mistaken`.
     Page {

@@ -49,6 +49,8 @@ pub(crate) struct State<'a> {
     pub(crate) cursors: RefCell<Vec<Cursor>>,
     /// Keys that were made, by their place in [`Model::keys`], likewise.
     pub(crate) made_keys: RefCell<Vec<usize>>,
+    /// Webhooks that were made, likewise.
+    pub(crate) webhooks: RefCell<Vec<String>>,
     pub(crate) random: RefCell<Draw>,
     /// The ids of multipart uploads that the database has ever had: none of them is to be left open.
     pub(crate) begun: RefCell<BTreeSet<String>>,

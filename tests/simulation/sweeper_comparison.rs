@@ -13,7 +13,7 @@ impl State<'_> {
     /// The sweeper changed something: only what may be given up is gone.
     pub(crate) fn compare_sweeper(&self) {
         let (mut model, now) = (self.model.borrow_mut(), self.clock.get());
-        let conn = &self.world.conn;
+        let (conn, told) = (&self.world.conn, model.deliveries.len());
         let assets = database::ids(conn, "assets");
         let folders = database::ids(conn, "folders");
         let purged: BTreeSet<String> =
@@ -22,6 +22,7 @@ impl State<'_> {
             model.folders.keys().filter(|id| !folders.contains(*id)).cloned().collect();
         self.report(check_purge(&model, &purged, &purged_folders, now));
         self.compare_parts(&mut model, now);
+        self.compare_told(&mut model, now);
         self.compare_retired(&mut model, &purged, now);
         let sessions = database::ids(conn, "asset_uploads");
         let gone: Vec<String> = model.sessions.keys().filter(|id| !sessions.contains(*id)).cloned().collect();
@@ -29,10 +30,14 @@ impl State<'_> {
             if !purged.contains(&id) && !model.may_delete_session(&id, now) {
                 self.violate(format!("the sweeper deletes the session {id}, which is not due"));
             }
+            if model.is_to_be_told(&id) {
+                self.violate(format!("the sweeper deletes the session {id}, and has not told of it"));
+            }
             model.sessions.remove(&id);
         }
         for id in &purged {
             self.count("asset purged");
+            model.tell_of_purge(id);
             model.assets.remove(id);
         }
         for id in &purged_folders {
@@ -40,9 +45,11 @@ impl State<'_> {
             model.folders.remove(id);
         }
         self.compare_removed_keys(&mut model, now);
+        self.compare_forgotten(&mut model, now);
         model.step += u64::from(!purged.is_empty() || !purged_folders.is_empty());
         model.purged.extend(purged);
         model.orphans = database::orphans(conn);
+        self.count_told(&model, told);
         self.report(database::compare(conn, &model));
         self.report(invariants::check(&model));
     }
