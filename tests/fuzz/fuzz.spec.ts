@@ -9,7 +9,7 @@ import { codesOf, operations } from "../worker/openapi.ts";
 import { sentNote } from "../worker/multipart.ts";
 import { confirm, makeKey } from "../worker/requests.ts";
 import { type Person, startServer } from "../worker/server.ts";
-import { createDelivery, createWebhook, WEBHOOKS } from "../worker/webhook-fixtures.ts";
+import { createDelivery, createWebhook, WEBHOOKS } from "../worker/webhook-rows.ts";
 
 const server = startServer({ vars: S3.vars, secrets: { ...S3.secrets, ...WEBHOOKS } });
 /** For each organization; cancellations, confirmations and deletions use them up. */
