@@ -33,6 +33,9 @@ const CPU_MS: Price = { usd: 0.02, per: 1e6, name: "million", included: 30e6 };
 const ROWS_READ: Price = { usd: 0.001, per: 1e6, name: "million", included: 25e9 };
 const ROWS_WRITTEN: Price = { usd: 1, per: 1e6, name: "million", included: 50e6 };
 const D1_GB_MONTH: Price = { usd: 0.75, per: 1, name: "GB-month", included: 5 };
+// https://developers.cloudflare.com/queues/platform/pricing/ (a message of up to 64 KB is written, read and deleted)
+const QUEUE_OPERATIONS: Price = { usd: 0.4, per: 1e6, name: "million", included: 1e6 };
+const OPERATIONS_A_MESSAGE = 3;
 // https://developers.cloudflare.com/r2/pricing/ (PutObject, ListObjects, CreateMultipartUpload, UploadPart and
 // CompleteMultipartUpload are class A, HeadObject B; deletes and aborts are free)
 const CLASS_A: Price = { usd: 4.5, per: 1e6, name: "million", included: 1e6, rounds: true };
@@ -736,6 +739,47 @@ function parts(): string {
   );
 }
 
+// ---- Events ----------------------------------------------------------------------------------------------------
+
+/** What a round of deliveries to a webhook costs in D1, as the tests measure it. */
+function roundOf(deliveries: number): Pick<Cost, "rows_read" | "rows_written"> {
+  const budget: unknown = JSON.parse(readFileSync(new URL("budget.json", import.meta.url), "utf8"));
+  const cost = (budget as { deliveries?: Record<string, Cost> }).deliveries?.[String(deliveries)];
+  if (typeof cost?.rows_read !== "number" || typeof cost.rows_written !== "number") throw new Error(`bench/budget.json has no round of ${deliveries}`);
+  return cost;
+}
+
+/** What a million events cost that one webhook is told: recorded beside a confirmation, and delivered one by one or in whole rounds. */
+function events(): string {
+  const ROUND = 30;
+  const [plain, told] = [budgetOf("confirm"), budgetOf("confirm, with a webhook")];
+  const columns = [1, ROUND].map((deliveries) => {
+    const round = roundOf(deliveries);
+    const runs = 1e6 / deliveries;
+    const logGb = (runs * LOG_EVENTS_A_REQUEST * ASSUMED.logEventBytes) / GB;
+    const of: [string, number, Price][] = [
+      ["D1 rows written, recorded", 1e6 * (told.rows_written - plain.rows_written), ROWS_WRITTEN],
+      ["D1 rows written, delivered", runs * round.rows_written, ROWS_WRITTEN],
+      ["D1 rows read", 1e6 * (told.rows_read - plain.rows_read) + runs * round.rows_read, ROWS_READ],
+      ["Queue operations", runs * OPERATIONS_A_MESSAGE, QUEUE_OPERATIONS],
+      ["Workers CPU, ms", runs * ASSUMED.cpuMs, CPU_MS],
+      ["Logs ingested, GB", logGb, LOG_GB],
+      ["Logs kept, GB-month", (logGb * LOG_DAYS) / 30, LOG_GB_MONTH],
+    ];
+    return of;
+  });
+  const [single, rounds] = columns as [[string, number, Price][], [string, number, Price][]];
+  const rows = single.map(([name, n, price], i) => {
+    const many = rounds[i]![1];
+    return [name, rateOf(price), units(n), usd(listPrice(n, price)), units(many), usd(listPrice(many, price))];
+  });
+  const [one, many] = columns.map((of) => of.reduce((all, [, n, price]) => all + listPrice(n, price), 0)) as [number, number];
+  return table(
+    ["item", "price", "1M, one at a time", "cost", `1M in rounds of ${ROUND}`, "cost"],
+    [...rows, ["**all**", "", "", `**${usd(one)}**`, "", `**${usd(many)}**`]],
+  );
+}
+
 // ---- The page --------------------------------------------------------------------------------------------------
 
 /** The sentences that quote the tables. */
@@ -754,7 +798,7 @@ function summary(): string {
   ].join("\n");
 }
 
-const SECTIONS: Record<string, () => string> = { summary, cost, indexes, bill, batches, parts, rate, assets, hops, queue, hottest, skew };
+const SECTIONS: Record<string, () => string> = { summary, cost, indexes, bill, batches, events, parts, rate, assets, hops, queue, hottest, skew };
 const PAGE = new URL("../docs/scale.md", import.meta.url);
 
 /** The page with each section's table between its markers, and the names of those that were different. */
