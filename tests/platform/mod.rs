@@ -40,6 +40,8 @@ pub(crate) struct TestPlatform {
     pub(crate) clock: Cell<Timestamp>,
     /// What every call to D1 fails with.
     pub(crate) d1_error: RefCell<Option<StorageError>>,
+    /// The transaction after so many others is carried out, and its answer lost.
+    pub(crate) lost_answer: Cell<Option<u32>>,
     /// What every call to R2 fails with.
     pub(crate) r2_error: RefCell<Option<StorageError>>,
     /// Whether there are random bytes.
@@ -123,6 +125,7 @@ impl TestPlatform {
             bucket: RefCell::new(bucket),
             clock: Cell::new(NOW),
             d1_error: RefCell::default(),
+            lost_answer: Cell::default(),
             r2_error: RefCell::default(),
             random: Cell::new(true),
             draws: Cell::default(),
@@ -175,7 +178,14 @@ impl Platform for TestPlatform {
         if let Some(error) = self.d1_error.borrow().clone() {
             return Err(error);
         }
-        Ok(Rows { texts: sqlite::transact(&self.conn, statements).unwrap() })
+        self.add_usage(|usage| usage.statements += u32::try_from(statements.len()).unwrap());
+        let texts = sqlite::transact(&self.conn, statements).unwrap();
+        let left = self.lost_answer.get();
+        self.lost_answer.set(left.and_then(|left| left.checked_sub(1)));
+        if left == Some(0) {
+            return Err(storage_error(StorageErrorKind::Transient, "Network connection lost."));
+        }
+        Ok(Rows { texts })
     }
 
     async fn head_object(&self, key: &str) -> Result<Option<StoredObject>, StorageError> {

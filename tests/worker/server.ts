@@ -9,6 +9,8 @@ export const ROOT = new URL("../../", import.meta.url);
 
 /** The configuration of the Worker that injects faults: fault-worker.ts around the built one. */
 export const WITH_FAULTS = "tests/worker/fault-worker.toml";
+/** That of the Worker without a queue, or with one that does not work: queue-worker.ts around the built one. */
+export const WITHOUT_QUEUE = "tests/worker/queue-worker.toml";
 
 /**
  * A fault that fault-worker.ts injects into a call of storage or of the platform. Without `nth` it happens at every
