@@ -34,6 +34,10 @@ impl State<'_> {
                 CallOutput::MultipartId(self.bucket.borrow_mut().create_multipart(key, content_type))
             }
             Call::CompleteMultipart(key, id, parts) => CallOutput::Completion(self.complete(key, id, parts)),
+            Call::Nudge(nudges) => {
+                self.enqueue(nudges);
+                CallOutput::Deleted
+            }
             Call::AbortMultipart(key, id) => {
                 self.abort(record, key, id);
                 CallOutput::Deleted

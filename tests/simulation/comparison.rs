@@ -50,6 +50,7 @@ impl State<'_> {
             Some((finding, changes)) => {
                 self.compare_request(record, finding, changes, changed, arrived_at);
             }
+            None if changed && record.delivers => self.compare_deliveries(record),
             None if changed => self.compare_sweeper(),
             None => {}
         }

@@ -29,6 +29,7 @@ impl State<'_> {
                 updated_at: now,
                 disabled_at: None,
                 deleted_at: None,
+                failing_since: None,
                 told_since: now,
                 removed: false,
             };

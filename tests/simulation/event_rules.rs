@@ -50,6 +50,8 @@ pub(crate) struct WebhookModel {
     pub(crate) updated_at: Timestamp,
     pub(crate) disabled_at: Option<Timestamp>,
     pub(crate) deleted_at: Option<Timestamp>,
+    /// Since when all deliveries have failed.
+    pub(crate) failing_since: Option<i64>,
     /// Since when it is told what it is told now.
     pub(crate) told_since: Timestamp,
     /// Whether the sweeper has removed it.
@@ -114,6 +116,7 @@ impl Model {
             updated_at: by.now,
             disabled_at: None,
             deleted_at: None,
+            failing_since: None,
             told_since: by.now,
             removed: false,
         };
@@ -135,6 +138,9 @@ impl Model {
             Some(false) => None,
             None => old.disabled_at,
         };
+        if old.disabled_at.is_some() && webhook.disabled_at.is_none() {
+            webhook.failing_since = None;
+        }
         if webhook == *old {
             return Ok((Finding::WebhookUpdated, Vec::new()));
         }

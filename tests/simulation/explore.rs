@@ -91,11 +91,12 @@ fn report(seed: u64) -> ! {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("build/simulation/seed-{seed}.json"));
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, serde_json::to_string_pretty(&schedule).unwrap()).unwrap();
-    let Schedule { reject_mismatch, retention_days, webhooks, events, last_faults, last_start } = &schedule;
+    let Schedule { reject_mismatch, retention_days, has_queue, webhooks, events, last_faults, last_start } =
+        &schedule;
     let events: Vec<String> =
         events.iter().enumerate().map(|(n, event)| format!("  {n}: {event:?}")).collect();
     panic!(
-        "seed {seed} fails {failure}\nThe shortest schedule found, {} events, reject_mismatch: {reject_mismatch}, retention_days: {retention_days}, webhooks: {webhooks}, last_faults: {last_faults:?}, last_start: {last_start:?}:\n{}\ntests/simulation/schedule.rs says what the events are. Uploads, assets, folders, cursors, tasks, requests and late calls count back from the newest, which is 0.\nPlay it again: make simulate SCHEDULE={}",
+        "seed {seed} fails {failure}\nThe shortest schedule found, {} events, reject_mismatch: {reject_mismatch}, retention_days: {retention_days}, has_queue: {has_queue}, webhooks: {webhooks}, last_faults: {last_faults:?}, last_start: {last_start:?}:\n{}\ntests/simulation/schedule.rs says what the events are. Uploads, assets, folders, cursors, tasks, requests and late calls count back from the newest, which is 0.\nPlay it again: make simulate SCHEDULE={}",
         events.len(),
         events.join("\n"),
         path.display()

@@ -4,7 +4,7 @@ use crate::choices::{FIRST_KEYS, KEY_SECONDS, LISTS, usual_seconds};
 use crate::draw::Draw;
 use crate::pick::{
     client, fault, fault_of_step, file, folder, folder_named, hand_made, key, made_key, max_uploads, name,
-    named, orphans, parts, scope, tampering, upload, user_change, wait,
+    named, orphans, parts, receiver, scope, tampering, upload, user_change, wait,
 };
 use crate::schedule::{Action, Event, Schedule};
 
@@ -16,18 +16,19 @@ pub(crate) fn schedule(seed: u64) -> Schedule {
     let mut draw = Draw::new(seed);
     let reject_mismatch = draw.chance(20);
     let retention_days = draw.one(&[30, 30, 1, 0]);
+    let has_queue = draw.chance(80);
     let webhooks = draw.one(&[0b1111, 0b1111, 0b0111, 0b0001, 0b0010, 0b0100, 0b1000, 0]);
     let events = 1 + draw.below(MAX_EVENTS - 1);
     let events = (0..events).map(|_| event(&mut draw)).collect();
     let last_faults = draw.below(3);
     let last_faults = (0..last_faults).map(|_| (draw.within(0..16), fault(&mut draw))).collect();
     let last_start = draw.maybe(20, |draw| draw.within(0..30));
-    Schedule { reject_mismatch, retention_days, webhooks, events, last_faults, last_start }
+    Schedule { reject_mismatch, retention_days, has_queue, webhooks, events, last_faults, last_start }
 }
 
 fn event(draw: &mut Draw) -> Event {
     let isolate = draw.within(0..2);
-    match draw.below(162) {
+    match draw.below(174) {
         0..34 => {
             let client = client(draw);
             let action = if client < FIRST_KEYS { action(draw) } else { action_of_made_key(draw, client) };
@@ -62,6 +63,16 @@ fn event(draw: &mut Draw) -> Event {
         149..153 => {
             let (steps, twice) = (draw.one(&[1, 1, 2, 3, 4, 4]), draw.chance(50));
             Event::InParts { client: client(draw), file: draw.one(&[6, 6, 7]), steps, twice }
+        }
+        156..160 => {
+            let (message, count) = (draw.within(0..4), draw.one(&[1, 1, 2, 10]));
+            Event::Messages { isolate, message, count, twice: draw.chance(20) }
+        }
+        160 => Event::LoseMessage { message: draw.within(0..3) },
+        161..165 => Event::Cron { isolate },
+        165..168 => {
+            let attempts = draw.one(&[0, 0, 0, 0, 1, 2, 9]);
+            Event::Receiver { webhook: draw.one(&[0, 0, 1, 1, 2, 3]), answers: receiver(draw), attempts }
         }
         153..156 => {
             // Mostly those who may.

@@ -15,6 +15,8 @@ mod choices;
 mod client;
 mod comparison;
 mod database;
+mod delivery;
+mod delivery_comparison;
 mod draw;
 mod event_answers;
 mod event_comparison;
@@ -37,6 +39,7 @@ mod part_rules;
 mod pick;
 #[path = "../platform/mod.rs"]
 mod platform;
+mod receiver;
 mod record;
 mod request;
 #[path = "../requests/mod.rs"]
@@ -180,6 +183,19 @@ const EVENTFUL: &[&str] = &[
     "an event that one webhook wants, and another does not",
     "an event for a webhook that is switched off",
     "delivery forgotten",
+    "delivered",
+    "delivered after a failure",
+    "received again",
+    "an attempt failed",
+    "a delivery failed for good",
+    "a webhook is disabled because all fails",
+    "nudge",
+    "nudge of the cron",
+    "delayed nudge",
+    "messages",
+    "messages that come twice",
+    "lost message",
+    "the cron delivers",
     "webhook forgotten",
 ];
 

@@ -5,7 +5,7 @@ use asset_uploads::domain::api_key::Scope;
 use crate::choices::FIRST_KEYS;
 use crate::draw::Draw;
 use crate::schedule::{
-    Fault, FolderNamed, HandMade, Named, Orphans, PartsNamed, Tampering, UserChange, Wait,
+    Fault, FolderNamed, HandMade, Named, Orphans, PartsNamed, Receiver, Tampering, UserChange, Wait,
 };
 
 /// Mostly one of the newest.
@@ -90,12 +90,28 @@ pub(crate) fn fault_of_step(draw: &mut Draw) -> Option<(u8, Fault)> {
 }
 
 pub(crate) fn wait(draw: &mut Draw) -> Wait {
-    match draw.below(14) {
+    match draw.below(15) {
+        14 => Wait::TwoMinutes,
         0..6 => Wait::Second,
         6..10 => Wait::FiveMinutes,
         10..12 => draw.one(&[Wait::SixteenMinutes, Wait::AnHour, Wait::AlmostADay]),
         _ => draw.one(&[Wait::ADay, Wait::EightDays, Wait::AMonth]),
     }
+}
+
+/// Mostly up.
+pub(crate) fn receiver(draw: &mut Draw) -> Receiver {
+    draw.one(&[
+        Receiver::Up,
+        Receiver::Up,
+        Receiver::Up,
+        Receiver::Wavering,
+        Receiver::Failing,
+        Receiver::Failing,
+        Receiver::Gone,
+        Receiver::Mute,
+        Receiver::Forbidden,
+    ])
 }
 
 pub(crate) fn orphans(draw: &mut Draw) -> Orphans {

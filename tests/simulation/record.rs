@@ -9,6 +9,7 @@ use asset_uploads::domain::timestamp::Timestamp;
 use crate::event_rules::WebhookModel;
 use crate::library_answers::RowModel;
 use crate::model::{AssetModel, Finding, FolderModel, HeadResult, SessionModel};
+use crate::receiver::Posted;
 use crate::request::RequestModel;
 
 /// What is known of a task.
@@ -16,8 +17,12 @@ use crate::request::RequestModel;
 pub(crate) struct TaskRecord {
     /// Each has another.
     pub(crate) number: u64,
-    /// None for the sweeper.
+    /// None for the sweeper, and for what delivers.
     pub(crate) request: Option<RequestModel>,
+    /// Whether it delivers events.
+    pub(crate) delivers: bool,
+    /// What it has sent to receivers: by the place of the webhook, and the event's id.
+    pub(crate) posted: RefCell<BTreeMap<(usize, String), Posted>>,
     /// When all of the request had arrived.
     pub(crate) arrived_at: Cell<Option<Timestamp>>,
     /// What HEAD came to, by the object's key.

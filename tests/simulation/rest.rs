@@ -16,6 +16,7 @@ impl Run<'_> {
         self.finish_tasks();
         self.check()?;
         key_database::check(&self.state.world.conn)?;
+        self.deliver_all()?;
         if schedule.last_start.is_some() {
             self.store_orphan(Some(LAST_KEY));
         }
@@ -40,6 +41,7 @@ impl Run<'_> {
                 self.state.fault.set(None);
                 self.check()?;
             }
+            self.deliver_all()?;
         }
         let (model, conn) = (self.state.model.borrow(), &self.state.world.conn);
         let kept = self.state.bucket.borrow().keys();

@@ -40,7 +40,7 @@ struct Task<'a> {
 
 pub(crate) struct Run<'a> {
     pub(crate) state: &'a State<'a>,
-    config: &'a Config,
+    pub(crate) config: &'a Config,
     retention_seconds: u64,
     tasks: Vec<Task<'a>>,
     /// Requests that were sent, the newest last.
@@ -75,6 +75,10 @@ pub(crate) fn play(world: &World, schedule: &Schedule) -> Result<Statistics, Str
             cursors: RefCell::default(),
             made_keys: RefCell::default(),
             webhooks: RefCell::default(),
+            queue: RefCell::default(),
+            has_queue: schedule.has_queue,
+            receivers: RefCell::default(),
+            received: RefCell::default(),
             random: RefCell::default(),
             begun: RefCell::default(),
             completions: RefCell::default(),
@@ -124,6 +128,12 @@ impl<'a> Run<'a> {
             Event::StoreByHand { upload, object } => self.store_by_hand(upload, object),
             Event::StoreOrphan { key } => self.store_orphan(key),
             Event::Sweep { isolate, orphans } => self.sweep(isolate, orphans, PAGES),
+            Event::Messages { isolate, message, count, twice } => {
+                self.take_messages(isolate, message, count, twice);
+            }
+            Event::LoseMessage { message } => self.lose_message(message),
+            Event::Cron { isolate } => self.cron(isolate),
+            Event::Receiver { webhook, answers, attempts } => self.outage(webhook, answers, attempts),
             Event::Step { task, awaits, fault } => self.step(task, awaits, fault),
             Event::CutOff { task } => {
                 let n = newest(&self.tasks, task).filter(|n| self.tasks[*n].isolate.is_none());
@@ -187,6 +197,11 @@ impl<'a> Run<'a> {
         }
     }
 
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
     fn send(&mut self, request: RequestModel, isolate: u8) {
         self.count += 1;
         let (state, config, started) = (self.state, self.config, self.now());
@@ -208,6 +223,7 @@ impl<'a> Run<'a> {
             let answer = TestAnswer::new(answer, true, Default::default());
             answer.check(&http, started, false);
             state.receive(&record, &answer);
+            platform.nudge_after(&answer).await;
         });
     }
 

@@ -10,6 +10,8 @@ pub(crate) struct Schedule {
     pub(crate) reject_mismatch: bool,
     /// `DELETED_RETENTION_DAYS`
     pub(crate) retention_days: u8,
+    /// Whether there is a queue.
+    pub(crate) has_queue: bool,
     /// Which of `FIRST_WEBHOOKS` are there from the beginning: a bit for each.
     pub(crate) webhooks: u8,
     /// In this order.
@@ -54,6 +56,15 @@ pub(crate) enum Event {
     StoreOrphan { key: Option<u8> },
     /// The cron starts the sweeper.
     Sweep { isolate: u8, orphans: Orphans },
+    /// The queue hands over so many messages, from this one on. They come again later, where `twice`.
+    Messages { isolate: u8, message: u8, count: u8, twice: bool },
+    /// The queue loses a message.
+    LoseMessage { message: u8 },
+    /// The cron of every minute.
+    Cron { isolate: u8 },
+    /// The receiver of a webhook answers like this from now on. So many attempts are made then, each when it is due, and
+    /// nobody disturbs them.
+    Receiver { webhook: u8, answers: Receiver, attempts: u8 },
     /// Something under way goes on for so many awaits. `fault` meets a storage call, behind so many that are carried out.
     Step { task: u8, awaits: u8, fault: Option<(u8, Fault)> },
     /// A client goes away in the middle of its transfer.
@@ -240,6 +251,23 @@ pub(crate) enum Orphans {
     None,
 }
 
+/// What a webhook's receiver answers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Receiver {
+    Up,
+    /// 500 the next time, then 200, and so on.
+    Wavering,
+    /// 200 the next time.
+    WaveringUp,
+    Failing,
+    /// What is sent never arrives.
+    Gone,
+    /// It gets what is sent, and the answer is lost.
+    Mute,
+    /// The platform sends nothing more.
+    Forbidden,
+}
+
 /// What happens to one storage call.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Fault {
@@ -261,6 +289,8 @@ pub(crate) enum Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Wait {
     Second,
+    /// Longer than a webhook may be held for delivery.
+    TwoMinutes,
     FiveMinutes,
     SixteenMinutes,
     AnHour,
@@ -274,6 +304,7 @@ impl Wait {
     pub(crate) fn seconds(self) -> u64 {
         match self {
             Self::Second => 1,
+            Self::TwoMinutes => 120,
             Self::FiveMinutes => 300,
             Self::SixteenMinutes => 960,
             Self::AnHour => 3_600,

@@ -3,7 +3,7 @@
 //! it fail. carried_out.rs has what a call does then.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -19,11 +19,13 @@ use asset_uploads::store::{Rows, Statement};
 
 use crate::answers::KnownUpload;
 use crate::bucket::Bucket;
+use crate::delivery::Message;
 use crate::draw::Draw;
 use crate::lists::Cursor;
 use crate::model::{HeadResult, Model};
+use crate::receiver::note;
 use crate::record::TaskRecord;
-use crate::schedule::Fault;
+use crate::schedule::{Fault, Receiver};
 use crate::statistics::Statistics;
 use crate::world::World;
 
@@ -51,6 +53,13 @@ pub(crate) struct State<'a> {
     pub(crate) made_keys: RefCell<Vec<usize>>,
     /// Webhooks that were made, likewise.
     pub(crate) webhooks: RefCell<Vec<String>>,
+    /// Messages of the queue, the newest last.
+    pub(crate) queue: RefCell<Vec<Message>>,
+    pub(crate) has_queue: bool,
+    /// What the receivers of webhooks answer, by the places of these; where nothing is said, they are up.
+    pub(crate) receivers: RefCell<BTreeMap<usize, Receiver>>,
+    /// What they have got: the place of the webhook, and the event's id.
+    pub(crate) received: RefCell<BTreeSet<(usize, String)>>,
     pub(crate) random: RefCell<Draw>,
     /// The ids of multipart uploads that the database has ever had: none of them is to be left open.
     pub(crate) begun: RefCell<BTreeSet<String>>,
@@ -80,6 +89,7 @@ pub(crate) enum Call {
     /// Key and multipart id.
     CompleteMultipart(String, String, Vec<CompletedPart>),
     AbortMultipart(String, String),
+    Nudge(Vec<(Nudge, u64)>),
 }
 
 /// What a storage call is answered.
@@ -87,7 +97,7 @@ pub(crate) enum CallOutput {
     Rows(Rows),
     Object(Option<StoredObject>),
     Page(ObjectPage),
-    /// Or aborted.
+    /// Or aborted, or in the queue.
     Deleted,
     Owner(String),
     MultipartId(String),
@@ -278,12 +288,22 @@ impl Platform for TaskPlatform<'_> {
         }
     }
 
-    async fn post(&self, _: Outgoing<'_>) -> Result<Answered, SendError> {
-        Err(SendError::Failed("there are no receivers".to_owned()))
+    async fn post(&self, request: Outgoing<'_>) -> Result<Answered, SendError> {
+        pause().await;
+        let (answer, delivery) = self.state.arrive(request);
+        pause().await;
+        if let Some(delivery) = delivery {
+            let taken = answer.as_ref().is_ok_and(|answer| (200..300).contains(&answer.status));
+            note(&self.record, delivery, taken, self.state.clock.get());
+        }
+        answer
     }
 
-    async fn send_nudges(&self, _: &[(Nudge, u64)]) -> Result<bool, StorageError> {
-        Ok(false)
+    async fn send_nudges(&self, nudges: &[(Nudge, u64)]) -> Result<bool, StorageError> {
+        if self.state.has_queue {
+            self.call(Call::Nudge(nudges.to_vec())).await?;
+        }
+        Ok(self.state.has_queue)
     }
 
     fn now(&self) -> Timestamp {
