@@ -346,7 +346,7 @@ pub struct UpdateBody {
     /// Which events, each named once.
     #[cfg_attr(
         not(target_arch = "wasm32"),
-        schemars(with = "Vec<EventType>", length(min = 1, max = 7), extend("uniqueItems" = true))
+        schemars(length(min = 1, max = 7), extend("type" = "array", "uniqueItems" = true))
     )]
     pub event_types: Option<Vec<EventType>>,
     /// What it is for; null for nothing.

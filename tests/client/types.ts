@@ -1,5 +1,5 @@
 // What the compiler must know about requests by path; `tsc` checks it, nothing runs it.
-import type { Asset, Client, Folder, Page, WebhookDelivery, WebhookEvent } from "asset-uploads-client";
+import type { Asset, Client, Folder, Page, Webhook, WebhookDelivery, WebhookEvent } from "asset-uploads-client";
 
 export async function typed(client: Client): Promise<unknown[]> {
   const params = { path: { asset_id: "" } };
@@ -26,7 +26,8 @@ export async function typed(client: Client): Promise<unknown[]> {
   // @ts-expect-error: without `confirm: false` it is the asset
   const id: string = await client.upload(new Blob());
   const tested: WebhookDelivery = await client.post("/v1/webhooks/{webhook_id}/tests", { params: { path: { webhook_id: "" } } });
-  return [tested, page, asset, restored, nothing, folder, token, email, lacking, id];
+  const off: Webhook = await client.patch("/v1/webhooks/{webhook_id}", { params: { path: { webhook_id: "" } }, body: { disabled: true } });
+  return [tested, off, page, asset, restored, nothing, folder, token, email, lacking, id];
 }
 
 export function typedEvent(event: WebhookEvent): string[] {
