@@ -102,7 +102,7 @@ function DeliveryLine({ value: delivery }: { value: WebhookDelivery }) {
           </span>
           <span class="quiet">{parts.join(" · ")}</span>
         </div>
-        <button type="button" class="button small" aria-label={`Deliver ${event_type} of ${formatSecond(event_timestamp)} again`} onClick={() => void deliverAgain(delivery)}>
+        <button type="button" class="button small" aria-label={`Deliver again: ${event_type} of ${formatSecond(event_timestamp)}`} onClick={() => void deliverAgain(delivery)}>
           Deliver again
         </button>
       </div>
@@ -135,17 +135,13 @@ function DeliveryDetails({ value: delivery }: { value: WebhookDelivery }) {
                 <li key={at}>
                   <span class="key-name">
                     <span class={status !== null && status >= 200 && status < 300 ? "state active" : "state revoked"}>{status ?? "no answer"}</span>
-                    {formatSecond(at)}
+                    {formatSecond(at)} · {formatDuration(duration_ms)}
                   </span>
-                  <span class="quiet">
-                    {formatDuration(duration_ms)}
-                    {error !== null && (
-                      <>
-                        {" · "}
-                        <bdi>{error}</bdi>
-                      </>
-                    )}
-                  </span>
+                  {error !== null && (
+                    <span class="quiet">
+                      <bdi>{error}</bdi>
+                    </span>
+                  )}
                   {response && (
                     <pre class="snippet" tabIndex={0} aria-label="The beginning of the answer">
                       {response}
