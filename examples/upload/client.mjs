@@ -6,7 +6,9 @@ const built = (name) =>
     process.exit(1);
   });
 
-export const { ApiError, createClient, FileChangedError, FileError, NetworkError, StorageError, UnexpectedResponseError } = await built("asset-uploads-client");
+export const {
+  ApiError, createClient, FileChangedError, FileError, NetworkError, StorageError, UnexpectedResponseError, verifyWebhook, WebhookVerificationError,
+} = await built("asset-uploads-client");
 export const { openFile, typeOf } = await built("asset-uploads-client/node");
 
 /** Ends the upload with this message. */

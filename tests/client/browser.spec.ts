@@ -3,6 +3,7 @@ import { appendFile, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { Webhook } from "standardwebhooks";
 import { startServer } from "../worker/server.ts";
 import { expectNoProblems, FILE, openPage, run, startPages } from "./page.ts";
 import { bytes, canned, expectOnly, NOTHING, PART, startClientServer, stored, until } from "./setup.ts";
@@ -140,4 +141,16 @@ test("an error of the API is an ApiError", async () => {
   const made = await openPage(server);
   const error = await run(made.page, `return client.upload(new File([], "empty.png")).catch((error) => ({ is: error instanceof lib.ApiError, ...error }));`);
   expect(error).toMatchObject({ is: true, code: "VALIDATION_ERROR", status: 422 });
+});
+
+test("a webhook is verified with the browser's Web Crypto", async () => {
+  const made = await openPage(server);
+  const at = new Date();
+  const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+  const headers = { "webhook-id": "1", "webhook-timestamp": String(Math.floor(at.getTime() / 1000)), "webhook-signature": new Webhook(secret).sign("1", at, '{"id":"1"}') };
+  const verify = (body: string) => run(made.page, `
+    const request = new Request("/", { method: "POST", headers: ${JSON.stringify(headers)}, body: ${JSON.stringify(body)} });
+    return lib.verifyWebhook(request, "${secret}").catch((error) => error.name);`);
+  expect([await verify('{"id":"1"}'), await verify('{"id":"2"}')]).toEqual([{ id: "1" }, "WebhookVerificationError"]);
+  expectNoProblems(made);
 });

@@ -6,6 +6,8 @@ import { cp, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { Webhook } from "standardwebhooks";
 import { expect, onTestFinished, test } from "vitest";
 import { createAssets } from "../worker/fixtures.ts";
 import { ROOT } from "../worker/server.ts";
@@ -47,7 +49,7 @@ async function runInPage(made: PageSetup, text: string, body: string): Promise<v
   await made.page.evaluate(outputFiles[0]!.text);
 }
 
-test("there is no snippet that no test runs", () => expect(SNIPPETS).toHaveLength(7));
+test("there is no snippet that no test runs", () => expect(SNIPPETS).toHaveLength(8));
 
 test("upload a file in Node", async () => {
   const made = await setup(server);
@@ -97,6 +99,28 @@ test("errors", async () => {
   const made = await setup(server);
   const { lines } = await runInNode(made, "offline?", {});
   expect(lines).toEqual([expect.stringMatching(/^VALIDATION_ERROR This media type is not permitted\. [0-9a-f-]{36}$/)]);
+});
+
+test("receive webhooks, in workerd", async () => {
+  const [code] = SNIPPETS.filter((code) => code.includes("verifyWebhook"));
+  const stdin = { contents: code!, resolveDir: `${ROOT.pathname}web` };
+  const { outputFiles } = await build({ stdin, bundle: true, format: "esm", write: false, target: "es2022", conditions: ["workerd", "browser"] });
+  const bindings = { WEBHOOK_SECRET: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" };
+  const worker = new Miniflare(convertV4MiniflareOptions({ modules: true, script: outputFiles[0]!.text, compatibilityDate: "2026-10-22", bindings }));
+  onTestFinished(() => worker.dispose());
+  const at = new Date();
+  const body = JSON.stringify({ id: "1", type: "asset.created", data: { name: "größe.png" } });
+  const headers = {
+    ...{ "webhook-id": "1", "webhook-timestamp": String(Math.floor(at.getTime() / 1000)) },
+    "webhook-signature": new Webhook(bindings.WEBHOOK_SECRET).sign("1", at, body),
+  };
+  const send = async (body: string, headers: Record<string, string>) => {
+    const answer = await fetch(await worker.ready, { method: "POST", headers, body });
+    return [answer.status, await answer.text()];
+  };
+  expect(await send(body, headers)).toEqual([204, ""]);
+  expect(await send(`${body} `, headers)).toEqual([400, "no signature fits: the secret is another one, or the request was altered"]);
+  expect(await send(body, { ...headers, "webhook-id": "" })).toEqual([400, "the header webhook-id is missing"]);
 });
 
 test("Uppy", async () => {

@@ -1,13 +1,13 @@
 // The client's requests by path: answers, errors, repeats, and that the key is nowhere but in its header.
 import { inspect } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { ApiError, createClient, NetworkError, UnexpectedResponseError } from "asset-uploads-client";
-import type { How } from "../worker/fault-proxy.ts";
-import { createAssets, createFolder, createOrganization } from "../worker/fixtures.ts";
+import { ApiError, type Client, createClient, NetworkError, UnexpectedResponseError } from "asset-uploads-client";
+import { FaultProxy, type How } from "../worker/fault-proxy.ts";
+import { createAssets, createFolder, createOrganization, createPerson } from "../worker/fixtures.ts";
 import { readAsset } from "../worker/requests.ts";
 import { canned, errorOf, setup, startClientServer, until, type Setup } from "./setup.ts";
 
-const server = startClientServer();
+const server = startClientServer({ secrets: { WEBHOOK_SIGNING_KEY: "of these tests" } });
 const UNAVAILABLE = JSON.stringify({ code: "STORAGE_UNAVAILABLE", message: "Storage did not answer; repeat the request.", errors: null });
 const keysOf = ({ proxy }: Setup) => proxy.seen.map(({ headers }) => headers["idempotency-key"]);
 const start = ({ client }: Setup) => client.post("/v1/asset-uploads", { body: { filename: "a.png", mime_type: "image/png", size_bytes: 1, multipart: false } });
@@ -115,6 +115,34 @@ describe("a key is made once:", () => {
     const made = await setup(server, [{ step: "other", how: { answer: canned(429) } }]);
     expect(await make(made)).toMatchObject({ name: "page", token: expect.stringMatching(/^au_/) });
     expect(await server.sql("SELECT count(*) AS n FROM api_keys WHERE user_id = ?", made.editor.userId)).toEqual([{ n: 2 }]);
+  });
+});
+
+describe("a webhook and its secrets are made once:", () => {
+  const unanswered = async (call: (client: Client) => Promise<unknown>) => {
+    const made = await setup(server);
+    const admin = await createPerson(server, { [made.org]: "admin" });
+    const webhook = await server.request("POST", "/v1/webhooks", { as: admin, body: JSON.stringify({ url: "https://hooks.example.com/", event_types: ["asset.created"] }) });
+    expect(webhook.status).toBe(201);
+    const proxy = await FaultProxy.start(server.url, [{ step: "confirm", how: "cut after" }]);
+    onTestFinished(() => proxy.close());
+    const client = createClient({ baseUrl: proxy.url, token: admin.token });
+    expect((await errorOf(call(client))).name).toBe("NetworkError");
+    expect(proxy.seen).toHaveLength(1);
+    return server.sql("SELECT id = ?1 AS first, secret_version FROM webhooks WHERE org_id = ?2 ORDER BY created_at", webhook.json.id, made.org);
+  };
+
+  test("making one is not repeated", async () => {
+    const body = { url: "https://hooks.example.com/", event_types: ["asset.created" as const] };
+    expect(await unanswered((client) => client.post("/v1/webhooks", { body }))).toEqual([{ first: 1, secret_version: 1 }, { first: 0, secret_version: 1 }]);
+  });
+
+  test("a rotation is not repeated", async () => {
+    const rotate = async (client: Client) => {
+      const [{ id }] = await server.sql("SELECT id FROM webhooks ORDER BY created_at DESC LIMIT 1");
+      return client.post("/v1/webhooks/{webhook_id}/secret-rotations", { params: { path: { webhook_id: id } } });
+    };
+    expect(await unanswered(rotate)).toEqual([{ first: 1, secret_version: 2 }]);
   });
 });
 

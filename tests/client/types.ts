@@ -1,5 +1,5 @@
 // What the compiler must know about requests by path; `tsc` checks it, nothing runs it.
-import type { Asset, Client, Folder, Page } from "asset-uploads-client";
+import type { Asset, Client, Folder, Page, Webhook, WebhookDelivery, WebhookEvent } from "asset-uploads-client";
 
 export async function typed(client: Client): Promise<unknown[]> {
   const params = { path: { asset_id: "" } };
@@ -25,5 +25,25 @@ export async function typed(client: Client): Promise<unknown[]> {
   await client.patch("/v1/assets/{asset_id}", { params, body: { nam: "" } });
   // @ts-expect-error: without `confirm: false` it is the asset
   const id: string = await client.upload(new Blob());
-  return [page, asset, restored, nothing, folder, token, email, lacking, id];
+  const tested: WebhookDelivery = await client.post("/v1/webhooks/{webhook_id}/tests", { params: { path: { webhook_id: "" } } });
+  const off: Webhook = await client.patch("/v1/webhooks/{webhook_id}", { params: { path: { webhook_id: "" } }, body: { disabled: true } });
+  return [tested, off, page, asset, restored, nothing, folder, token, email, lacking, id];
+}
+
+export function typedEvent(event: WebhookEvent): string[] {
+  switch (event.type) {
+    case "asset.created":
+      // @ts-expect-error: an event has no URL
+      return [event.data.name, event.data.folder_id ?? "", event.data.url];
+    case "upload.rejected":
+      return [event.data.filename, event.data.error.code];
+    case "upload.expired":
+      // @ts-expect-error: it may have none
+      return [event.data.error.code];
+    case "webhook.test":
+      return [event.data.webhook_id];
+    default:
+      // @ts-expect-error: there is no such type
+      return [event.data.name, event.type === "asset.moved" ? event.id : event.organization_id];
+  }
 }

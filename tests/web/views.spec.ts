@@ -9,7 +9,7 @@ import { organizationNamed, organizationWithAda, storeAssets, type StoredAsset }
 import { startSite } from "./page.ts";
 import { landscape, pdf, tone } from "./pictures.ts";
 
-const site = startSite();
+const site = startSite({ secrets: { WEBHOOK_SIGNING_KEY: "of these tests" } });
 const folder = `${ROOT.pathname}build/screenshots`;
 const DAY = 86_400_000;
 const NOW = Date.UTC(2026, 9, 20, 14, 12);
@@ -17,6 +17,8 @@ const NOW = Date.UTC(2026, 9, 20, 14, 12);
 let ada: Person;
 let viewer: Person;
 let newcomer: Person;
+let owner: Person;
+let webhook: string;
 let org: string;
 let norway: string;
 let photo: string;
@@ -28,6 +30,7 @@ beforeAll(async () => {
   const second = await organizationNamed(server, "Harbour Press");
   await server.sql("INSERT INTO memberships (org_id, user_id, role) VALUES (?, ?, 'viewer')", second, ada.userId);
   viewer = await createPerson(server, { [org]: "viewer" }, { first_name: "Vera" });
+  owner = await createPerson(server, { [org]: "owner" }, { first_name: "Olga" });
   newcomer = await createPerson(server, {}, { first_name: "Nils" });
   const campaigns = await createFolder(server, org, ada, { name: "Campaigns" });
   await createFolder(server, org, ada, { name: "Brand" });
@@ -51,7 +54,41 @@ beforeAll(async () => {
   ];
   [photo = ""] = await storeAssets(server, org, ada, [...photos, ...others]);
   await storeAssets(server, org, ada, [0, 1, 2].map((i) => ({ name: `Duplicate ${i}.png`, deleted_at: NOW - i * DAY, created_at: NOW - 9 * DAY, body: landscape(i + 4) })));
+  webhook = await storeWebhooks();
 }, 60_000);
+
+/** Webhooks of the organization, one of which has a history: its id. */
+async function storeWebhooks(): Promise<string> {
+  const { server } = site;
+  const make = async (url: string, event_types: string[], description?: string): Promise<string> => {
+    const { status, json } = await server.request("POST", "/v1/webhooks", { as: owner, body: JSON.stringify({ url, event_types, description }) });
+    expect(status).toBe(201);
+    return json.id;
+  };
+  const off = await make("https://old.northlight.example/hook", ["asset.created"], "Print shop");
+  const failing = await make("https://hooks.northlight.example/assets/incoming?source=library&environment=production", ["asset.created", "asset.deleted", "asset.purged"], "Search index");
+  await make("https://chat.example.com:8443/northlight", ["upload.rejected"]);
+  await server.sql("UPDATE webhooks SET failing_since = ?, disabled_at = ?, disabled_reason = 'Every delivery has failed for 5 days.' WHERE id = ?", NOW - 5 * DAY, NOW, off);
+  await server.sql("UPDATE webhooks SET failing_since = ? WHERE id = ?", NOW - 600_000, failing);
+  const attempt = (at: number, status: number | null, error: string | null, response: string | null) => ({ at, status, duration_ms: status === null ? 10_000 : 84, error, response });
+  const failures = [attempt(NOW, null, "no answer within 10 seconds", null), attempt(NOW + 5_400, 502, null, '<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body><center><h1>502 Bad Gateway</h1></center></body>\r\n</html>')];
+  // Nothing is due in the years that this test may run in.
+  const rows = [
+    { at: NOW - DAY, type: "asset.created", due: null, delivered: NOW - DAY + 400, attempts: [attempt(NOW - DAY + 300, 204, null, "")] },
+    { at: NOW - 7 * 3_600_000, type: "asset.deleted", due: null, delivered: null, attempts: failures },
+    { at: NOW - 1_000, type: "asset.created", due: Date.UTC(2030, 0, 2), delivered: null, attempts: failures },
+  ];
+  for (const { at, type, due, delivered, attempts } of rows) {
+    const hex = at.toString(16).padStart(12, "0");
+    const id = `${hex.slice(0, 8)}-${hex.slice(8)}-8${photo.slice(15)}`;
+    await server.sql(
+      `INSERT INTO webhook_deliveries (webhook_id, created_at, id, org_id, event_id, event_type, event_at, data, due_at, delivered_at, attempt_count, attempts)
+       SELECT ?1, ?2, ?3, ?4, ?3, ?5, ?2, a.json, ?6, ?7, json_array_length(?8), ?8 FROM assets_json a WHERE a.id = ?9`,
+      failing, at, id, org, type, due, delivered, JSON.stringify(attempts), photo,
+    );
+  }
+  return failing;
+}
 
 const axe = readFileSync(new URL("node_modules/axe-core/axe.min.js", ROOT), "utf8");
 
@@ -164,6 +201,34 @@ describe.each(Object.entries(LOOKS))("%s", (look, context) => {
     const uploading = await site.open({ context, as: key });
     await uploading.page.getByRole("button", { name: /browse/i }).first().waitFor();
     await shoot(uploading.page, "uploads-only");
+  });
+
+  it("is webhooks", async () => {
+    const { page } = await site.open({ context, as: owner, path: "/?view=webhooks" });
+    await page.getByText("chat.example.com").waitFor();
+    await shoot(page, "webhooks");
+    await page.getByRole("button", { name: /^Webhook https:\/\/hooks/ }).click();
+    await shoot(page, "webhook-menu");
+    await page.getByRole("menuitem", { name: "Change" }).click();
+    await page.getByRole("dialog").getByLabel("URL").waitFor();
+    await shoot(page, "webhook-change");
+    await page.keyboard.press("Escape");
+    await page.getByLabel("URL").fill(`https://${look}.example.com/`);
+    await page.getByRole("checkbox", { name: "asset.created" }).check();
+    await page.getByRole("button", { name: "Make webhook" }).click();
+    await page.locator(".token code").waitFor();
+    // What is different each time is not worth a picture.
+    await page.locator(".token code").evaluate((code) => (code.textContent = `whsec_${"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".repeat(2).slice(0, 43)}=`));
+    await shoot(page, "webhook-secret");
+    await page.goto(`/?view=webhooks&webhook=${webhook}`);
+    const deliveries = page.getByRole("list", { name: "Deliveries" }).locator("> li");
+    await deliveries.nth(2).waitFor();
+    await deliveries.first().locator("summary").click();
+    await page.getByLabel("The event").waitFor();
+    await shoot(page, "webhook-history");
+    await deliveries.first().getByLabel("The event").scrollIntoViewIfNeeded();
+    await shoot(page, "webhook-event");
+    await site.server.sql("UPDATE webhooks SET disabled_at = 1, deleted_at = 1 WHERE url = ?", `https://${look}.example.com/`);
   });
 
   it("is the library of one who may only look, and menus", async () => {

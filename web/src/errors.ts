@@ -33,6 +33,9 @@ const LABELS: Record<string, string> = {
   mime_types: "Types",
   folder_id: "Folder",
   parent_id: "Folder",
+  url: "URL",
+  event_types: "Events",
+  description: "Description",
 };
 
 function withLabel(field: string | undefined, text: string): string {

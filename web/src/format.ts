@@ -27,10 +27,14 @@ export function formatSize(bytes: number): string {
 }
 
 const dateAndTime = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" });
+const toTheSecond = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const milliseconds = new Intl.NumberFormat(undefined, { style: "unit", unit: "millisecond" });
 const dateAlone = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 
 export const formatTime = (time: string) => dateAndTime.format(new Date(time));
 export const formatDate = (time: string) => dateAlone.format(new Date(time));
+export const formatSecond = (time: string) => toTheSecond.format(new Date(time));
+export const formatDuration = (ms: number) => milliseconds.format(ms);
 export const formatNumber = (number: number) => new Intl.NumberFormat().format(number);
 
 /** "1 file", "3 files". */

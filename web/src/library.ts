@@ -3,7 +3,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import type { Asset } from "asset-uploads-client";
 import { hasCode, type Problem, problemOf } from "./errors.js";
 import { folded } from "./names.js";
-import { listKey, type Route, route } from "./route.js";
+import { listKey, type Route, route, showsFiles } from "./route.js";
 import { rights, send, session } from "./session.js";
 
 const PAGE = 100;
@@ -42,7 +42,7 @@ export function reload(): void {
     problem.value = null;
     loading.value = false;
   });
-  if (session.peek().is === "signed in" && rights.peek().read && route.peek().view !== "keys") void loadPage(null);
+  if (session.peek().is === "signed in" && rights.peek().read && showsFiles(route.peek().view)) void loadPage(null);
 }
 
 export function loadMore(): void {
@@ -102,7 +102,7 @@ function add(items: Asset[]): void {
 /** Whether the list that is shown holds the asset. */
 function belongs(asset: Asset): boolean {
   const { view, folder, type, name } = route.peek();
-  if (view === "keys" || (view === "trash") !== (asset.deleted_at !== null)) return false;
+  if (!showsFiles(view) || (view === "trash") !== (asset.deleted_at !== null)) return false;
   if (view === "files" && folder !== null && folder !== (asset.folder_id ?? "none")) return false;
   if (type !== null && type !== asset.asset_type) return false;
   return folded(asset.name).startsWith(folded(name));

@@ -2,7 +2,7 @@
 import { computed, signal } from "@preact/signals";
 import { isAssetType, type AssetTypeCode } from "./format.js";
 
-export type View = "files" | "trash" | "keys";
+export type View = "files" | "trash" | "keys" | "webhooks";
 export type Sort = "created_at:desc" | "created_at:asc" | "name:asc" | "name:desc";
 
 export interface Route {
@@ -16,7 +16,12 @@ export interface Route {
   layout: "grid" | "list";
   /** The asset that is looked at. */
   asset: string | null;
+  /** The webhook whose history is looked at. */
+  webhook: string | null;
 }
+
+/** Whether the view is a list of files. */
+export const showsFiles = (view: View) => view === "files" || view === "trash";
 
 export const SORTS: Sort[] = ["created_at:desc", "created_at:asc", "name:asc", "name:desc"];
 
@@ -34,13 +39,14 @@ export function parse(search: string): Route {
   const sort = query.get("sort") as Sort;
   const type = query.get("type");
   return {
-    view: view === "trash" || view === "keys" ? view : "files",
+    view: view === "trash" || view === "keys" || view === "webhooks" ? view : "files",
     folder: query.get("folder") || null,
     type: isAssetType(type) ? type : null,
     name: query.get("name") ?? "",
     sort: SORTS.includes(sort) ? sort : "created_at:desc",
     layout: query.get("layout") === "list" ? "list" : "grid",
     asset: query.get("asset") || null,
+    webhook: query.get("webhook") || null,
   };
 }
 
@@ -53,13 +59,14 @@ export function urlOf(route: Route): string {
   if (route.sort !== "created_at:desc") query.set("sort", route.sort);
   if (route.layout !== "grid") query.set("layout", route.layout);
   if (route.asset !== null) query.set("asset", route.asset);
+  if (route.webhook !== null) query.set("webhook", route.webhook);
   const text = query.toString();
   return text === "" ? location.pathname : `${location.pathname}?${text}`;
 }
 
-/** Another place: a folder, all files, the trash or the keys, in the order and layout of now and without filters. */
-export const placeOf = (place: { view?: View; folder?: string | null }): Route => ({
-  ...{ view: "files", folder: null, ...place },
+/** Another place: a folder, all files, the trash, the keys or the webhooks, in the order and layout of now and without filters. */
+export const placeOf = (place: { view?: View; folder?: string | null; webhook?: string }): Route => ({
+  ...{ view: "files", folder: null, webhook: null, ...place },
   ...{ type: null, name: "", sort: route.value.sort, layout: route.value.layout, asset: null },
 });
 

@@ -24,6 +24,7 @@ export interface Rights {
   write: boolean;
   upload: boolean;
   makeKeys: boolean;
+  manageWebhooks: boolean;
 }
 
 // The key is in this tab's storage alone: no other tab and no later visit has it.
@@ -50,6 +51,7 @@ export const rights = computed<Rights>(() => {
     write: writes && key?.scope === "full",
     upload: writes && key?.scope !== "read",
     makeKeys: writes && key?.scope === "full",
+    manageWebhooks: permissions.includes("webhooks:manage") && key?.impersonator_id === null && key.scope === "full",
   };
 });
 

@@ -7,7 +7,11 @@ export type { components, operations, paths } from "./schema.js";
 export type { FileSource, Uploadable } from "./source.js";
 export type { UploadOptions, UploadState } from "./state.js";
 export type {
-  Account, ApiKey, ApiKeyLimits, Asset, AssetType, AssetUpload, EmbeddedUser, Folder, FolderWithPath, NewApiKey, Page, RequestOptions,
-  StartedUpload,
+  Account, ApiKey, ApiKeyLimits, Asset, AssetType, AssetUpload, EmbeddedUser, Folder, FolderWithPath, NewApiKey, NewWebhook, Page,
+  RequestOptions, StartedUpload, Webhook, WebhookDelivery, WebhookDeliveryWithEvent,
 } from "./types.js";
 export { Upload } from "./upload.js";
+export {
+  type EventAsset, type EventUpload, type ReceivedWebhook, type VerifyWebhookOptions, verifyWebhook, type WebhookEvent, type WebhookEventType,
+  WebhookVerificationError,
+} from "./webhooks.js";

@@ -67,7 +67,7 @@ export class Requests {
     return this.#request("get", path, init) as Promise<AnswerOf<OperationOf<P, "get">, F>>;
   }
 
-  /** One without `Idempotency-Key` gets a random one. All repeats have the same, so that it happens once. */
+  /** One without `Idempotency-Key` gets a random one. All repeats have the same, so that it happens once. Keys and webhooks have no such repeats. */
   post<P extends PathOf<"post">, F extends string = never>(
     path: P,
     ...[init]: InitArgument<OperationOf<P, "post">, F>
@@ -96,8 +96,8 @@ export class Requests {
     if (method === "post" && !headers.has("idempotency-key")) headers.set("idempotency-key", randomKey());
     if (this.#options.organizationId && !headers.has("x-organization-id")) headers.set("x-organization-id", this.#options.organizationId);
     headers.set("authorization", `Bearer ${this.#options.token}`);
-    // A second key would be made; nobody would know the first one's token.
-    const once = method === "post" && path === "/v1/api-keys";
+    // A second key or secret would be made; nobody would know the first one.
+    const once = method === "post" && /^\/v1\/(api-keys$|webhooks)/.test(path);
     const retryOptions: RetryOptions<JsonAnswer> = {
       who: this.#origin,
       signal,

@@ -14,8 +14,13 @@ export type EmbeddedUser = Schemas["EmbeddedUser"];
 export type Folder = Schemas["Folder"];
 export type FolderWithPath = Schemas["FolderWithPath"];
 export type NewApiKey = Schemas["NewApiKey"];
+/** With `secret`, which is shown this once. */
+export type NewWebhook = Schemas["NewWebhook"];
 /** What a start answers: how to send the file. */
 export type StartedUpload = Schemas["CreateAssetUploadResponse"];
+export type Webhook = Schemas["Webhook"];
+export type WebhookDelivery = Schemas["WebhookDelivery"];
+export type WebhookDeliveryWithEvent = Schemas["WebhookDeliveryWithEvent"];
 
 /** A page of a list. `next_pq` goes into the query of the next one, and is null at the end. */
 export interface Page<Item> {
@@ -49,7 +54,7 @@ export interface FieldsOf<F extends string> {
 }
 
 type Json<R> = R extends { content: { "application/json": infer T } } ? T : undefined;
-type Success = 200 | 201 | 204;
+type Success = 200 | 201 | 202 | 204;
 type SuccessOf<O> = O extends { responses: infer R } ? { [S in keyof R & Success]: Json<R[S]> }[keyof R & Success] : never;
 type TakesFields<O> = O extends { parameters: { query?: infer Q } } ? ("fields" extends keyof NonNullable<Q> ? true : false) : false;
 type Complete<T> = T extends { items: (infer Item)[]; next_pq: string | null } ? Page<Required<Item>> : Required<T>;

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { closeDialog } from "../dialogs.js";
-import { route } from "../route.js";
+import { route, showsFiles } from "../route.js";
 import { rights, session } from "../session.js";
 import { AssetDialog } from "./AssetDialog.js";
 import { Dialog } from "./Dialog.js";
@@ -18,6 +18,7 @@ import { Sidebar } from "./Sidebar.js";
 import { SignIn } from "./SignIn.js";
 import { UploadPanel } from "./UploadPanel.js";
 import { UploadsOnly } from "./UploadsOnly.js";
+import { NoWebhooks, WebhooksView } from "./WebhooksView.js";
 
 const narrow = matchMedia("(max-width: 760px)");
 const isNarrow = signal(narrow.matches);
@@ -60,7 +61,9 @@ function Library() {
       <div class="body">
         {!isNarrow.value && <Sidebar />}
         <main id="content" tabIndex={-1}>
-          {view !== "keys" ? <LibraryView /> : rights.value.makeKeys ? <KeysView /> : <NoKeys />}
+          {showsFiles(view) && <LibraryView />}
+          {view === "keys" && (rights.value.makeKeys ? <KeysView /> : <NoKeys />)}
+          {view === "webhooks" && (rights.value.manageWebhooks ? <WebhooksView /> : <NoWebhooks />)}
         </main>
         {rights.value.upload && <UploadPanel />}
       </div>
@@ -69,7 +72,7 @@ function Library() {
           <Sidebar onGone={() => setMenu(false)} />
         </Dialog>
       )}
-      {asset !== null && view !== "keys" && <AssetDialog id={asset} />}
+      {asset !== null && showsFiles(view) && <AssetDialog id={asset} />}
       {rights.value.upload && <DropZone />}
       <Dialogs />
     </>

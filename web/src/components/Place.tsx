@@ -2,28 +2,38 @@
 import type { ComponentChildren } from "preact";
 import { deleteFolder, moveFolder, newFolder, renameFolder } from "../actions.js";
 import { children, current, target } from "../folders.js";
-import { go, placeOf, route, urlOf } from "../route.js";
+import { go, placeOf, type Route, route, urlOf } from "../route.js";
 import { rights } from "../session.js";
 import { Menu, type MenuItem } from "./Menu.js";
 import type { Folder } from "asset-uploads-client";
 
+interface RouteLinkProps {
+  to: Route;
+  class?: string;
+  /** For screen readers, where the text alone does not say enough. */
+  label?: string;
+  children: ComponentChildren;
+}
+
 /** A link within the page; with Ctrl and the like the browser opens it as it always does. */
-export function PlaceLink({ folder, class: className = "", children }: { folder: string | null; class?: string; children: ComponentChildren }) {
-  const place = placeOf({ folder });
+export function RouteLink({ to, class: className = "", label, children }: RouteLinkProps) {
   return (
     <a
       class={className}
-      href={urlOf(place)}
+      href={urlOf(to)}
+      aria-label={label}
       onClick={(event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
         event.preventDefault();
-        go(place);
+        go(to);
       }}
     >
       {children}
     </a>
   );
 }
+
+export const PlaceLink = ({ folder, ...others }: Omit<RouteLinkProps, "to"> & { folder: string | null }) => <RouteLink to={placeOf({ folder })} {...others} />;
 
 export const folderItems = (folder: Folder): MenuItem[] => [
   { label: "New folder in it", icon: "folder-plus", run: () => newFolder(folder.id) },
@@ -45,6 +55,7 @@ export function titleOf(): string {
   const { view, folder } = route.value;
   if (view === "trash") return "Trash";
   if (view === "keys") return "Upload keys";
+  if (view === "webhooks") return "Webhooks";
   if (folder === null) return "All files";
   return folder === "none" ? "Not in a folder" : (current.value?.folder.name ?? knownName(folder) ?? "Folder");
 }

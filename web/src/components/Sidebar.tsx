@@ -1,4 +1,4 @@
-// Where one can go: all files, folders, trash, keys.
+// Where one can go: all files, folders, trash, keys, webhooks.
 import { newFolder } from "../actions.js";
 import { setUnfolded, target, unfolded } from "../folders.js";
 import { go, placeOf, type Route, route } from "../route.js";
@@ -12,12 +12,13 @@ const TOPS: TopLine[] = [
 ];
 const TRASH: TopLine = { id: "trash", name: "Trash", icon: "trash" };
 const KEYS: TopLine = { id: "keys", name: "Upload keys", icon: "key" };
+const WEBHOOKS: TopLine = { id: "webhooks", name: "Webhooks", icon: "broadcast" };
 
 const rowOf = ({ view, folder }: Route) => (view === "files" ? (folder ?? "all") : view);
 
 function open(id: string): void {
   if (id === "all") go(placeOf({}));
-  else if (id === "trash" || id === "keys") go(placeOf({ view: id }));
+  else if (id === "trash" || id === "keys" || id === "webhooks") go(placeOf({ view: id }));
   else go(placeOf({ folder: id }));
 }
 
@@ -31,7 +32,7 @@ export function Sidebar({ onGone }: { onGone?: () => void }) {
       <FolderTree
         label="Files and folders"
         tops={TOPS}
-        ends={rights.value.makeKeys ? [TRASH, KEYS] : [TRASH]}
+        ends={[TRASH, ...(rights.value.makeKeys ? [KEYS] : []), ...(rights.value.manageWebhooks ? [WEBHOOKS] : [])]}
         chosen={rowOf(route.value)}
         onChoose={choose}
         isUnfolded={(id) => unfolded.value.has(id)}
