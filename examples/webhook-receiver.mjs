@@ -3,19 +3,25 @@
 //
 //   node examples/webhook-receiver.mjs
 //
-// It listens on PORT (default 9000) of this machine. Beside `make dev WEBHOOK_INSECURE_HOSTS=localhost:9000` it needs one of
+// It listens on PORT (default 9000) of 127.0.0.1. Beside `make dev WEBHOOK_INSECURE_HOSTS=127.0.0.1:9000` it needs no settings:
+// it makes a webhook of all event types, whose secret stays in memory, and removes it when it is stopped (Ctrl+C).
+// Killed and started again it goes on with that webhook, and gets what happened meanwhile.
 //
-//   TOKEN    the key of an owner or admin: it makes a webhook with it, of all event types, whose secret stays in memory,
-//            and removes it when it is stopped (Ctrl+C). ASSET_UPLOADS_URL is the Worker (default http://localhost:8787)
-//   SECRET   whsec_..., the secret of a webhook that was made before; several with commas between them
+//   TOKEN               the key of an owner or admin, with which it does so (default: the key that `make dev` made)
+//   ASSET_UPLOADS_URL   the address of the Worker (default http://localhost:8787)
+//   SECRET              whsec_..., the secret of a webhook that was made before: then it makes none. Several with commas
+//                       between them while a secret is rotated
 //
 // A request whose signature fits is answered 204, another one 400.
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createClient, Failure, sentenceOf, verifyWebhook, WebhookVerificationError } from "./upload/client.mjs";
 
 /** More than an event ever has. */
 const MOST_BYTES = 1_000_000;
-const { PORT = "9000", SECRET, TOKEN, ASSET_UPLOADS_URL = "http://localhost:8787" } = process.env;
+/** The description of the webhook that it makes. */
+const NAME = "examples/webhook-receiver.mjs";
+const { PORT = "9000", SECRET, ASSET_UPLOADS_URL } = process.env;
 let secrets = SECRET?.split(",");
 
 /** What is there of text that comes from elsewhere, in one line and without control characters. */
@@ -49,17 +55,34 @@ async function receive(request, response) {
   }
 }
 
-/** Makes the webhook; `remove` ends it. */
-async function makeWebhook(url) {
-  const client = createClient({ baseUrl: ASSET_UPLOADS_URL, token: TOKEN });
-  const { items } = await client.get("/v1/webhooks/event-types");
-  const made = await client.post("/v1/webhooks", { body: { url, event_types: items.map(({ type }) => type), description: "examples/webhook-receiver.mjs" } });
-  const remove = () => client.delete("/v1/webhooks/{webhook_id}", { params: { path: { webhook_id: made.id } } });
-  return { made, remove };
+/** The key that `make dev` created, for its own Worker alone. */
+async function developmentToken() {
+  if (ASSET_UPLOADS_URL) return undefined;
+  const seed = readFile(new URL("../.wrangler/dev-seed.json", import.meta.url), "utf8");
+  return (await seed.then(JSON.parse).catch(() => ({}))).token;
+}
+
+/** Makes the webhook, or goes on with one that was left when this program was killed: its secret, and how to remove it. */
+async function makeWebhook(token, url) {
+  const client = createClient({ baseUrl: ASSET_UPLOADS_URL ?? "http://localhost:8787", token });
+  const { items } = await client.get("/v1/webhooks", { params: { query: { limit: 100 } } });
+  const left = items.find((webhook) => webhook.url === url && webhook.description === NAME);
+  const pathOf = ({ id }) => ({ params: { path: { webhook_id: id } } });
+  const remove = (webhook) => () => client.delete("/v1/webhooks/{webhook_id}", pathOf(webhook));
+  if (left) {
+    if (left.disabled) await client.patch("/v1/webhooks/{webhook_id}", { ...pathOf(left), body: { disabled: false } });
+    // The secret is lost; what was still to be delivered is signed with the new one.
+    const { secret } = await client.post("/v1/webhooks/{webhook_id}/secret-rotations", pathOf(left));
+    return { secret, remove: remove(left) };
+  }
+  const { items: types } = await client.get("/v1/webhooks/event-types");
+  const made = await client.post("/v1/webhooks", { body: { url, event_types: types.map(({ type }) => type), description: NAME } });
+  return { secret: made.secret, remove: remove(made) };
 }
 
 async function main() {
-  if (!SECRET && !TOKEN) throw new Failure("set SECRET to a webhook's secret, or TOKEN to the key of an owner or admin");
+  const token = process.env.TOKEN || (await developmentToken());
+  if (!SECRET && !token) throw new Failure("set SECRET to a webhook's secret, or TOKEN to the key of an owner or admin");
   // Before anything is received.
   if (SECRET) await verifyWebhook({ headers: {}, body: "" }, secrets).catch((error) => error instanceof TypeError && Promise.reject(new Failure(`SECRET: ${error.message}`)));
   const server = createServer((request, response) => {
@@ -70,15 +93,15 @@ async function main() {
   });
   await new Promise((resolve, reject) => {
     server.once("error", (error) => reject(new Failure(`cannot listen on port ${PORT}: ${error.message}`)));
-    server.listen(Number(PORT), "localhost", resolve);
+    server.listen(Number(PORT), "127.0.0.1", resolve);
   });
-  const url = `http://localhost:${server.address().port}/`;
+  const url = `http://127.0.0.1:${server.address().port}/`;
   if (!SECRET) {
-    const { made, remove } = await makeWebhook(url).catch((error) => {
+    const { secret, remove } = await makeWebhook(token, url).catch((error) => {
       server.close();
       throw error;
     });
-    secrets = [made.secret];
+    secrets = [secret];
     for (const signal of ["SIGINT", "SIGTERM"]) {
       process.once(signal, () => void remove().catch((error) => console.error(sentenceOf(error))).then(() => process.exit(0)));
     }

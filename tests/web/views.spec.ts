@@ -30,7 +30,6 @@ beforeAll(async () => {
   const second = await organizationNamed(server, "Harbour Press");
   await server.sql("INSERT INTO memberships (org_id, user_id, role) VALUES (?, ?, 'viewer')", second, ada.userId);
   viewer = await createPerson(server, { [org]: "viewer" }, { first_name: "Vera" });
-  owner = await createPerson(server, { [org]: "owner" }, { first_name: "Olga" });
   newcomer = await createPerson(server, {}, { first_name: "Nils" });
   const campaigns = await createFolder(server, org, ada, { name: "Campaigns" });
   await createFolder(server, org, ada, { name: "Brand" });
@@ -57,9 +56,11 @@ beforeAll(async () => {
   webhook = await storeWebhooks();
 }, 60_000);
 
-/** Webhooks of the organization, one of which has a history: its id. */
+/** Webhooks of an organization of their own, in which nothing happens, and the history of one of them: its id. */
 async function storeWebhooks(): Promise<string> {
   const { server } = site;
+  const studio = await organizationNamed(server, "Northlight Studio");
+  owner = await createPerson(server, { [studio]: "owner" }, { first_name: "Olga" });
   const make = async (url: string, event_types: string[], description?: string): Promise<string> => {
     const { status, json } = await server.request("POST", "/v1/webhooks", { as: owner, body: JSON.stringify({ url, event_types, description }) });
     expect(status).toBe(201);
@@ -84,7 +85,7 @@ async function storeWebhooks(): Promise<string> {
     await server.sql(
       `INSERT INTO webhook_deliveries (webhook_id, created_at, id, org_id, event_id, event_type, event_at, data, due_at, delivered_at, attempt_count, attempts)
        SELECT ?1, ?2, ?3, ?4, ?3, ?5, ?2, a.json, ?6, ?7, json_array_length(?8), ?8 FROM assets_json a WHERE a.id = ?9`,
-      failing, at, id, org, type, due, delivered, JSON.stringify(attempts), photo,
+      failing, at, id, studio, type, due, delivered, JSON.stringify(attempts), photo,
     );
   }
   return failing;

@@ -19,7 +19,7 @@ const [port, recipePort, otherPort] = listeners.map((listener) => listener.port)
 await Promise.all(listeners.map((listener) => listener.stop()));
 
 const server = startServer({
-  vars: { ...S3.vars, WEBHOOK_INSECURE_HOSTS: `localhost:${port},localhost:${recipePort}` },
+  vars: { ...S3.vars, WEBHOOK_INSECURE_HOSTS: `127.0.0.1:${port},localhost:${recipePort}` },
   secrets: { ...S3.secrets, WEBHOOK_SIGNING_KEY: "of these tests" },
 });
 const EXAMPLE = new URL("examples/webhook-receiver.mjs", ROOT).pathname;
@@ -79,18 +79,18 @@ function post(to: number, body: string, secret?: string): Promise<Response> {
   const [id, now] = [randomUUID(), new Date()];
   const signature = new Webhook(secret ?? "whsec_AAAA").sign(id, now, body);
   const headers = { "webhook-id": id, "webhook-timestamp": String(Math.floor(now.getTime() / 1000)), "webhook-signature": signature };
-  return fetch(`http://localhost:${to}/`, { method: "POST", headers, body });
+  return fetch(`http://${to === recipePort ? "localhost" : "127.0.0.1"}:${to}/`, { method: "POST", headers, body });
 }
 
 test("with TOKEN it makes a webhook, prints what is delivered, refuses what is forged, and removes the webhook at its end", async () => {
   const { org, editor, admin } = await organization();
   const program = new Program(EXAMPLE, { PORT: String(port), TOKEN: admin.token, ASSET_UPLOADS_URL: server.url.href });
-  expect(await program.printed(1)).toEqual([`listening on http://localhost:${port}/`]);
+  expect(await program.printed(1)).toEqual([`listening on http://127.0.0.1:${port}/`]);
   const { json } = await server.request("GET", "/v1/webhooks/event-types", { as: admin });
   const types = json.items.map(({ type }: { type: string }) => type);
   const [{ id: webhookId, ...webhook }] = await webhooksOf(org);
   expect({ ...webhook, event_types: JSON.parse(webhook.event_types).sort() }).toEqual({
-    ...{ url: `http://localhost:${port}/`, event_types: types.sort(), description: "examples/webhook-receiver.mjs" },
+    ...{ url: `http://127.0.0.1:${port}/`, event_types: types.sort(), description: "examples/webhook-receiver.mjs" },
   });
 
   const id = await uploaded(org, editor, "über uns.png");
@@ -104,13 +104,33 @@ test("with TOKEN it makes a webhook, prints what is delivered, refuses what is f
 
   const forged = await post(port, JSON.stringify({ id: "1", type: "asset.created", timestamp: "now", data: {} }));
   expect([forged.status, await forged.text()]).toEqual([400, "no signature fits: the secret is another one, or the request was altered\n"]);
-  expect((await fetch(`http://localhost:${port}/`)).status).toBe(405);
+  expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(405);
   expect(program.lines).toHaveLength(4);
   expect(program.stderr).toBe("refused: no signature fits: the secret is another one, or the request was altered\n");
   expect(`${program.stdout}${program.stderr}`).not.toMatch(/whsec_|au_/);
 
   program.child.kill("SIGTERM");
   expect([await program.ended, await webhooksOf(org)]).toEqual([0, []]);
+});
+
+test("killed and started again, it prints what happened meanwhile", async () => {
+  const { org, editor, admin } = await organization();
+  const env = { PORT: String(port), TOKEN: admin.token, ASSET_UPLOADS_URL: server.url.href };
+  const first = new Program(EXAMPLE, env);
+  await first.printed(1);
+  first.child.kill("SIGKILL");
+  await first.ended;
+  const names = ["one.png", "two.png", "three.png"];
+  for (const name of names) await uploaded(org, editor, name);
+  const failed = async () => (await server.sql("SELECT max(attempt_count) AS n FROM webhook_deliveries WHERE org_id = ?", org))[0].n > 0;
+  for (const deadline = Date.now() + 20_000; !(await failed()) && Date.now() < deadline; ) await wait(20);
+  expect(await failed()).toBe(true);
+  const second = new Program(EXAMPLE, env);
+  const lines = await second.printed(4);
+  expect(lines.slice(1).map((line) => line.split(" ").at(-1)).sort()).toEqual([...names].sort());
+  expect(await webhooksOf(org)).toHaveLength(1);
+  second.child.kill("SIGINT");
+  expect([await second.ended, await webhooksOf(org)]).toEqual([0, []]);
 });
 
 test("with SECRET it prints an event in one line, whatever is in it", async () => {
@@ -131,7 +151,7 @@ test("it says what it lacks, and ends with 1", async () => {
     return [await program.ended, program.stdout, program.stderr];
   };
   const occupied = createServer();
-  await new Promise<void>((resolve) => occupied.listen(0, "localhost", resolve));
+  await new Promise<void>((resolve) => occupied.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void occupied.close());
   expect(await run({ PORT: "0" })).toEqual([1, "", "set SECRET to a webhook's secret, or TOKEN to the key of an owner or admin\n"]);
   expect(await run({ PORT: "0", SECRET: "secret" })).toEqual([1, "", "SECRET: a webhook's secret is whsec_ and base64\n"]);
