@@ -1,6 +1,6 @@
 //! The transactions of delivery to webhooks on SQLite: the lease, what is recorded, pauses, and whose turn it is.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::unreachable, reason = "test code may panic")]
 
 mod sqlite;
 
