@@ -195,21 +195,24 @@ impl Operation for Take {
     type Output = Option<Taken>;
 
     fn statements(&self) -> Vec<Statement> {
-        // ?1 attempts, ?2 webhook. One that another invocation has recorded meanwhile stays as it is.
+        // ?1 attempts, ?2 webhook. One that another invocation has recorded meanwhile stays as it is. With the webhook as a
+        // value, SQLite would read all its deliveries instead of looking each one up.
         const RECORD: &str = "
+            WITH attempted AS MATERIALIZED (
+              SELECT ?2 AS webhook_id, j.value FROM json_each(?1) j)
             UPDATE webhook_deliveries
-            SET attempts = json_insert(attempts, '$[#]', json(j.value -> 'attempt')),
+            SET attempts = json_insert(attempts, '$[#]', json(a.value -> 'attempt')),
               attempt_count = webhook_deliveries.attempt_count + 1,
-              due_at = j.value ->> 'due_at',
-              delivered_at = j.value ->> 'delivered_at'
-            FROM json_each(?1) j
-            WHERE webhook_deliveries.webhook_id = ?2
-              AND webhook_deliveries.created_at = j.value ->> 'created_at'
-              AND webhook_deliveries.id = j.value ->> 'id'
+              due_at = a.value ->> 'due_at',
+              delivered_at = a.value ->> 'delivered_at'
+            FROM attempted a
+            WHERE webhook_deliveries.webhook_id = a.webhook_id
+              AND webhook_deliveries.created_at = a.value ->> 'created_at'
+              AND webhook_deliveries.id = a.value ->> 'id'
               AND webhook_deliveries.due_at IS NOT NULL
-              AND webhook_deliveries.attempt_count = j.value ->> 'attempt_count'";
-        // Written only where it changes. ?1 webhook, ?2 lease, ?3 now, ?4 1 where something was delivered, ?5 how long all may fail, ?6 the time of the
-        // attempts.
+              AND webhook_deliveries.attempt_count = a.value ->> 'attempt_count'";
+        // Written only where it changes. ?1 webhook, ?2 lease, ?3 now, ?4 1 where something was delivered, ?5 how long all
+        // may fail, ?6 the time of the attempts.
         const HEALTH: &str = "
             UPDATE webhooks
             SET failing_since = CASE WHEN ?4 THEN NULL ELSE ifnull(failing_since, ?6) END,

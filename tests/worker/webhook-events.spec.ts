@@ -26,7 +26,7 @@ async function assetOf(id: string, { editor }: Subscriber, deleted = false): Pro
   return Object.fromEntries(FIELDS.map((field) => [field, asset[field]]));
 }
 
-/** The only event so far at this place, checked: history, D1, and that it was sent once. */
+/** These events and no others: as they came, in the history and in D1, each sent once. */
 async function expectEvents(subscriber: Subscriber, expected: [type: string, data: unknown][]): Promise<any[]> {
   await untilReceived(receiver, subscriber, expected.length);
   const items = await historyOnce(server, subscriber, (items) => items.length >= expected.length && allDelivered(items));

@@ -73,7 +73,7 @@ export async function history(server: Server, { admin, id }: Subscriber): Promis
   return json.items;
 }
 
-/** The history once a webhook's deliveries are as asked for: that many attempts and no lease, so all is recorded. */
+/** The history of a webhook, once it is as asked for. */
 export async function historyOnce(server: Server, subscriber: Subscriber, ready: (items: any[]) => boolean, ms = 30_000): Promise<any[]> {
   for (const deadline = Date.now() + ms; ; await wait(50)) {
     const items = await history(server, subscriber);

@@ -4,10 +4,9 @@ import { Webhook } from "standardwebhooks";
 import { expectErrorAnswer } from "./assertions.ts";
 import { newAsset } from "./library-requests.ts";
 import { accept, answer, type Received, verified } from "./receiver.ts";
-import { SIGNING_KEY } from "./webhook-fixtures.ts";
 import {
   acceptedDelivery, allDelivered, answered, DAY, deliveredAs, expectEvent, history, historyOnce, readDelivery, readWebhook, receivedBy, redeliver,
-  rotateSecret, sendTest, startDelivery, storedDeliveries, storedWebhook, type Subscriber, subscribe, TIME, untilReceived, updateWebhook,
+  rotateSecret, sendTest, SIGNING_KEY, startDelivery, storedDeliveries, storedWebhook, type Subscriber, subscribe, TIME, untilReceived, updateWebhook,
 } from "./webhook-fixtures.ts";
 
 const { receiver, server } = await startDelivery();
@@ -34,7 +33,6 @@ test("webhook.test: sent to this webhook alone, whatever it wants, signed and in
   const neighbour = await subscribe(server, receiver, undefined, undefined, subscriber);
   const id = acceptedDelivery(await sendTest(server, subscriber.admin, subscriber.id), subscriber, "webhook.test");
   const [request] = await untilReceived(receiver, subscriber, 1);
-  // Its data has no URL either; nothing to compare it with but the id.
   const event = expectEvent(request!, subscriber, "webhook.test", { webhook_id: subscriber.id });
   expect(event.id).toBe(id);
   const delivery = deliveredAs(subscriber, event, [answered(200, "thanks")]);
