@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use asset_uploads::domain::ids::{DeliveryId, OrganizationId, UserId, WebhookId};
 use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::domain::webhook::{Attempt, EventType, MAX_FAILING_SECONDS, pause_ms, retry_delay_ms};
+use asset_uploads::domain::webhook::{Attempt, EventType, MAX_FAILING_SECONDS, retry_delay_ms};
 use asset_uploads::store::outbox::{Attempted, Due, DueWebhooks, Take, Taken};
 use asset_uploads::store::{Operation, Statement};
 use rusqlite::{Connection, params, params_from_iter};
@@ -148,8 +148,7 @@ fn a_round_that_failed_whole_pauses_the_webhook_each_time_longer_and_a_delivery_
     let outbox = Outbox::new();
     outbox.pending(outbox.webhook, &[NOW.0; 40]);
     let mut now = NOW;
-    for (n, pause) in [5_000, 10_000, 20_000, 40_000, 60_000, 60_000, 60_000].into_iter().enumerate() {
-        assert_eq!(pause_ms(u32::try_from(n + 1).unwrap()), pause);
+    for pause in [5_000, 10_000, 20_000, 40_000, 60_000, 60_000, 60_000] {
         let taken = outbox.run(&Take { limit: 2, ..outbox.take("a", now) });
         let results = taken.deliveries.iter().map(|due| attempted(due, now, 500)).collect::<Vec<_>>();
         assert_eq!(results.len(), 2);

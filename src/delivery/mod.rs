@@ -251,9 +251,10 @@ impl<P: Platform> Run<'_, P> {
         }
     }
 
-    /// Whether another round's transaction may be sent: one of four statements, up to three times, and another to end it.
+    /// Whether another round may be begun: its two transactions have four statements each, and one of them may be repeated
+    /// twice.
     fn has_statements(&self) -> bool {
-        self.platform.usage().statements + 24 <= self.max_statements
+        self.platform.usage().statements + 16 <= self.max_statements
     }
 }
 

@@ -39,13 +39,6 @@ pub fn retry_delay_ms(attempts: u32, random: u16) -> Option<u64> {
     Some(delay + delay * u64::from(random) / (5 * u64::from(u16::MAX)))
 }
 
-/// How long to leave a webhook alone after so many rounds of deliveries that all failed, in milliseconds: 5 s, doubled
-/// up to a minute. Its retries come when they are due; this keeps a backlog from being tried in full while the receiver
-/// is down.
-pub fn pause_ms(rounds: u32) -> u64 {
-    (5_000_u64 << rounds.saturating_sub(1).min(4)).min(60_000)
-}
-
 /// What webhooks are told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline))]
