@@ -8,7 +8,7 @@ use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::platform::Platform;
 
 use crate::platform::client::TestAnswer;
-use crate::record::TaskRecord;
+use crate::record::{TaskRecord, Work};
 use crate::run::{Run, newest};
 use crate::schedule::Receiver;
 use crate::simulated::{State, TaskPlatform};
@@ -59,7 +59,7 @@ impl State<'_> {
 
 impl Run<'_> {
     fn record_of_delivery(&mut self) -> Rc<TaskRecord> {
-        Rc::new(TaskRecord { number: self.next_number(), delivers: true, ..TaskRecord::default() })
+        Rc::new(TaskRecord { number: self.next_number(), work: Work::Deliver, ..TaskRecord::default() })
     }
 
     /// The queue hands over so many of the messages that are due, from the `message`-th on. It has them again, where

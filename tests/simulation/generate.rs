@@ -28,7 +28,7 @@ pub(crate) fn schedule(seed: u64) -> Schedule {
 
 fn event(draw: &mut Draw) -> Event {
     let isolate = draw.within(0..2);
-    match draw.below(174) {
+    match draw.below(184) {
         0..34 => {
             let client = client(draw);
             let action = if client < FIRST_KEYS { action(draw) } else { action_of_made_key(draw, client) };
@@ -67,6 +67,11 @@ fn event(draw: &mut Draw) -> Event {
         156..160 => {
             let (message, count) = (draw.within(0..4), draw.one(&[1, 1, 2, 10]));
             Event::Messages { isolate, message, count, twice: draw.chance(20) }
+        }
+        168..178 => {
+            let (upload, uploads) = (upload(draw), draw.one(&[1, 1, 2, 3]));
+            let (forged, undisturbed) = (draw.chance(20), draw.chance(50));
+            Event::Notify { isolate, upload, uploads, forged, undisturbed }
         }
         160 => Event::LoseMessage { message: draw.within(0..3) },
         161..165 => Event::Cron { isolate },

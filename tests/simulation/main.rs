@@ -32,6 +32,8 @@ mod library_answers;
 mod library_rules;
 mod lists;
 mod model;
+mod notification_rules;
+mod notifications;
 mod operator;
 mod part_actions;
 mod part_answers;
@@ -183,6 +185,21 @@ const EVENTFUL: &[&str] = &[
     "an event that one webhook wants, and another does not",
     "an event for a webhook that is switched off",
     "delivery forgotten",
+    "told of upload.rejected",
+    "confirmed by storage",
+    "notified: confirmed",
+    "notified: nothing to do",
+    "notified: UPLOAD_REJECTED",
+    "notified: UNAUTHORIZED",
+    "notified: PERMISSION_DENIED",
+    "notified: ORGANIZATION_MEMBERSHIP_REQUIRED",
+    "notification that comes again",
+    "a client confirms after storage",
+    "a client confirms after storage, into its folder",
+    "a client confirms after storage what was changed since",
+    "in the trash before its client confirms",
+    "an asset whose upload was rejected before",
+    "storage confirms with a key that has expired",
     "delivered",
     "delivered after a failure",
     "received again",

@@ -94,6 +94,8 @@ pub(crate) struct SessionModel {
     pub(crate) multipart_id: Option<String>,
     /// The request that wrote it.
     pub(crate) request: u64,
+    /// When, and with which code, storage's notification found that its object may not become an asset.
+    pub(crate) rejected: Option<(i64, String)>,
     /// When webhooks were told that it expired.
     pub(crate) expiry_told_at: Option<i64>,
 }
@@ -121,6 +123,12 @@ pub(crate) struct AssetModel {
     pub(crate) request: u64,
     /// The time of its last event; 0 before the first.
     pub(crate) event_at: i64,
+    /// The time of its first event.
+    pub(crate) first_event_at: i64,
+    /// Whether storage's notification confirmed it, and no client has yet.
+    pub(crate) awaits_client: bool,
+    /// Who confirmed it after that.
+    pub(crate) confirmed_by: Option<usize>,
 }
 
 /// An id that was given up.
@@ -191,6 +199,8 @@ pub(crate) enum Finding {
     },
     /// Everything but the content type permits the asset: the declared one is read here, and the asset written then.
     Untyped,
+    /// Storage's notification has confirmed it: that is read here, and the asset made this confirmation's then.
+    AwaitsClient,
     /// What each upload of a batch comes to.
     Batch(Vec<(String, Finding)>),
     /// No part was sent yet: storage is to begin the multipart upload.

@@ -124,12 +124,13 @@ impl State<'_> {
             if data[name].is_null() { data[other].clone() } else { data[name].clone() }
         };
         let told = format!(
-            "{}|{}|{}|{}|{}",
+            "{}|{}|{}|{}|{}|{}",
             text(&either("name", "filename")),
             text(&data["folder_id"]),
             time(&data["deleted_at"])?,
             text(&data["created_by"]),
             time(&either("updated_at", "expires_at"))?,
+            text(&data["error"]["code"]),
         );
         let org = json!(model.orgs[model.webhooks[*webhook].org]);
         if told != delivery.told || data["id"] != json!(delivery.subject) || data["org_id"] != org {

@@ -16,6 +16,8 @@ impl Run<'_> {
         self.finish_tasks();
         self.check()?;
         key_database::check(&self.state.world.conn)?;
+        self.notify_again();
+        self.check()?;
         self.deliver_all()?;
         if schedule.last_start.is_some() {
             self.store_orphan(Some(LAST_KEY));

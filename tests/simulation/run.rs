@@ -76,6 +76,7 @@ pub(crate) fn play(world: &World, schedule: &Schedule) -> Result<Statistics, Str
             made_keys: RefCell::default(),
             webhooks: RefCell::default(),
             queue: RefCell::default(),
+            again: RefCell::default(),
             has_queue: schedule.has_queue,
             receivers: RefCell::default(),
             received: RefCell::default(),
@@ -134,6 +135,9 @@ impl<'a> Run<'a> {
             Event::LoseMessage { message } => self.lose_message(message),
             Event::Cron { isolate } => self.cron(isolate),
             Event::Receiver { webhook, answers, attempts } => self.outage(webhook, answers, attempts),
+            Event::Notify { isolate, upload, uploads, forged, undisturbed } => {
+                self.notify(isolate, upload, uploads, forged, undisturbed);
+            }
             Event::Step { task, awaits, fault } => self.step(task, awaits, fault),
             Event::CutOff { task } => {
                 let n = newest(&self.tasks, task).filter(|n| self.tasks[*n].isolate.is_none());

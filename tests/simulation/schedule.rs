@@ -65,6 +65,9 @@ pub(crate) enum Event {
     /// The receiver of a webhook answers like this from now on. So many attempts are made then, each when it is due, and
     /// nobody disturbs them.
     Receiver { webhook: u8, answers: Receiver, attempts: u8 },
+    /// Storage tells of the objects of so many uploads, from this one on, whether they are there or not; of objects that
+    /// are no upload's, too, where `forged`.
+    Notify { isolate: u8, upload: u8, uploads: u8, forged: bool, undisturbed: bool },
     /// Something under way goes on for so many awaits. `fault` meets a storage call, behind so many that are carried out.
     Step { task: u8, awaits: u8, fault: Option<(u8, Fault)> },
     /// A client goes away in the middle of its transfer.

@@ -60,6 +60,8 @@ pub(crate) struct State<'a> {
     pub(crate) receivers: RefCell<BTreeMap<usize, Receiver>>,
     /// What they have got: the place of the webhook, and the event's id.
     pub(crate) received: RefCell<BTreeSet<(usize, String)>>,
+    /// Keys of objects whose notifications come again.
+    pub(crate) again: RefCell<BTreeSet<String>>,
     pub(crate) random: RefCell<Draw>,
     /// The ids of multipart uploads that the database has ever had: none of them is to be left open.
     pub(crate) begun: RefCell<BTreeSet<String>>,
@@ -166,8 +168,9 @@ impl Drop for CallUnderWay<'_> {
 
 impl TaskPlatform<'_> {
     fn will_be_late(&self, call: &Call) {
-        let late =
-            LateCall { sent_at: self.state.clock.get(), caller: self.record.clone(), call: call.clone() };
+        // As the task stands now: what it does afterwards is nothing to this call.
+        let caller = Rc::new((*self.record).clone());
+        let late = LateCall { sent_at: self.state.clock.get(), caller, call: call.clone() };
         self.state.late.borrow_mut().push(late);
     }
 
@@ -217,7 +220,10 @@ impl Platform for TaskPlatform<'_> {
         let output = self.call(Call::Transact(statements.to_vec())).await;
         self.record.database_failed.set(output.is_err());
         match output? {
-            CallOutput::Rows(rows) => Ok(rows),
+            CallOutput::Rows(rows) => {
+                self.record.learn();
+                Ok(rows)
+            }
             _ => Err(mixed_up()),
         }
     }
