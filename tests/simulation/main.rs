@@ -200,6 +200,7 @@ const EVENTFUL: &[&str] = &[
     "in the trash before its client confirms",
     "an asset whose upload was rejected before",
     "storage confirms with a key that has expired",
+    "told that it expired while it is confirmed",
     "delivered",
     "delivered after a failure",
     "received again",

@@ -11,7 +11,9 @@ use crate::invariants;
 use crate::model::{HeadResult, Model};
 use crate::notification_rules::Notified;
 use crate::record::{TaskRecord, Work};
+use crate::rest::LARGE_PAGES;
 use crate::run::Run;
+use crate::schedule::{Action, FolderNamed, Named, Orphans, Wait};
 use crate::simulated::{State, TaskPlatform};
 
 impl Run<'_> {
@@ -25,6 +27,73 @@ impl Run<'_> {
             keys.extend(["uploads/beach.png".to_owned(), OWNER_KEY.to_owned()]);
         }
         self.begin_notifications(isolate, keys, undisturbed);
+    }
+
+    /// A client starts an upload and sends its file. Storage tells of it after a while, somebody changes the asset, and
+    /// then the client begins to confirm.
+    pub(crate) fn storage_first(
+        &mut self,
+        client: u8,
+        file: u8,
+        late: bool,
+        change: u8,
+        folder: FolderNamed,
+    ) {
+        if !self.send_undisturbed(client, file) {
+            return;
+        }
+        if late {
+            self.wait(Wait::AlmostADay.seconds(), true);
+        }
+        self.notify(0, 0, 1, false, true);
+        let upload = self.upload(0).to_string();
+        if self.state.model.borrow().assets.contains_key(&upload) {
+            self.state.learn_asset(&upload);
+            let others = self.under_way();
+            let changes: &[Action] = match change {
+                0 => &[],
+                1 => &[Action::UpdateAsset { asset: 0, name: Some(3), folder: None }],
+                2 => &[Action::DeleteAsset { asset: 0 }],
+                _ => &[Action::DeleteAsset { asset: 0 }, Action::RestoreAsset { asset: 0 }],
+            };
+            for action in changes {
+                self.request(client, Named::Nothing, 0, *action);
+                self.finish_newest(others);
+            }
+        }
+        self.request(client, Named::Nothing, 1, Action::Confirm { upload: 0, folder, key: Some(0) });
+    }
+
+    /// A client starts an upload and sends its file. Just before the deadline it begins to confirm, or storage tells of the
+    /// file, and then the sweeper is faster.
+    pub(crate) fn at_deadline(&mut self, client: u8, file: u8, by_storage: bool) {
+        if !self.send_undisturbed(client, file) {
+            return;
+        }
+        self.wait(Wait::AlmostADay.seconds(), true);
+        if by_storage {
+            self.notify(1, 0, 1, false, false);
+        } else {
+            let folder = FolderNamed::Nothing;
+            self.request(client, Named::Nothing, 1, Action::Confirm { upload: 0, folder, key: None });
+        }
+        // Its body has arrived, and it waits for storage.
+        self.step(0, 1, None);
+        self.wait(Wait::TwoMinutes.seconds(), true);
+        let others = self.under_way();
+        self.sweep(0, Orphans::Few, LARGE_PAGES);
+        self.finish_newest(others);
+        let upload = self.upload(0).to_string();
+        if self
+            .state
+            .model
+            .borrow()
+            .sessions
+            .get(&upload)
+            .is_some_and(|session| session.expiry_told_at.is_some())
+        {
+            self.state.count("told that it expired while it is confirmed");
+        }
     }
 
     /// Those that storage did not answer to come again.

@@ -135,6 +135,10 @@ impl<'a> Run<'a> {
             Event::LoseMessage { message } => self.lose_message(message),
             Event::Cron { isolate } => self.cron(isolate),
             Event::Receiver { webhook, answers, attempts } => self.outage(webhook, answers, attempts),
+            Event::StorageFirst { client, file, late, change, folder } => {
+                self.storage_first(client, file, late, change, folder);
+            }
+            Event::AtDeadline { client, file, by_storage } => self.at_deadline(client, file, by_storage),
             Event::Notify { isolate, upload, uploads, forged, undisturbed } => {
                 self.notify(isolate, upload, uploads, forged, undisturbed);
             }

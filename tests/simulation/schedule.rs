@@ -68,6 +68,12 @@ pub(crate) enum Event {
     /// Storage tells of the objects of so many uploads, from this one on, whether they are there or not; of objects that
     /// are no upload's, too, where `forged`.
     Notify { isolate: u8, upload: u8, uploads: u8, forged: bool, undisturbed: bool },
+    /// A client starts an upload and sends its file. Storage tells of it, a day later where `late`; the asset is renamed,
+    /// put into the trash, or taken out of it again, by `change`; and the client begins to confirm.
+    StorageFirst { client: u8, file: u8, late: bool, change: u8, folder: FolderNamed },
+    /// A client starts an upload and sends its file. A confirmation begins just before the deadline, and the sweeper comes
+    /// after it.
+    AtDeadline { client: u8, file: u8, by_storage: bool },
     /// Something under way goes on for so many awaits. `fault` meets a storage call, behind so many that are carried out.
     Step { task: u8, awaits: u8, fault: Option<(u8, Fault)> },
     /// A client goes away in the middle of its transfer.
