@@ -18,7 +18,7 @@ use crate::part_answers::{
 use crate::platform::client::TestAnswer;
 use crate::record::TaskRecord;
 use crate::request::RequestModel;
-use crate::simulated::State;
+use crate::state::State;
 
 /// What clients know of an upload.
 #[derive(Debug, Clone)]

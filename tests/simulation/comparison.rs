@@ -10,7 +10,7 @@ use crate::invariants;
 use crate::model::{Change, Changes, Finding};
 use crate::record::{Seen, TaskRecord, Work};
 use crate::request::RequestModel;
-use crate::simulated::State;
+use crate::state::State;
 
 impl State<'_> {
     /// Runs a transaction, and compares what it did with what it must do.

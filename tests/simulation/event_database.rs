@@ -1,6 +1,9 @@
 //! What the database holds of webhooks and of what is to be delivered to them.
 
+use asset_uploads::domain::timestamp::Timestamp;
+
 use crate::database::or_null;
+use crate::event_rules::{DeliveryModel, WebhookModel};
 use crate::model::Model;
 
 pub(crate) const WEBHOOKS: &str = "
@@ -22,9 +25,8 @@ pub(crate) const DELIVERY_COLUMNS: &str = "webhook_id|created_at|id|org_id|event
 
 pub(crate) fn webhook_texts(model: &Model) -> Vec<String> {
     let present = model.webhooks.iter().filter(|webhook| !webhook.removed);
-    let text = |webhook: &crate::event_rules::WebhookModel| {
-        let time =
-            |at: Option<asset_uploads::domain::timestamp::Timestamp>| or_null(at.map(|at| at.0.to_string()));
+    let text = |webhook: &WebhookModel| {
+        let time = |at: Option<Timestamp>| or_null(at.map(|at| at.0.to_string()));
         format!(
             "{}|{}|{}|[\"{}\"]|{}|{}|{}|{}|{}",
             webhook.id,
@@ -46,7 +48,7 @@ pub(crate) fn webhook_texts(model: &Model) -> Vec<String> {
 pub(crate) fn delivery_texts(model: &Model) -> Vec<String> {
     let mut present: Vec<_> = model.deliveries.iter().filter(|delivery| !delivery.removed).collect();
     present.sort_by_key(|delivery| (&model.webhooks[delivery.webhook].id, delivery.at, &delivery.id));
-    let text = |delivery: &crate::event_rules::DeliveryModel| {
+    let text = |delivery: &DeliveryModel| {
         let webhook = &model.webhooks[delivery.webhook];
         format!(
             "{}|{at}|{id}|{}|{id}|{}|{at}|{}|{}|{}|{}|{attempts}|{attempts}",

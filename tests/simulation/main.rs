@@ -8,8 +8,10 @@
 
 mod actions;
 mod answers;
+mod apply;
 #[path = "../bucket/mod.rs"]
 mod bucket;
+mod caller_rules;
 mod carried_out;
 mod choices;
 mod client;
@@ -35,6 +37,7 @@ mod model;
 mod notification_rules;
 mod notifications;
 mod operator;
+mod outside;
 mod part_actions;
 mod part_answers;
 mod part_rules;
@@ -54,9 +57,11 @@ mod shorter;
 mod simulated;
 #[path = "../sqlite/mod.rs"]
 mod sqlite;
+mod state;
 mod statistics;
 mod sweep_rules;
 mod sweeper_comparison;
+mod sweeps;
 mod transfers;
 mod world;
 

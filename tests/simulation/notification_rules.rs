@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::ErrorCode;
 use asset_uploads::store::rights::{Access, Permission};
-
-use asset_uploads::domain::api_key::Scope;
 
 use crate::event_rules::WebhookModel;
 use crate::model::{AssetModel, Change, Changes, Finding, HeadResult, Model};
@@ -19,7 +18,7 @@ use crate::sqlite::callers::Place;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Notified {
     /// The upload is confirmed.
-    Confirmed(AssetModel),
+    Confirmed(Box<AssetModel>),
     /// Its object may not become an asset.
     Rejected(ErrorCode),
     /// Nothing changes.
@@ -54,7 +53,7 @@ impl Model {
         match self.confirm(by, &upload, None, None, seen) {
             Ok((_, changes)) => match changes.into_iter().next() {
                 Some((_, Change::Asset(asset))) => {
-                    Notified::Confirmed(AssetModel { awaits_client: true, ..asset })
+                    Notified::Confirmed(Box::new(AssetModel { awaits_client: true, ..asset }))
                 }
                 _ => Notified::Ignored,
             },

@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::notifications;
 use asset_uploads::platform::OWNER_KEY;
 
 use crate::database;
 use crate::invariants;
-use crate::model::{HeadResult, Model};
+use crate::model::{Change, HeadResult, Model};
 use crate::notification_rules::Notified;
 use crate::record::{TaskRecord, Work};
 use crate::rest::LARGE_PAGES;
 use crate::run::Run;
 use crate::schedule::{Action, FolderNamed, Named, Orphans, Wait};
-use crate::simulated::{State, TaskPlatform};
+use crate::simulated::TaskPlatform;
+use crate::state::State;
 
 impl Run<'_> {
     /// Storage tells of the objects of so many uploads, from this one on, and of some that are no upload's. Whether they
@@ -172,7 +174,7 @@ impl State<'_> {
         model.step += 1;
         for text in database::texts(conn, "SELECT id || '|' || created_at FROM assets WHERE awaits_client") {
             let (id, at) = text.split_once('|').unwrap_or_default();
-            let at = asset_uploads::domain::timestamp::Timestamp(at.parse().unwrap_or_default());
+            let at = Timestamp(at.parse().unwrap_or_default());
             if model.assets.contains_key(id) {
                 continue;
             }
@@ -183,7 +185,7 @@ impl State<'_> {
                     if key.is_some_and(|key| key.expires_at.is_some_and(|expired| expired <= at)) {
                         self.count("storage confirms with a key that has expired");
                     }
-                    model.apply(id, crate::model::Change::Asset(asset), at);
+                    model.apply(id, Change::Asset(*asset), at);
                 }
                 other => self.violate(format!("storage's notification confirms {id}, which is {other:?}")),
             }

@@ -14,7 +14,7 @@ use crate::model::{Finding, SessionModel};
 use crate::platform::client::TestAnswer;
 use crate::record::TaskRecord;
 use crate::request::{ActionModel, RequestModel};
-use crate::simulated::State;
+use crate::state::State;
 
 /// A signed request, and until when storage takes it.
 #[derive(Debug, Clone)]

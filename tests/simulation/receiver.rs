@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::part_answers::time_of;
 use crate::record::TaskRecord;
 use crate::schedule::Receiver;
-use crate::simulated::State;
+use crate::state::State;
 
 /// A request that a task has sent to a receiver.
 #[derive(Debug, Clone, Copy)]
