@@ -18,7 +18,7 @@ use crate::part_answers::{
 use crate::platform::client::TestAnswer;
 use crate::record::TaskRecord;
 use crate::request::RequestModel;
-use crate::simulated::State;
+use crate::state::State;
 
 /// What clients know of an upload.
 #[derive(Debug, Clone)]
@@ -115,7 +115,7 @@ fn due(record: &TaskRecord, finding: &Finding) -> (u16, &'static str) {
         Finding::Done => (204, ""),
         Finding::UploadPending if head == Some(HeadResult::Failed) => unavailable,
         // Storage did not begin, or nothing more was asked.
-        Finding::PartsToBegin | Finding::Untyped => unavailable,
+        Finding::PartsToBegin | Finding::Untyped | Finding::AwaitsClient => unavailable,
         Finding::PartsToComplete => match (&*record.completion.borrow(), head) {
             (None, _) | (Some(Completion::NoSuchUpload), None | Some(HeadResult::Failed)) => unavailable,
             (Some(Completion::Rejected), _) | (_, Some(HeadResult::Missing)) => (422, "UPLOAD_REJECTED"),
@@ -187,7 +187,11 @@ fn check_success(
             check_parts(state, request, session()?, multipart_id, answer).map(|()| None)
         }
         Finding::Batch(_) => check_batch(state, record, request, answer).map(|()| None),
-        Finding::Done | Finding::Error(_) | Finding::PartsToBegin | Finding::Untyped => Ok(None),
+        Finding::Done
+        | Finding::Error(_)
+        | Finding::PartsToBegin
+        | Finding::Untyped
+        | Finding::AwaitsClient => Ok(None),
     }
 }
 

@@ -5,9 +5,20 @@ use asset_uploads::storage_error::StorageError;
 
 use crate::model::Finding;
 use crate::record::TaskRecord;
-use crate::simulated::{Call, CallOutput, LateCall, State};
+use crate::run::newest;
+use crate::simulated::{Call, CallOutput, LateCall};
+use crate::state::State;
 
 impl State<'_> {
+    /// Carries out the late call that a number means.
+    pub(crate) fn carry_out_one_late(&self, call: u8) {
+        let n = newest(&self.late.borrow(), call);
+        if let Some(n) = n {
+            let call = self.late.borrow_mut().remove(n);
+            self.carry_out_late(&call);
+        }
+    }
+
     /// Carries out a call that nobody waits for any more.
     pub(crate) fn carry_out_late(&self, late: &LateCall) {
         self.count("late call");

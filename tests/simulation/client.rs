@@ -8,7 +8,8 @@ use crate::platform::client::TestRequest;
 use crate::record::TaskRecord;
 use crate::request::{ActionModel, RequestModel};
 use crate::schedule::Named;
-use crate::simulated::{State, pause};
+use crate::simulated::pause;
+use crate::state::State;
 use crate::world::UNKNOWN_ID;
 
 /// A request as it is sent.

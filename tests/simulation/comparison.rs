@@ -8,9 +8,9 @@ use asset_uploads::store::{Rows, Statement};
 use crate::database;
 use crate::invariants;
 use crate::model::{Change, Changes, Finding};
-use crate::record::{Seen, TaskRecord};
+use crate::record::{Seen, TaskRecord, Work};
 use crate::request::RequestModel;
-use crate::simulated::State;
+use crate::state::State;
 
 impl State<'_> {
     /// Runs a transaction, and compares what it did with what it must do.
@@ -23,12 +23,20 @@ impl State<'_> {
         let expected = record.request.as_ref().map(|request| {
             let (heads, id) = (record.heads.borrow(), record.id.borrow());
             let (multipart_id, untyped) = (record.multipart_id.borrow(), record.untyped.borrow());
-            let seen =
-                Seen { heads: &heads, multipart_id: multipart_id.as_deref(), untyped: untyped.as_deref() };
+            let claims = record.claims.borrow();
+            let seen = Seen {
+                heads: &heads,
+                multipart_id: multipart_id.as_deref(),
+                untyped: untyped.as_deref(),
+                claims: claims.as_deref(),
+            };
             let request = request.with_id(id.as_deref());
             let model = self.model.borrow();
             let (finding, changes) = model.find(record.number, &request, arrived_at, seen);
             for case in model.key_cases(record.number, &request, arrived_at, &finding, &changes) {
+                self.count(case);
+            }
+            for case in model.claim_cases(&finding, &changes) {
                 self.count(case);
             }
             (finding, changes)
@@ -50,8 +58,11 @@ impl State<'_> {
             Some((finding, changes)) => {
                 self.compare_request(record, finding, changes, changed, arrived_at);
             }
-            None if changed && record.delivers => self.compare_deliveries(record),
-            None if changed => self.compare_sweeper(),
+            None if changed => match record.work {
+                Work::Sweep => self.compare_sweeper(),
+                Work::Deliver => self.compare_deliveries(record),
+                Work::Confirm => self.compare_notifications(record),
+            },
             None => {}
         }
         Ok(Rows { texts })

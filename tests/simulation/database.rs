@@ -61,20 +61,22 @@ pub(crate) fn orphans(conn: &Connection) -> BTreeMap<String, i64> {
 /// Every column that a request decides. A NULL is written as `-`.
 const SESSIONS: &str = "
     SELECT concat_ws('|', id, org_id, filename, mime_type, size_bytes, created_by, created_at, expires_at,
-      coalesce(api_key_id, '-'), coalesce(part_size, '-'), coalesce(multipart_id, '-'), coalesce(expiry_told_at, '-'))
+      coalesce(api_key_id, '-'), coalesce(part_size, '-'), coalesce(multipart_id, '-'), coalesce(expiry_told_at, '-'),
+      coalesce(rejected_at, '-'), coalesce(rejection ->> 'code', '-'))
     FROM asset_uploads ORDER BY id";
 const ASSETS: &str = "
     SELECT concat_ws('|', id, org_id, coalesce(folder_id, '-'), name, r2_key, mime_type, size_bytes, asset_type,
       source_type, source_id, etag, confirmation_key, coalesce(confirmed_folder_id, '-'), created_by, created_at,
-      updated_at, coalesce(deleted_at, '-'), coalesce(deleted_by, '-'), coalesce(deleted_with, '-'), coalesce(event_at, '-'))
+      updated_at, coalesce(deleted_at, '-'), coalesce(deleted_by, '-'), coalesce(deleted_with, '-'), coalesce(event_at, '-'),
+      awaits_client, coalesce(confirmed_by, '-'))
     FROM assets ORDER BY id";
 const FOLDERS: &str = "
     SELECT concat_ws('|', id, org_id, coalesce(parent_id, '-'), name, created_by, created_at, updated_at,
       coalesce(deleted_at, '-'), coalesce(deleted_with, '-'), coalesce(first_name, '-'), coalesce(first_parent_id, '-'))
     FROM folders ORDER BY id";
 
-const SESSION_COLUMNS: &str = "id|org_id|filename|mime_type|size_bytes|created_by|created_at|expires_at|api_key_id|part_size|multipart_id|expiry_told_at";
-const ASSET_COLUMNS: &str = "id|org_id|folder_id|name|r2_key|mime_type|size_bytes|asset_type|source_type|source_id|etag|confirmation_key|confirmed_folder_id|created_by|created_at|updated_at|deleted_at|deleted_by|deleted_with|event_at";
+const SESSION_COLUMNS: &str = "id|org_id|filename|mime_type|size_bytes|created_by|created_at|expires_at|api_key_id|part_size|multipart_id|expiry_told_at|rejected_at|rejection";
+const ASSET_COLUMNS: &str = "id|org_id|folder_id|name|r2_key|mime_type|size_bytes|asset_type|source_type|source_id|etag|confirmation_key|confirmed_folder_id|created_by|created_at|updated_at|deleted_at|deleted_by|deleted_with|event_at|awaits_client|confirmed_by";
 const FOLDER_COLUMNS: &str = "id|org_id|parent_id|name|created_by|created_at|updated_at|deleted_at|deleted_with|first_name|first_parent_id";
 
 /// The database holds what the model holds, and a retired id is nobody's.
@@ -125,11 +127,12 @@ fn session_text(model: &Model, id: &str, session: &SessionModel) -> String {
         cancelled,
         multipart_id,
         expiry_told_at,
+        rejected,
         ..
     } = session;
     let sign = if *cancelled { -1 } else { 1 };
     format!(
-        "{id}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
+        "{id}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
         model.orgs[*org],
         declared.filename,
         declared.mime_type,
@@ -141,6 +144,8 @@ fn session_text(model: &Model, id: &str, session: &SessionModel) -> String {
         or_null(declared.multipart.then(|| PART_BYTES.to_string())),
         or_null(multipart_id.clone()),
         or_null(expiry_told_at.map(|at| at.to_string())),
+        or_null(rejected.as_ref().map(|(at, _)| at.to_string())),
+        or_null(rejected.as_ref().map(|(_, code)| code.clone())),
     )
 }
 
@@ -151,7 +156,7 @@ pub(crate) fn or_null(text: Option<String>) -> String {
 fn asset_text(model: &Model, id: &str, asset: &AssetModel) -> String {
     let kind = asset.mime_type.split('/').next().unwrap_or_default();
     format!(
-        "{id}|{}|{}|{}|uploads/{id}|{}|{}|{kind}|upload|{id}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
+        "{id}|{}|{}|{}|uploads/{id}|{}|{}|{kind}|upload|{id}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}",
         model.orgs[asset.org],
         or_null(asset.folder.clone()),
         asset.name,
@@ -167,6 +172,8 @@ fn asset_text(model: &Model, id: &str, asset: &AssetModel) -> String {
         or_null(asset.deleted.map(|(_, by)| model.users[by].id.to_string())),
         or_null(asset.deleted_with.clone()),
         asset.event_at,
+        u8::from(asset.awaits_client),
+        or_null(asset.confirmed_by.map(|by| model.users[by].id.to_string())),
     )
 }
 

@@ -7,7 +7,7 @@ use asset_uploads::domain::timestamp::Timestamp;
 use crate::database;
 use crate::model::Model;
 use crate::record::TaskRecord;
-use crate::simulated::State;
+use crate::state::State;
 
 /// Seconds from a failed attempt to the next.
 const DELAYS: [i64; 8] = [5, 60, 300, 1_800, 7_200, 21_600, 43_200, 86_400];

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::answers::equal;
 use crate::model::Finding;
 use crate::record::TaskRecord;
-use crate::simulated::State;
+use crate::state::State;
 
 /// A webhook that was made or changed. Clients know it from now on.
 pub(crate) fn check_webhook(

@@ -8,7 +8,7 @@ use asset_uploads::domain::timestamp::Timestamp;
 use crate::database;
 use crate::event_rules::{FIRST_WEBHOOKS, WebhookModel, event_types};
 use crate::model::Model;
-use crate::simulated::State;
+use crate::state::State;
 
 impl State<'_> {
     /// `which`: a bit for each.

@@ -1,6 +1,9 @@
 //! What the database holds of webhooks and of what is to be delivered to them.
 
+use asset_uploads::domain::timestamp::Timestamp;
+
 use crate::database::or_null;
+use crate::event_rules::{DeliveryModel, WebhookModel};
 use crate::model::Model;
 
 pub(crate) const WEBHOOKS: &str = "
@@ -10,20 +13,20 @@ pub(crate) const WEBHOOKS: &str = "
 pub(crate) const WEBHOOK_COLUMNS: &str =
     "id|org_id|url|event_types|created_by|created_at|updated_at|disabled_at|deleted_at";
 
-/// Of the row that the event is about: its name, folder, deletion, user, and last change or deadline.
+/// Of the row that the event is about: its name, folder, deletion, user, last change or deadline, and error.
 pub(crate) const DELIVERIES: &str = "
     SELECT concat_ws('|', webhook_id, created_at, id, org_id, event_id, event_type, event_at, data ->> 'id',
       coalesce(data ->> 'name', data ->> 'filename'), coalesce(data ->> 'folder_id', '-'),
       coalesce(data ->> 'deleted_at', '-'), data ->> 'created_by', coalesce(data ->> 'updated_at', data ->> 'expires_at'),
+      coalesce(data ->> '$.error.code', '-'),
       coalesce(due_at, '-'), coalesce(delivered_at, '-'), attempt_count, json_array_length(attempts))
     FROM webhook_deliveries ORDER BY webhook_id, created_at, id";
-pub(crate) const DELIVERY_COLUMNS: &str = "webhook_id|created_at|id|org_id|event_id|event_type|event_at|subject|name|folder_id|deleted_at|created_by|updated_at or expires_at|due_at|delivered_at|attempt_count|attempts";
+pub(crate) const DELIVERY_COLUMNS: &str = "webhook_id|created_at|id|org_id|event_id|event_type|event_at|subject|name|folder_id|deleted_at|created_by|updated_at or expires_at|error|due_at|delivered_at|attempt_count|attempts";
 
 pub(crate) fn webhook_texts(model: &Model) -> Vec<String> {
     let present = model.webhooks.iter().filter(|webhook| !webhook.removed);
-    let text = |webhook: &crate::event_rules::WebhookModel| {
-        let time =
-            |at: Option<asset_uploads::domain::timestamp::Timestamp>| or_null(at.map(|at| at.0.to_string()));
+    let text = |webhook: &WebhookModel| {
+        let time = |at: Option<Timestamp>| or_null(at.map(|at| at.0.to_string()));
         format!(
             "{}|{}|{}|[\"{}\"]|{}|{}|{}|{}|{}",
             webhook.id,
@@ -45,7 +48,7 @@ pub(crate) fn webhook_texts(model: &Model) -> Vec<String> {
 pub(crate) fn delivery_texts(model: &Model) -> Vec<String> {
     let mut present: Vec<_> = model.deliveries.iter().filter(|delivery| !delivery.removed).collect();
     present.sort_by_key(|delivery| (&model.webhooks[delivery.webhook].id, delivery.at, &delivery.id));
-    let text = |delivery: &crate::event_rules::DeliveryModel| {
+    let text = |delivery: &DeliveryModel| {
         let webhook = &model.webhooks[delivery.webhook];
         format!(
             "{}|{at}|{id}|{}|{id}|{}|{at}|{}|{}|{}|{}|{attempts}|{attempts}",

@@ -59,7 +59,7 @@ pub(crate) struct WebhookModel {
 }
 
 impl WebhookModel {
-    fn wants(&self, event_type: &str) -> bool {
+    pub(crate) fn wants(&self, event_type: &str) -> bool {
         self.disabled_at.is_none() && self.types.contains(&event_type)
     }
 }
@@ -172,14 +172,21 @@ impl Model {
 
     /// The event of an asset that is made or changed: its time is later than that of the asset's last one.
     pub(crate) fn tell_of_change(&mut self, id: &str, asset: &mut AssetModel, now: Timestamp) {
+        let rejected = self.sessions.get(id).and_then(|session| session.rejected.as_ref());
         let event_type = match self.assets.get(id) {
-            None => "asset.created",
+            None => {
+                asset.event_at = rejected.map_or(0, |(at, _)| *at);
+                "asset.created"
+            }
             Some(old) if old.deleted.is_none() && asset.deleted.is_some() => "asset.deleted",
             Some(old) if old.deleted.is_some() && asset.deleted.is_none() => "asset.restored",
             Some(old) if (old.name, &old.folder) == (asset.name, &asset.folder) => return,
             Some(_) => "asset.updated",
         };
         asset.event_at = now.0.max(asset.event_at + 1);
+        if event_type == "asset.created" {
+            asset.first_event_at = asset.event_at;
+        }
         let told = self.told_of_asset(asset);
         self.tell(asset.org, event_type, id, asset.event_at, told);
     }
@@ -199,6 +206,15 @@ impl Model {
         let session = session.clone();
         let told = self.told_of_upload(&session);
         self.tell(session.org, "upload.expired", id, at, told);
+    }
+
+    /// The event of an upload whose object may not become an asset.
+    pub(crate) fn tell_of_rejection(&mut self, id: &str, at: i64, code: &str) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.rejected = Some((at, code.to_owned()));
+        let session = session.clone();
+        let told = self.told_of_upload(&session);
+        self.tell(session.org, "upload.rejected", id, at, told);
     }
 
     fn tell(&mut self, org: usize, event_type: &'static str, subject: &str, at: i64, told: String) {
@@ -227,7 +243,7 @@ impl Model {
 
     fn told_of_asset(&self, asset: &AssetModel) -> String {
         format!(
-            "{}|{}|{}|{}|{}",
+            "{}|{}|{}|{}|{}|-",
             asset.name,
             or_null(asset.folder.clone()),
             or_null(asset.deleted.map(|(at, _)| at.0.to_string())),
@@ -237,8 +253,9 @@ impl Model {
     }
 
     fn told_of_upload(&self, session: &SessionModel) -> String {
-        let SessionModel { declared, created_by, expires_at, .. } = session;
-        format!("{}|-|-|{}|{}", declared.filename, self.users[*created_by].id, expires_at.0)
+        let SessionModel { declared, created_by, expires_at, rejected, .. } = session;
+        let code = or_null(rejected.as_ref().map(|(_, code)| code.clone()));
+        format!("{}|-|-|{}|{}|{code}", declared.filename, self.users[*created_by].id, expires_at.0)
     }
 
     /// Whether an upload that expired may be told: nobody has confirmed or cancelled it, and somebody wants to know.

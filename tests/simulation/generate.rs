@@ -28,7 +28,7 @@ pub(crate) fn schedule(seed: u64) -> Schedule {
 
 fn event(draw: &mut Draw) -> Event {
     let isolate = draw.within(0..2);
-    match draw.below(174) {
+    match draw.below(190) {
         0..34 => {
             let client = client(draw);
             let action = if client < FIRST_KEYS { action(draw) } else { action_of_made_key(draw, client) };
@@ -67,6 +67,20 @@ fn event(draw: &mut Draw) -> Event {
         156..160 => {
             let (message, count) = (draw.within(0..4), draw.one(&[1, 1, 2, 10]));
             Event::Messages { isolate, message, count, twice: draw.chance(20) }
+        }
+        168..178 => {
+            let (upload, uploads) = (upload(draw), draw.one(&[1, 1, 2, 3]));
+            let (forged, undisturbed) = (draw.chance(20), draw.chance(50));
+            Event::Notify { isolate, upload, uploads, forged, undisturbed }
+        }
+        178..182 => {
+            let late = draw.chance(20);
+            let client = if late { draw.one(&[0, 8, 8]) } else { client(draw) };
+            let (file, change) = (file(draw), draw.one(&[0, 0, 1, 1, 2, 3]));
+            Event::StorageFirst { client, file, late, change, folder: folder_named(draw) }
+        }
+        182..184 => {
+            Event::AtDeadline { client: draw.one(&[0, 0, 2]), file: file(draw), by_storage: draw.chance(40) }
         }
         160 => Event::LoseMessage { message: draw.within(0..3) },
         161..165 => Event::Cron { isolate },

@@ -7,7 +7,7 @@ use crate::answers::equal;
 use crate::model::{Finding, Model};
 use crate::platform::client::TestAnswer;
 use crate::record::TaskRecord;
-use crate::simulated::State;
+use crate::state::State;
 
 /// A key that was made just now.
 pub(crate) fn check_key(model: &Model, id: &str, body: &Value) -> Result<(), String> {

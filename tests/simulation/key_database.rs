@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use crate::database::{ids, or_null, texts};
 use crate::model::{KeyModel, Model};
-use crate::simulated::State;
+use crate::state::State;
 
 /// Every column but the name and the hash, which requests with the key show to be right.
 pub(crate) const KEYS: &str = "

@@ -9,7 +9,7 @@ use crate::model::{AssetModel, Finding, FolderModel, Model};
 use crate::platform::client::TestAnswer;
 use crate::record::TaskRecord;
 use crate::request::{ActionModel, RequestModel};
-use crate::simulated::State;
+use crate::state::State;
 
 /// A row of a list.
 #[derive(Debug, Clone)]

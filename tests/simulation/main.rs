@@ -8,8 +8,10 @@
 
 mod actions;
 mod answers;
+mod apply;
 #[path = "../bucket/mod.rs"]
 mod bucket;
+mod caller_rules;
 mod carried_out;
 mod choices;
 mod client;
@@ -32,7 +34,10 @@ mod library_answers;
 mod library_rules;
 mod lists;
 mod model;
+mod notification_rules;
+mod notifications;
 mod operator;
+mod outside;
 mod part_actions;
 mod part_answers;
 mod part_rules;
@@ -52,9 +57,11 @@ mod shorter;
 mod simulated;
 #[path = "../sqlite/mod.rs"]
 mod sqlite;
+mod state;
 mod statistics;
 mod sweep_rules;
 mod sweeper_comparison;
+mod sweeps;
 mod transfers;
 mod world;
 
@@ -183,6 +190,22 @@ const EVENTFUL: &[&str] = &[
     "an event that one webhook wants, and another does not",
     "an event for a webhook that is switched off",
     "delivery forgotten",
+    "told of upload.rejected",
+    "confirmed by storage",
+    "notified: confirmed",
+    "notified: nothing to do",
+    "notified: UPLOAD_REJECTED",
+    "notified: UNAUTHORIZED",
+    "notified: PERMISSION_DENIED",
+    "notified: ORGANIZATION_MEMBERSHIP_REQUIRED",
+    "notification that comes again",
+    "a client confirms after storage",
+    "a client confirms after storage, into its folder",
+    "a client confirms after storage what was changed since",
+    "in the trash before its client confirms",
+    "an asset whose upload was rejected before",
+    "storage confirms with a key that has expired",
+    "told that it expired while it is confirmed",
     "delivered",
     "delivered after a failure",
     "received again",

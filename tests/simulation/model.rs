@@ -94,6 +94,8 @@ pub(crate) struct SessionModel {
     pub(crate) multipart_id: Option<String>,
     /// The request that wrote it.
     pub(crate) request: u64,
+    /// When, and with which code, storage's notification found that its object may not become an asset.
+    pub(crate) rejected: Option<(i64, String)>,
     /// When webhooks were told that it expired.
     pub(crate) expiry_told_at: Option<i64>,
 }
@@ -121,6 +123,12 @@ pub(crate) struct AssetModel {
     pub(crate) request: u64,
     /// The time of its last event; 0 before the first.
     pub(crate) event_at: i64,
+    /// The time of its first event.
+    pub(crate) first_event_at: i64,
+    /// Whether storage's notification confirmed it, and no client has yet.
+    pub(crate) awaits_client: bool,
+    /// Who confirmed it after that.
+    pub(crate) confirmed_by: Option<usize>,
 }
 
 /// An id that was given up.
@@ -191,6 +199,8 @@ pub(crate) enum Finding {
     },
     /// Everything but the content type permits the asset: the declared one is read here, and the asset written then.
     Untyped,
+    /// Storage's notification has confirmed it: that is read here, and the asset made this confirmation's then.
+    AwaitsClient,
     /// What each upload of a batch comes to.
     Batch(Vec<(String, Finding)>),
     /// No part was sent yet: storage is to begin the multipart upload.
@@ -242,58 +252,5 @@ impl Model {
     /// A folder that is not in the trash.
     pub(crate) fn live_folder(&self, id: &str) -> Option<&FolderModel> {
         self.folders.get(id).filter(|folder| folder.deleted_at.is_none())
-    }
-
-    /// `now` is the time of the request.
-    pub(crate) fn apply(&mut self, id: &str, change: Change, now: Timestamp) {
-        let step = self.step;
-        let stamp = |old: Option<LastChanges>, same: [bool; 3]| {
-            let of = |n: usize, old: u64| if same[n] { old } else { step };
-            let old = old.unwrap_or_default();
-            LastChanges { name: of(0, old.name), place: of(1, old.place), trash: of(2, old.trash) }
-        };
-        let last = self.changed.get(id).copied();
-        match change {
-            Change::Session(session) => {
-                self.count_upload(session.key);
-                self.sessions.insert(id.to_owned(), session);
-            }
-            Change::Key(key) => self.keys.push(KeyModel { id: Some(id.to_owned()), ..key }),
-            Change::Revocation(at, by) => self.revoke(id, at, by),
-            Change::Webhook(webhook) => self.put_webhook(id, webhook),
-            Change::Cancellation => {
-                if let Some(session) = self.sessions.get_mut(id) {
-                    session.cancelled = true;
-                }
-            }
-            Change::Multipart(multipart_id) => {
-                if let Some(session) = self.sessions.get_mut(id) {
-                    session.multipart_id = Some(multipart_id);
-                }
-            }
-            Change::Asset(mut asset) => {
-                self.tell_of_change(id, &mut asset, now);
-                let same = self.assets.get(id).map_or([false; 3], |old| {
-                    [
-                        old.name == asset.name,
-                        old.folder == asset.folder,
-                        old.deleted.is_some() == asset.deleted.is_some(),
-                    ]
-                });
-                self.changed.insert(id.to_owned(), stamp(last, same));
-                self.assets.insert(id.to_owned(), asset);
-            }
-            Change::Folder(folder) => {
-                let same = self.folders.get(id).map_or([false; 3], |old| {
-                    [
-                        old.name == folder.name,
-                        old.parent == folder.parent,
-                        old.deleted_at.is_some() == folder.deleted_at.is_some(),
-                    ]
-                });
-                self.changed.insert(id.to_owned(), stamp(last, same));
-                self.folders.insert(id.to_owned(), folder);
-            }
-        }
     }
 }

@@ -16,12 +16,13 @@ const CONFIRM = "src/store/confirm.rs";
 const UPLOADS = "src/store/uploads.rs";
 const SWEEP = "src/store/sweep.rs";
 const REMOVALS = "src/store/removals.rs";
-const VIEWS = "migrations/0004_views.sql";
 const LIBRARY = "migrations/0005_library.sql";
-const KEYS = "migrations/0006_keys.sql";
+const EVENTS = "migrations/0008_events.sql";
 const ASSETS = "src/store/assets.rs";
 const FOLDERS = "src/store/folders.rs";
 const TRASH = "src/store/folder_trash.rs";
+const OUTBOX = "src/store/outbox.rs";
+const NOTIFICATIONS = "src/store/notifications.rs";
 const PURGE = "src/store/purge.rs";
 const PAGE = "src/domain/page.rs";
 const ROUTE = "src/api/confirmations.rs";
@@ -32,17 +33,17 @@ const BEGIN = "src/store/multipart.rs";
 
 const MUTANTS: Mutant[] = [
   { bug: "a confirmation writes without rights", file: CONFIRM, find: "      AND c.auth_error IS NULL\n      AND i.value", replace: "      AND i.value" },
-  { bug: "a confirmation writes after the deadline", file: CONFIRM, find: "      AND u.expires_at > c.now\n", replace: "      AND u.expires_at > 0\n" },
+  { bug: "a confirmation writes after the deadline", file: CONFIRM, find: "      AND u.expires_at > c.now AND u.expiry_told_at IS NULL\n", replace: "      AND u.expires_at > 0 AND u.expiry_told_at IS NULL\n" },
   { bug: "a confirmation writes into a deleted folder", file: CONFIRM, find: "AND f.org_id = u.org_id\n          AND f.deleted_at IS NULL))\n    ON CONFLICT", replace: "AND f.org_id = u.org_id))\n    ON CONFLICT" },
-  { bug: "a confirmation confirms another organization's upload", file: CONFIRM, find: "JOIN asset_uploads u ON u.id = i.value ->> 'id' AND u.org_id = c.org_id\n", replace: "JOIN asset_uploads u ON u.id = i.value ->> 'id'\n" },
+  { bug: "a confirmation confirms another organization's upload", file: CONFIRM, find: "JOIN asset_uploads u ON u.id = i.value ->> 'id' AND u.org_id = c.org_id\n      AND (c.upload_key_id IS NULL OR u.api_key_id = c.upload_key_id)\n    WHERE c.request = ?1\n      AND c.auth_error IS NULL\n      AND i.value", replace: "JOIN asset_uploads u ON u.id = i.value ->> 'id'\n      AND (c.upload_key_id IS NULL OR u.api_key_id = c.upload_key_id)\n    WHERE c.request = ?1\n      AND c.auth_error IS NULL\n      AND i.value" },
   { bug: "a second confirmation replaces the first", file: CONFIRM, find: "    ON CONFLICT (id) DO NOTHING", replace: "    ON CONFLICT (id) DO UPDATE SET request_id = excluded.request_id, created_by = excluded.created_by" },
   { bug: "a declared type or size that differs is written, though it is to be rejected", file: CONFIRM, find: "AND (?4 = 0 OR (u.size_bytes = i.value ->> 'size_bytes' AND u.mime_type = i.value ->> 'mime_type'))", replace: "AND (?4 = ?4)" },
-  { bug: "rules 13 and 14 swapped: the folder before the deadline", file: CONFIRM, find: "        if session.expires_at <= confirm.caller.now {\n            return Err(ApiError::AssetUploadExpired);\n        }\n        if folder_found == 0 {\n            return Err(ApiError::FolderNotFound);\n        }\n", replace: "        if folder_found == 0 {\n            return Err(ApiError::FolderNotFound);\n        }\n        if session.expires_at <= confirm.caller.now {\n            return Err(ApiError::AssetUploadExpired);\n        }\n" },
+  { bug: "rules 13 and 14 swapped: the folder before the deadline", file: CONFIRM, find: "        if session.expires_at <= confirm.caller.now || expiry_told != 0 {\n            return Err(ApiError::AssetUploadExpired);\n        }\n        if folder_found == 0 {\n            return Err(ApiError::FolderNotFound);\n        }\n", replace: "        if folder_found == 0 {\n            return Err(ApiError::FolderNotFound);\n        }\n        if session.expires_at <= confirm.caller.now || expiry_told != 0 {\n            return Err(ApiError::AssetUploadExpired);\n        }\n" },
   { bug: "an answer of D1 that was lost is taken for another's asset", file: CONFIRM, find: "let ours = confirmation.request_id == Some(confirm.request_id);", replace: "let ours = confirmation.request_id.is_none();" },
-  { bug: "any user's repeat is a replay", file: CONFIRM, find: " || user_id != asset.created_by", replace: "" },
+  { bug: "any user's repeat is a replay", file: CONFIRM, find: " || user_id != confirmed_by", replace: "" },
   { bug: "a replay may name another folder", file: CONFIRM, find: "if confirmation.folder_id != self.folder_id {", replace: "if confirmation.folder_id.is_none() && self.folder_id.is_some() && false {" },
   { bug: "a replay shows a deleted asset", file: CONFIRM, find: "if asset.deleted_at.is_some() {", replace: "if asset.deleted_at.is_some() && user_id != asset.created_by {" },
-  { bug: "the Idempotency-Key of a confirmation is not remembered", file: CONFIRM, find: 'Param::from(&self.idempotency_key.as_ref().map_or("", IdempotencyKey::as_str)),', replace: 'Param::from(&""),' },
+  { bug: "the Idempotency-Key of a confirmation is not remembered", file: CONFIRM, find: 'let key = Param::from(&self.idempotency_key.as_ref().map_or("", IdempotencyKey::as_str));', replace: 'let key = Param::from(&"");' },
   { bug: "rule 16 for rule 15: R2 that does not answer is a missing object", file: ROUTE, find: "Err(error) => ObjectState::Unavailable(error.message),", replace: "Err(_) => ObjectState::Missing," },
   { bug: "a cancellation without its condition cancels what is confirmed", file: UPLOADS, find: "              AND expires_at > 0\n              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = ?2)", replace: "              AND expires_at > 0" },
   { bug: "a cancellation repeated takes itself back", file: UPLOADS, find: "              AND expires_at > 0\n", replace: "" },
@@ -53,9 +54,9 @@ const MUTANTS: Mutant[] = [
   { bug: "a signed URL outlives its upload", file: "src/config.rs", find: "self.upload_url_seconds.min(now.seconds_until(deadline)).max(1)", replace: "self.upload_url_seconds.max(now.seconds_until(deadline).min(1))" },
   { bug: "the signature does not cover the length", file: "src/presign.rs", find: "vec![&disposition, &length, &content_type];", replace: "vec![&disposition, &content_type];\n        let _ = &length;" },
   { bug: "rules 9 and 10 before rules 3 to 8", file: "src/api/endpoint.rs", find: "        Err(first) => first,\n", replace: "        Err(_) => error,\n" },
-  { bug: "a revoked key still works", file: KEYS, find: "k.revoked_at IS NOT NULL OR ", replace: "" },
-  { bug: "a key acts outside the organization that it is bound to", file: KEYS, find: "  AND (k.bound_org_id IS NULL OR k.bound_org_id = m.org_id)\n", replace: "" },
-  { bug: "an impersonation key writes", file: KEYS, find: "    WHEN k.impersonator_id IS NOT NULL AND r.value ->> 'writes' THEN 'IMPERSONATION_READ_ONLY'\n", replace: "" },
+  { bug: "a revoked key still works", file: EVENTS, find: "k.revoked_at IS NOT NULL OR ", replace: "" },
+  { bug: "a key acts outside the organization that it is bound to", file: EVENTS, find: "  AND (k.bound_org_id IS NULL OR k.bound_org_id = m.org_id)\n", replace: "" },
+  { bug: "an impersonation key writes", file: EVENTS, find: "    WHEN k.impersonator_id IS NOT NULL AND r.value ->> 'writes' THEN 'IMPERSONATION_READ_ONLY'\n", replace: "" },
   { bug: "an asset is read by another organization", file: ASSETS, find: "LEFT JOIN assets_json a ON a.id = ?2 AND a.org_id = c.org_id AND c.auth_error IS NULL", replace: "LEFT JOIN assets_json a ON a.id = ?2 AND c.auth_error IS NULL" },
   { bug: "a deleted asset is read", file: ASSETS, find: "found.filter(|found| found.asset.deleted_at.is_none()).ok_or(", replace: "found.ok_or(" },
   { bug: "an upload is shown with another size", file: START, find: "            size_bytes: session.size_bytes,\n            expires_at: session.expires_at,", replace: "            size_bytes: 1,\n            expires_at: session.expires_at," },
@@ -67,7 +68,7 @@ const MUTANTS: Mutant[] = [
   { bug: "the sweeper forgets a retired id at once", file: "src/sweeper.rs", find: "pub const SETTLE_SECONDS: u64 = 86_400;", replace: "pub const SETTLE_SECONDS: u64 = 0;" },
   { bug: "the sweeper removes orphans without notice", file: "src/sweeper.rs", find: "pub const ORPHAN_NOTICE_SECONDS: u64 = 7 * 86_400;", replace: "pub const ORPHAN_NOTICE_SECONDS: u64 = 0;" },
   { bug: "the sweeper notes a removal that failed", file: "src/sweeper.rs", find: "Err(error) => failed.note(batch, log_text(&error.into())),", replace: "Err(_) => removed.extend(batch)," },
-  { bug: "the sweeper overlooks sessions of one deadline", file: VIEWS, find: "  AND (abs(u.expires_at) > s.deadline OR u.id > s.upload_id);", replace: "  AND abs(u.expires_at) > s.deadline;" },
+  { bug: "the sweeper overlooks sessions of one deadline", file: EVENTS, find: "  AND (abs(u.expires_at) > s.deadline OR u.id > s.upload_id)\n", replace: "  AND abs(u.expires_at) > s.deadline\n" },
   { bug: "an asset is changed without rights", file: ASSETS, find: "              AND c.auth_error IS NULL\n              AND assets.id = ?2 AND assets.org_id = c.org_id AND assets.deleted_at IS NULL\n              AND (assets.name", replace: "              AND assets.id = ?2 AND assets.org_id = c.org_id AND assets.deleted_at IS NULL\n              AND (assets.name" },
   { bug: "an asset moves into a deleted folder", file: ASSETS, find: "WHERE f.id = ?3 AND f.org_id = c.org_id AND f.deleted_at IS NULL", replace: "WHERE f.id = ?3 AND f.org_id = c.org_id" },
   { bug: "an asset is written although nothing changes", file: ASSETS, find: "              AND (assets.name <> ?5 COLLATE BINARY OR (?4 AND assets.folder_id IS NOT ?3))\n", replace: "" },
@@ -116,7 +117,31 @@ const MUTANTS: Mutant[] = [
   { bug: "a batch ignores its folders", file: CONFIRM, find: "SELECT u.id, u.org_id, ifnull(i.value ->> 'folder_id', c.limits ->> 'folder_id'), u.filename,", replace: "SELECT u.id, u.org_id, c.limits ->> 'folder_id', u.filename," },
   { bug: "a batch is answered in another order", file: BATCH, find: "ids.into_iter().zip(&outcomes)", replace: "ids.into_iter().zip(outcomes.iter().rev())" },
   { bug: "a batch is a replay as soon as one of it is", file: BATCH, find: "confirmed.all(|confirmed| confirmed.replayed)", replace: "confirmed.any(|confirmed| confirmed.replayed)" },
-  { bug: "a batch mixes up objects without a type", file: ROUTE, find: "            places.push(place);\n", replace: "            places.push(places.len() + place - place);\n" },
+  { bug: "a batch mixes up objects without a type", file: ROUTE, find: "        Some((place, Item { asset_upload_id, folder_id, object }))", replace: "        Some((place.min(0), Item { asset_upload_id, folder_id, object }))" },
+  { bug: "an event may be as old as the one before", file: ASSETS, find: "updated_at = c.now,\n              event_at = max(c.now, ifnull(event_at, 0) + 1)", replace: "updated_at = c.now,\n              event_at = c.now" },
+  { bug: "a folder that is deleted does not tell of its assets", file: TRASH, find: "deleted_with = ?2,\n              event_at = max(c.now, ifnull(event_at, 0) + 1)", replace: "deleted_with = ?2" },
+  { bug: "a purge may be as old as the deletion", file: EVENTS, find: "max(r.purged_at, ifnull(OLD.event_at, 0) + 1)", replace: "r.purged_at" },
+  { bug: "a webhook is told of another organization's events", file: EVENTS, find: "  WHERE w.org_id = NEW.org_id\n    AND w.disabled_at IS NULL\n", replace: "  WHERE w.disabled_at IS NULL\n" },
+  { bug: "a webhook that is switched off is told of events", file: EVENTS, find: "  WHERE w.org_id = NEW.org_id\n    AND w.disabled_at IS NULL\n", replace: "  WHERE w.org_id = NEW.org_id\n" },
+  { bug: "a webhook is told of events of every type", file: EVENTS, find: "\n    AND instr(w.event_types, '\"' || NEW.event_type || '\"') > 0;", replace: ";" },
+  { bug: "a request has another organization's webhooks looked after", file: EVENTS, find: "    WHERE w.org_id = m.org_id AND w.disabled_at IS NULL AND EXISTS (", replace: "    WHERE w.disabled_at IS NULL AND EXISTS (" },
+  { bug: "an attempt is recorded on top of another's", file: OUTBOX, find: "\n              AND webhook_deliveries.attempt_count = j.value ->> 'attempt_count'", replace: "" },
+  { bug: "a webhook is sent another's deliveries", file: OUTBOX, find: "                  WHERE d.webhook_id = ?1 AND d.due_at <= ?5\n", replace: "                  WHERE d.due_at <= ?5\n" },
+  { bug: "a webhook that has failed once is switched off at its next failure", file: OUTBOX, find: "disabled_at = CASE WHEN NOT ?4 AND failing_since <= ?6 - ?5 THEN", replace: "disabled_at = CASE WHEN NOT ?4 AND failing_since <= ?6 THEN" },
+  { bug: "a delivery counts before it is answered", file: "src/delivery.rs", find: "            Err(SendError::Failed(error)) => Some(failed(duration_ms, error)),", replace: "            Err(SendError::Failed(error)) => Some(Attempt { status: Some(200), ..failed(duration_ms, error) })," },
+  { bug: "any answer is a delivery", file: "src/domain/webhook.rs", find: "is_some_and(|status| (200..300).contains(&status))", replace: "is_some_and(|status| (200..600).contains(&status))" },
+  { bug: "the sweeper forgets what is still to be delivered", file: SWEEP, find: "              WHERE d.due_at IS NULL OR w.id IS NULL OR w.disabled_at IS NOT NULL\n", replace: "" },
+  { bug: "what is confirmed is told as expired", file: SWEEP, find: "\n              AND NOT EXISTS (SELECT 1 FROM assets a WHERE a.id = asset_uploads.id)\n            RETURNING 'true' AS json", replace: "\n            RETURNING 'true' AS json" },
+  { bug: "what was told as expired is confirmed", file: CONFIRM, find: "      AND u.expires_at > c.now AND u.expiry_told_at IS NULL\n", replace: "      AND u.expires_at > c.now\n" },
+  { bug: "storage's notification minds that a key has expired", file: EVENTS, find: " AND r.value ->> 'ignores_expiry' IS NOT 1)", replace: ")" },
+  { bug: "storage's notification ignores that a key was revoked", file: EVENTS, find: "    WHEN k.revoked_at IS NOT NULL OR k.is_orphan", replace: "    WHEN (k.revoked_at IS NOT NULL AND r.value ->> 'ignores_expiry' IS NOT 1) OR k.is_orphan" },
+  { bug: "storage's notification leaves nothing to the client", file: CONFIRM, find: "Param::Int((self.by == By::Storage).into())", replace: "Param::Int(0)" },
+  { bug: "a client's folder moves what was changed since", file: CONFIRM, find: "          AND assets.updated_at = assets.created_at\n          AND assets.event_at = max(assets.created_at, ifnull(u.rejected_at, 0) + 1)\n", replace: "" },
+  { bug: "a client's folder takes the time of the move from the event before", file: CONFIRM, find: "SELECT i.value ->> 'folder_id', c.now, max(c.now, assets.event_at + 1)", replace: "SELECT i.value ->> 'folder_id', c.now, assets.event_at" },
+  { bug: "two clients confirm for the first time", file: CONFIRM, find: "      AND assets.awaits_client = 1\n", replace: "" },
+  { bug: "an upload is rejected a second time", file: NOTIFICATIONS, find: "              AND asset_uploads.rejected_at IS NULL\n", replace: "" },
+  { bug: "a rejection is recorded that nobody wants to know", file: NOTIFICATIONS, find: "WHERE w.org_id = asset_uploads.org_id AND w.disabled_at IS NULL AND instr(w.event_types, ?3) > 0)", replace: "WHERE w.org_id = asset_uploads.org_id AND ?3 = ?3)" },
+  { bug: "an asset may be as old as the rejection of its upload", file: CONFIRM, find: "max(c.now, ifnull(u.rejected_at, 0) + 1), ?6", replace: "c.now, ?6" },
 ];
 
 const ROOT = new URL("../../", import.meta.url).pathname;

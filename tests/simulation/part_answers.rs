@@ -14,7 +14,7 @@ use crate::model::{Finding, SessionModel};
 use crate::platform::client::TestAnswer;
 use crate::record::TaskRecord;
 use crate::request::{ActionModel, RequestModel};
-use crate::simulated::State;
+use crate::state::State;
 
 /// A signed request, and until when storage takes it.
 #[derive(Debug, Clone)]
@@ -137,12 +137,11 @@ pub(crate) fn check_given_up(
 
 /// What became of an upload of a batch: the asset or the error, and whether the asset is a replay.
 fn outcome(record: &TaskRecord, id: &str) -> Result<bool, ErrorCode> {
-    let lost = record.database_failed.get()
-        && record.untyped.borrow().as_ref().is_some_and(|untyped| untyped.iter().any(|other| other == id));
-    match record.items.borrow().get(id) {
-        _ if lost => Err(ErrorCode::StorageUnavailable),
-        Some((Finding::Confirmed { replayed }, _)) => Ok(*replayed),
-        Some((Finding::Error(code), _)) => Err(*code),
+    match record.known.borrow().get(id) {
+        Some(Finding::Confirmed { replayed }) => Ok(*replayed),
+        Some(Finding::Error(code)) => Err(*code),
+        // The database gave no answer when it was asked again.
+        Some(Finding::Untyped | Finding::AwaitsClient) => Err(ErrorCode::StorageUnavailable),
         _ => Err(ErrorCode::InternalError),
     }
 }

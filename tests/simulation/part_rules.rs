@@ -89,7 +89,7 @@ impl Model {
         let (mut findings, mut changes) = (Vec::new(), Vec::new());
         for (upload, folder) in items {
             let id = upload.to_string();
-            if seen.untyped.is_some_and(|untyped| !untyped.contains(&id)) {
+            if seen.claims.or(seen.untyped).is_some_and(|again| !again.contains(&id)) {
                 continue;
             }
             match self.confirm(by, upload, folder.as_deref(), key, seen) {

@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::part_answers::time_of;
 use crate::record::TaskRecord;
 use crate::schedule::Receiver;
-use crate::simulated::State;
+use crate::state::State;
 
 /// A request that a task has sent to a receiver.
 #[derive(Debug, Clone, Copy)]
@@ -124,12 +124,13 @@ impl State<'_> {
             if data[name].is_null() { data[other].clone() } else { data[name].clone() }
         };
         let told = format!(
-            "{}|{}|{}|{}|{}",
+            "{}|{}|{}|{}|{}|{}",
             text(&either("name", "filename")),
             text(&data["folder_id"]),
             time(&data["deleted_at"])?,
             text(&data["created_by"]),
             time(&either("updated_at", "expires_at"))?,
+            text(&data["error"]["code"]),
         );
         let org = json!(model.orgs[model.webhooks[*webhook].org]);
         if told != delivery.told || data["id"] != json!(delivery.subject) || data["org_id"] != org {

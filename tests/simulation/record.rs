@@ -12,15 +12,25 @@ use crate::model::{AssetModel, Finding, FolderModel, HeadResult, SessionModel};
 use crate::receiver::Posted;
 use crate::request::RequestModel;
 
+/// What a task does that has no request.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) enum Work {
+    #[default]
+    Sweep,
+    Deliver,
+    /// Storage has told of objects.
+    Confirm,
+}
+
 /// What is known of a task.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct TaskRecord {
     /// Each has another.
     pub(crate) number: u64,
-    /// None for the sweeper, and for what delivers.
+    /// None for the sweeper, what delivers, and what storage tells.
     pub(crate) request: Option<RequestModel>,
-    /// Whether it delivers events.
-    pub(crate) delivers: bool,
+    /// What it does without a request.
+    pub(crate) work: Work,
     /// What it has sent to receivers: by the place of the webhook, and the event's id.
     pub(crate) posted: RefCell<BTreeMap<(usize, String), Posted>>,
     /// When all of the request had arrived.
@@ -39,6 +49,10 @@ pub(crate) struct TaskRecord {
     pub(crate) items: RefCell<BTreeMap<String, (Finding, Option<AssetModel>)>>,
     /// The uploads whose objects have no content type, once they are confirmed with the declared one.
     pub(crate) untyped: RefCell<Option<Vec<String>>>,
+    /// The uploads that storage's notification has confirmed, once they are confirmed for the client.
+    pub(crate) claims: RefCell<Option<Vec<String>>>,
+    /// What it was told of each upload that it confirms; of what else it does, under no name.
+    pub(crate) known: RefCell<BTreeMap<String, Finding>>,
     /// The id of what it names, or made.
     pub(crate) id: RefCell<Option<String>>,
     /// The session with this id, as the last transaction read it.
@@ -68,17 +82,38 @@ pub(crate) struct Seen<'a> {
     pub(crate) multipart_id: Option<&'a str>,
     /// As in [`TaskRecord`].
     pub(crate) untyped: Option<&'a [String]>,
+    /// Likewise.
+    pub(crate) claims: Option<&'a [String]>,
 }
 
 impl TaskRecord {
     /// Another transaction follows what the one before found.
     pub(crate) fn begin_transaction(&self) {
         if self.transactions.get() > 0 {
-            let items = self.items.borrow();
-            let untyped = items.iter().filter(|(_, (finding, _))| *finding == Finding::Untyped);
-            self.untyped.replace(Some(untyped.map(|(id, _)| id.clone()).collect()));
+            let known = self.known.borrow();
+            let found = |of: Finding| -> Vec<String> {
+                known.iter().filter(|(_, finding)| **finding == of).map(|(id, _)| id.clone()).collect()
+            };
+            let untyped = found(Finding::Untyped);
+            // First those without a content type, once.
+            if self.untyped.borrow().is_some() || untyped.is_empty() {
+                self.claims.replace(Some(found(Finding::AwaitsClient)));
+                self.untyped.borrow_mut().get_or_insert_default();
+            } else {
+                self.untyped.replace(Some(untyped));
+            }
         }
         self.transactions.set(self.transactions.get() + 1);
+    }
+
+    /// The task is told what its transaction found.
+    pub(crate) fn learn(&self) {
+        let mut known = self.known.borrow_mut();
+        match &*self.finding.borrow() {
+            Some(Finding::Batch(findings)) => known.extend(findings.iter().cloned()),
+            Some(finding) => drop(known.insert(String::new(), finding.clone())),
+            None => {}
+        }
     }
 
     /// What HEAD of an upload's object came to.

@@ -8,7 +8,7 @@ use crate::run::Run;
 use crate::schedule::{Action, LAST_KEY, Named, Orphans, Schedule};
 
 /// When everything has become quiet.
-const LARGE_PAGES: PageSize = PageSize { objects: 1_000, pages: 5 };
+pub(crate) const LARGE_PAGES: PageSize = PageSize { objects: 1_000, pages: 5 };
 
 impl Run<'_> {
     /// Left alone, everything comes to rest: every object has its asset, and nothing else is kept.
@@ -16,6 +16,8 @@ impl Run<'_> {
         self.finish_tasks();
         self.check()?;
         key_database::check(&self.state.world.conn)?;
+        self.notify_again();
+        self.check()?;
         self.deliver_all()?;
         if schedule.last_start.is_some() {
             self.store_orphan(Some(LAST_KEY));

@@ -6,12 +6,10 @@ use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::ErrorCode;
 
 use crate::model::{
-    AssetModel, Change, Changes, Declared, Finding, HeadResult, MAX_BYTES, Model, SessionModel, UserModel,
+    AssetModel, Change, Changes, Declared, Finding, HeadResult, MAX_BYTES, Model, SessionModel,
 };
 use crate::record::Seen;
 use crate::request::{ActionModel, RequestModel};
-use crate::schedule::Named;
-use crate::sqlite::callers::{self, CallerState, Impersonator, KeyState, Place};
 
 /// What a request finds, and what it writes.
 pub(crate) type Found = Result<(Finding, Changes), ErrorCode>;
@@ -88,62 +86,14 @@ impl Model {
         found.unwrap_or_else(|code| {
             let error = Finding::Error(code);
             // The others of a batch stand already.
-            let finding = match (&request.action, seen.untyped) {
-                (ActionModel::ConfirmBatch { .. }, Some(untyped)) => {
-                    Finding::Batch(untyped.iter().map(|id| (id.clone(), error.clone())).collect())
+            let finding = match (&request.action, seen.claims.or(seen.untyped)) {
+                (ActionModel::ConfirmBatch { .. }, Some(again)) => {
+                    Finding::Batch(again.iter().map(|id| (id.clone(), error.clone())).collect())
                 }
                 _ => error,
             };
             (finding, Vec::new())
         })
-    }
-
-    /// Rules 3 to 10: the organization and the user.
-    fn authorize(&self, request: &RequestModel, now: Timestamp) -> Result<(usize, usize), ErrorCode> {
-        let key = self.keys.get(request.client).ok_or(ErrorCode::Unauthorized)?;
-        let Some(user) = key.user else { return Err(ErrorCode::Unauthorized) };
-        let UserModel { disabled, verified, memberships: [here, elsewhere], .. } = self.users[user].clone();
-        let state = CallerState {
-            scope: key.scope,
-            ancestry: self.ancestry(request.client, now),
-            key: match key.org {
-                _ if key.removed => KeyState::Unknown,
-                _ if key.revoked.is_some() => KeyState::Revoked,
-                _ if key.expires_at.is_some_and(|at| at <= now) => KeyState::Expired,
-                Some(0) => KeyState::BoundHere,
-                Some(_) => KeyState::BoundElsewhere,
-                None => KeyState::Unbound,
-            },
-            impersonator: match key.impersonator {
-                None => Impersonator::None,
-                Some(user) if self.users[user].disabled => Impersonator::Disabled,
-                Some(_) => Impersonator::Enabled,
-            },
-            disabled,
-            verified,
-            here,
-            elsewhere,
-        };
-        let named = match request.organization {
-            Named::Nothing | Named::Malformed => None,
-            Named::Acme => Some(Place::Here),
-            Named::Other => Some(Place::Elsewhere),
-            Named::Unknown => Some(Place::Unknown),
-        };
-        let rights = callers::oracle(state, named, request.action.access()).map_err(|error| error.code());
-        let malformed = request.organization == Named::Malformed;
-        match rights {
-            // A malformed organization cannot be resolved, so only rules 3 and 4 come before rules 9 and 10.
-            Err(code @ (ErrorCode::Unauthorized | ErrorCode::EmailNotVerified)) => return Err(code),
-            Err(code) if !malformed => return Err(code),
-            _ => {}
-        }
-        // Rules 9 and 10.
-        let of_body = request.action.malformed();
-        if let Some(code) = of_body.or_else(|| malformed.then_some(ErrorCode::ValidationError)) {
-            return Err(code);
-        }
-        rights.map(|place| if place == Some(Place::Here) { (0, user) } else { (1, user) })
     }
 
     /// A session that the key may touch.
@@ -171,6 +121,7 @@ impl Model {
                 cancelled: false,
                 multipart_id: None,
                 request: number,
+                rejected: None,
                 expiry_told_at: None,
             };
             let id = id.map(|id| id.to_string());
@@ -205,7 +156,11 @@ impl Model {
             if asset.request == number {
                 return Ok((Finding::Confirmed { replayed: false }, Vec::new()));
             }
-            if key.is_none() || key != asset.key || user != asset.created_by {
+            if asset.awaits_client {
+                return self.claim(by, &upload.to_string(), asset, folder, key, seen.claims.is_some());
+            }
+            let confirmed_by = asset.confirmed_by.unwrap_or(asset.created_by);
+            if key.is_none() || key != asset.key || user != confirmed_by {
                 return Err(ErrorCode::AssetUploadAlreadyConfirmed);
             }
             if folder != asset.first_folder.as_deref() {
@@ -261,6 +216,9 @@ impl Model {
             first_folder: folder.map(str::to_owned),
             request: number,
             event_at: 0,
+            first_event_at: 0,
+            awaits_client: false,
+            confirmed_by: None,
         };
         let changes = vec![(Some(upload.to_string()), Change::Asset(asset))];
         Ok((Finding::Confirmed { replayed: false }, changes))

@@ -8,9 +8,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use asset_uploads::api::answer::answer;
-use asset_uploads::config::{Config, SweepOrphans, SweepSettings};
+use asset_uploads::config::Config;
 use asset_uploads::domain::timestamp::Timestamp;
-use asset_uploads::sweeper::{PageSize, sweep};
+use asset_uploads::sweeper::PageSize;
 
 use crate::bucket::Bucket;
 use crate::client::{ArrivingRequest, http_request};
@@ -18,8 +18,9 @@ use crate::model::Model;
 use crate::platform::client::TestAnswer;
 use crate::record::TaskRecord;
 use crate::request::{ActionModel, RequestModel};
-use crate::schedule::{Action, Event, Fault, Named, Orphans, Schedule};
-use crate::simulated::{State, TaskPlatform};
+use crate::schedule::{Action, Event, Fault, Named, Schedule};
+use crate::simulated::TaskPlatform;
+use crate::state::State;
 use crate::statistics::Statistics;
 use crate::world::{BEGINNING, S3, World};
 
@@ -41,7 +42,7 @@ struct Task<'a> {
 pub(crate) struct Run<'a> {
     pub(crate) state: &'a State<'a>,
     pub(crate) config: &'a Config,
-    retention_seconds: u64,
+    pub(crate) retention_seconds: u64,
     tasks: Vec<Task<'a>>,
     /// Requests that were sent, the newest last.
     requests: Vec<RequestModel>,
@@ -76,6 +77,7 @@ pub(crate) fn play(world: &World, schedule: &Schedule) -> Result<Statistics, Str
             made_keys: RefCell::default(),
             webhooks: RefCell::default(),
             queue: RefCell::default(),
+            again: RefCell::default(),
             has_queue: schedule.has_queue,
             receivers: RefCell::default(),
             received: RefCell::default(),
@@ -134,6 +136,13 @@ impl<'a> Run<'a> {
             Event::LoseMessage { message } => self.lose_message(message),
             Event::Cron { isolate } => self.cron(isolate),
             Event::Receiver { webhook, answers, attempts } => self.outage(webhook, answers, attempts),
+            Event::StorageFirst { client, file, late, change, folder } => {
+                self.storage_first(client, file, late, change, folder);
+            }
+            Event::AtDeadline { client, file, by_storage } => self.at_deadline(client, file, by_storage),
+            Event::Notify { isolate, upload, uploads, forged, undisturbed } => {
+                self.notify(isolate, upload, uploads, forged, undisturbed);
+            }
             Event::Step { task, awaits, fault } => self.step(task, awaits, fault),
             Event::CutOff { task } => {
                 let n = newest(&self.tasks, task).filter(|n| self.tasks[*n].isolate.is_none());
@@ -147,13 +156,7 @@ impl<'a> Run<'a> {
                 self.tasks.retain(|task| task.isolate != Some(isolate));
                 self.state.isolate_ends.set(None);
             }
-            Event::LateCall { call } => {
-                let n = newest(&self.state.late.borrow(), call);
-                if let Some(n) = n {
-                    let call = self.state.late.borrow_mut().remove(n);
-                    self.state.carry_out_late(&call);
-                }
-            }
+            Event::LateCall { call } => self.state.carry_out_one_late(call),
             Event::Wait { wait, late } => self.wait(wait.seconds(), late),
             Event::ChangeUser { user, change } => self.change_user(user.into(), change),
             Event::ChangeKey { key, revoked } => self.change_key(key.into(), revoked),
@@ -231,27 +234,6 @@ impl<'a> Run<'a> {
     pub(crate) fn begin(&mut self, isolate: Option<u8>, future: impl Future<Output = ()> + 'a) {
         self.tasks.push(Task { future: Box::pin(future), isolate, started: self.now() });
         self.poll(self.tasks.len() - 1);
-    }
-
-    pub(crate) fn sweep(&mut self, isolate: u8, orphans: Orphans, pages: PageSize) {
-        self.count += 1;
-        let (state, now) = (self.state, self.now());
-        let record = Rc::new(TaskRecord { number: self.count, ..TaskRecord::default() });
-        let orphans = match orphans {
-            Orphans::Few => SweepOrphans::Few,
-            Orphans::All => SweepOrphans::All,
-            Orphans::None => SweepOrphans::None,
-        };
-        let settings =
-            SweepSettings { orphans, retention_seconds: self.retention_seconds, max_statements: 50 };
-        self.begin(Some(isolate), async move {
-            let platform = TaskPlatform { state, record };
-            let report = sweep(&platform, now, settings, pages).await;
-            if platform.record.statements.get() > settings.max_statements {
-                state.violate(format!("a run of the sweeper sends too many statements: {report:?}"));
-            }
-            state.count("sweep");
-        });
     }
 
     pub(crate) fn step(&mut self, task: u8, awaits: u8, fault: Option<(u8, Fault)>) {

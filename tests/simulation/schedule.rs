@@ -3,6 +3,8 @@
 use asset_uploads::domain::api_key::Scope;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::outside::{Fault, Receiver, Wait};
+
 /// A whole simulation. The same schedule always comes to the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Schedule {
@@ -65,6 +67,15 @@ pub(crate) enum Event {
     /// The receiver of a webhook answers like this from now on. So many attempts are made then, each when it is due, and
     /// nobody disturbs them.
     Receiver { webhook: u8, answers: Receiver, attempts: u8 },
+    /// Storage tells of the objects of so many uploads, from this one on, whether they are there or not; of objects that
+    /// are no upload's, too, where `forged`.
+    Notify { isolate: u8, upload: u8, uploads: u8, forged: bool, undisturbed: bool },
+    /// A client starts an upload and sends its file. Storage tells of it, a day later where `late`; the asset is renamed,
+    /// put into the trash, or taken out of it again, by `change`; and the client begins to confirm.
+    StorageFirst { client: u8, file: u8, late: bool, change: u8, folder: FolderNamed },
+    /// A client starts an upload and sends its file. A confirmation begins just before the deadline, and the sweeper comes
+    /// after it.
+    AtDeadline { client: u8, file: u8, by_storage: bool },
     /// Something under way goes on for so many awaits. `fault` meets a storage call, behind so many that are carried out.
     Step { task: u8, awaits: u8, fault: Option<(u8, Fault)> },
     /// A client goes away in the middle of its transfer.
@@ -249,72 +260,6 @@ pub(crate) enum Orphans {
     Few,
     All,
     None,
-}
-
-/// What a webhook's receiver answers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Receiver {
-    Up,
-    /// 500 the next time, then 200, and so on.
-    Wavering,
-    /// 200 the next time.
-    WaveringUp,
-    Failing,
-    /// What is sent never arrives.
-    Gone,
-    /// It gets what is sent, and the answer is lost.
-    Mute,
-    /// The platform sends nothing more.
-    Forbidden,
-}
-
-/// What happens to one storage call.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Fault {
-    /// The connection is lost before the call arrives.
-    LostBefore,
-    /// The call is carried out, then the connection is lost.
-    LostAfter,
-    /// Storage is overloaded and does nothing.
-    Overloaded,
-    /// No answer ever comes, and the call is never carried out.
-    HangsBefore,
-    /// No answer ever comes, though the call is carried out at once.
-    HangsAfter,
-    /// No answer ever comes, and the call is carried out later, if at all.
-    HangsLate,
-}
-
-/// How long to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Wait {
-    Second,
-    /// Longer than a webhook may be held for delivery.
-    TwoMinutes,
-    FiveMinutes,
-    SixteenMinutes,
-    AnHour,
-    AlmostADay,
-    ADay,
-    EightDays,
-    AMonth,
-}
-
-impl Wait {
-    pub(crate) fn seconds(self) -> u64 {
-        match self {
-            Self::Second => 1,
-            Self::TwoMinutes => 120,
-            Self::FiveMinutes => 300,
-            Self::SixteenMinutes => 960,
-            Self::AnHour => 3_600,
-            // A minute before the deadline of what was started before it.
-            Self::AlmostADay => 86_340,
-            Self::ADay => 86_400,
-            Self::EightDays => 8 * 86_400,
-            Self::AMonth => 30 * 86_400,
-        }
-    }
 }
 
 /// What changes of a user.

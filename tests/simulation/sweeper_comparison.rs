@@ -7,7 +7,7 @@ use asset_uploads::domain::timestamp::Timestamp;
 use crate::database;
 use crate::invariants;
 use crate::model::{Model, RetiredModel};
-use crate::simulated::State;
+use crate::state::State;
 
 impl State<'_> {
     /// The sweeper changed something: only what may be given up is gone.

@@ -7,8 +7,18 @@ use crate::simulated::pause;
 
 impl Run<'_> {
     pub(crate) fn upload_undisturbed(&mut self, client: u8, file: u8, folder: FolderNamed) {
-        if !self.start_undisturbed(client, file) {
+        if !self.send_undisturbed(client, file) {
             return;
+        }
+        let others = self.under_way();
+        self.request(client, Named::Nothing, 0, Action::Confirm { upload: 0, folder, key: None });
+        self.finish_newest(others);
+    }
+
+    /// Whether an upload was started; then its file was sent.
+    pub(crate) fn send_undisturbed(&mut self, client: u8, file: u8) -> bool {
+        if !self.start_undisturbed(client, file) {
+            return false;
         }
         let others = self.under_way();
         self.transfer(0, None);
@@ -18,8 +28,7 @@ impl Run<'_> {
             self.request(client, Named::Nothing, 0, complete);
             self.finish_newest(others);
         }
-        self.request(client, Named::Nothing, 0, Action::Confirm { upload: 0, folder, key: None });
-        self.finish_newest(others);
+        true
     }
 
     pub(crate) fn send_several(&mut self, client: u8, uploads: u8, untyped: bool) {

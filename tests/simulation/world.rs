@@ -152,6 +152,7 @@ impl World {
             ("MAX_UPLOAD_BYTES", &*max_bytes),
             ("MULTIPART_PART_BYTES", &*part_bytes),
             ("ALLOWED_MIME_TYPES", "image/*, video/*"),
+            ("AUTO_CONFIRM", "true"),
         ];
         let strict = [&variables[..], &[("DECLARED_MISMATCH", "reject")]].concat();
         let model = Model { orgs, users, keys, folders: folders.into(), ..Model::default() };
