@@ -141,6 +141,23 @@ fn for_a_webhook_that_is_off_they_wait_until_it_is_on() {
     assert_eq!(switch(false), [api.webhook]);
 }
 
+/// Whoever asks for a delivery wants to see it tried, not after a pause.
+#[test]
+fn what_is_asked_for_ends_the_webhooks_pause() {
+    for path in ["tests".to_owned(), "deliveries/DELIVERY/redeliveries".to_owned()] {
+        let api = Api::new(&[]);
+        let sql = "UPDATE webhooks SET paused_until = ?1, pauses = 3";
+        assert_eq!(api.platform.conn.execute(sql, [NOW.0 + 40_000]), Ok(1));
+        let path = path.replace("DELIVERY", &api.delivery.to_string());
+        let answer = send(&api, "POST", &format!("{}/{path}", path_of(api.webhook)));
+        assert_eq!((answer.status, answer.due_webhooks), (202, vec![api.webhook]));
+        let pause = "SELECT paused_until, pauses FROM webhooks";
+        let pause: (i64, i64) =
+            api.platform.conn.query_row(pause, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(pause, (0, 3));
+    }
+}
+
 #[test]
 fn an_unknown_delivery_and_one_of_another_webhook() {
     let api = Api::new(&[]);

@@ -115,6 +115,18 @@ impl CallerOperation for Read {
     }
 }
 
+/// Ends a webhook's pause: whoever asks for a delivery wants to see it tried.
+fn resume(caller: &Caller, webhook_id: WebhookId) -> Statement {
+    // ?1 caller, ?2 webhook.
+    const SQL: &str = "
+        UPDATE webhooks SET paused_until = 0
+        WHERE id = ?2
+          AND paused_until > 0
+          AND deleted_at IS NULL
+          AND org_id = (SELECT c.org_id FROM caller_rights c WHERE c.request = ?1 AND c.auth_error IS NULL)";
+    Statement { sql: SQL, params: vec![caller.param(), Param::from(&webhook_id)] }
+}
+
 /// Delivers the event of a delivery once more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Redeliver {
@@ -148,7 +160,8 @@ impl CallerOperation for Redeliver {
         let mut params = find(&self.caller, self.webhook_id, self.id).params;
         params.extend([Param::from(&self.new_id), Param::Int(self.new_id.unix_ms())]);
         let insert = Statement { sql: INSERT, params };
-        vec![insert, find(&self.caller, self.webhook_id, self.new_id)]
+        let resume = resume(&self.caller, self.webhook_id);
+        vec![resume, insert, find(&self.caller, self.webhook_id, self.new_id)]
     }
 
     fn decode(&self, _: AuthorizedCaller, found: Option<FoundDelivery>) -> Result<Delivery, ApiError> {
@@ -185,7 +198,7 @@ impl CallerOperation for Test {
         let find = find(&self.caller, self.webhook_id, self.id);
         let mut params = find.params.clone();
         params.push(Param::from(&TEST_EVENT));
-        vec![Statement { sql: INSERT, params }, find]
+        vec![resume(&self.caller, self.webhook_id), Statement { sql: INSERT, params }, find]
     }
 
     fn decode(&self, _: AuthorizedCaller, found: Option<FoundDelivery>) -> Result<Delivery, ApiError> {

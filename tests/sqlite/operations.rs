@@ -123,6 +123,9 @@ impl Target {
             Self::Webhook | Self::Delivery => {
                 let webhook = sqlite::webhook(conn, org, by.user.id, &[EventType::UploadExpired]);
                 let id = AssetUploadId::parse(&webhook.to_string()).unwrap();
+                // Paused, which a delivery on request ends.
+                let sql = "UPDATE webhooks SET paused_until = 9000000000000000 WHERE id = ?1";
+                assert_eq!(conn.execute(sql, [id.to_string()]), Ok(1));
                 if self == Self::Delivery {
                     let delivery = sqlite::delivery(conn, org, webhook);
                     let sql = "UPDATE webhook_deliveries SET id = ?2, created_at = ?3 WHERE id = ?1";
