@@ -72,6 +72,9 @@ test("a confirmation is 201 with the asset, whose size and type are what R2 repo
       deleted_at: null,
       deleted_by: null,
       deleted_with: null,
+      event_at: Date.parse(created_at),
+      awaits_client: 0,
+      confirmed_by: null,
     },
   ]);
 });

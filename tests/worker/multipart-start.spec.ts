@@ -28,6 +28,7 @@ describe("parts of 5 MiB", () => {
     expect(stored).toEqual({
       ...DECLARED, id, org_id: org, created_by: editor.userId, created_at: stored.created_at, expires_at: stored.created_at + DAY,
       request_id: answer.headers.get("x-request-id"), api_key_id: editor.keyId, part_size: PART, multipart_id: null,
+      rejection: null, rejected_at: null, expiry_told_at: null,
     });
     const state = { id, ...DECLARED, expires_at, status: "waiting", asset_id: null, part_size: PART, part_count: 3 };
     expect((await readUpload(server, id, editor)).json).toEqual(state);

@@ -44,7 +44,7 @@ describe("the full flow", () => {
     expect(Math.abs(Date.parse(signedAt) - before)).toBeLessThan(30_000);
 
     const [session] = await server.sql("SELECT * FROM asset_uploads WHERE id = ?", id);
-    expect(session).toEqual({ ...file, id, org_id: org, created_by: editor.userId, created_at: session.created_at, expires_at: session.created_at + 86_400_000, request_id: started.headers.get("x-request-id"), api_key_id: editor.keyId, part_size: null, multipart_id: null });
+    expect(session).toEqual({ ...file, id, org_id: org, created_by: editor.userId, created_at: session.created_at, expires_at: session.created_at + 86_400_000, request_id: started.headers.get("x-request-id"), api_key_id: editor.keyId, part_size: null, multipart_id: null, rejection: null, rejected_at: null, expiry_told_at: null });
     const expires_at = new Date(session.expires_at).toISOString();
     const state = { id, ...file, expires_at, asset_id: null };
     expect((await readUpload(server, id, editor)).json).toEqual({ ...state, status: "waiting" });
