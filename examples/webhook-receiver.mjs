@@ -81,6 +81,7 @@ async function makeWebhook(token, url) {
 }
 
 async function main() {
+  if (!/^\d{1,5}$/.test(PORT) || Number(PORT) > 65_535) throw new Failure("PORT must be a whole number up to 65535");
   const token = process.env.TOKEN || (await developmentToken());
   if (!SECRET && !token) throw new Failure("set SECRET to a webhook's secret, or TOKEN to the key of an owner or admin");
   // Before anything is received.
@@ -98,6 +99,7 @@ async function main() {
   const url = `http://127.0.0.1:${server.address().port}/`;
   if (!SECRET) {
     const { secret, remove } = await makeWebhook(token, url).catch((error) => {
+      if (error.code === "VALIDATION_ERROR") console.error(`is it permitted? make dev WEBHOOK_INSECURE_HOSTS=127.0.0.1:${server.address().port}`);
       server.close();
       throw error;
     });

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::domain::asset::Asset;
 use crate::domain::ids::{AssetId, AssetUploadId, DeliveryId, FolderId, OrganizationId, UserId, WebhookId};
 use crate::domain::timestamp::Timestamp;
-use crate::domain::webhook::TEST_EVENT;
+use crate::domain::webhook::{EventType, TEST_EVENT};
 use crate::error::ApiError;
 
 /// An event. It has no URL: those of files are signed for a limited time.
@@ -61,7 +61,7 @@ fn told(event_type: &str, row: &str) -> serde_json::Result<Box<RawValue>> {
     } else if event_type.starts_with("asset.") {
         serde_json::to_string(&EventAsset::new(&serde_json::from_str(row)?))
     } else {
-        serde_json::to_string(&EventUpload::new(&serde_json::from_str(row)?))
+        serde_json::to_string(&EventUpload::new(event_type, &serde_json::from_str(row)?))
     };
     RawValue::from_string(json?)
 }
@@ -143,7 +143,7 @@ struct EventUpload<'a> {
 }
 
 impl<'a> EventUpload<'a> {
-    fn new(upload: &'a StoredUpload) -> Self {
+    fn new(event_type: &str, upload: &'a StoredUpload) -> Self {
         Self {
             id: upload.id,
             org_id: upload.org_id,
@@ -153,7 +153,8 @@ impl<'a> EventUpload<'a> {
             created_by: upload.created_by,
             created_at: upload.created_at,
             expires_at: upload.expires_at,
-            error: upload.error.as_deref(),
+            // One that was rejected may expire later.
+            error: upload.error.as_deref().filter(|_| event_type == EventType::UploadRejected.as_str()),
         }
     }
 }

@@ -34,6 +34,11 @@ impl SigningKey {
         Self(text)
     }
 
+    /// Whether it is so short that somebody might guess it, with a webhook's secret to compare guesses with.
+    pub fn is_short(&self) -> bool {
+        self.0.len() < 32
+    }
+
     /// The secret of a webhook, of this version.
     pub fn secret(&self, webhook: WebhookId, version: u32) -> WebhookSecret {
         WebhookSecret(hmac(self.0.as_bytes(), format!("webhook\n{webhook}\n{version}").as_bytes()))

@@ -11,6 +11,7 @@ mod sqlite;
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::webhook::EventType;
+use asset_uploads::events::Event;
 use asset_uploads::notifications::{self, Notification, Report};
 use asset_uploads::storage_error::StorageErrorKind;
 use platform::client::{TestAnswer, TestRequest};
@@ -320,6 +321,21 @@ fn where_storage_does_not_answer_the_message_comes_again() {
     assert_eq!(notify(&api, &[&key]).1, [key]);
     api.platform.d1_error.take();
     assert_eq!(told(&api), (1, 0, 0));
+}
+
+/// An upload that was rejected may expire: only the first event has the error.
+#[test]
+fn only_a_rejection_tells_the_error() {
+    let api = api(&[]);
+    let row = json!({
+        "id": api.upload, "org_id": api.org, "filename": "beach.png", "mime_type": "image/png", "size_bytes": 640,
+        "created_by": api.editor.id, "created_at": NOW.0, "expires_at": NOW.0, "error": {"code": "UPLOAD_REJECTED"},
+    });
+    for (event_type, told) in [("upload.rejected", true), ("upload.expired", false)] {
+        let event = Event::new(api.delivery, event_type, NOW, api.org, &row.to_string()).unwrap();
+        let body: Value = serde_json::from_str(&event.body().unwrap()).unwrap();
+        assert_eq!(body["data"].get("error").is_some(), told, "{event_type}");
+    }
 }
 
 /// The form that Cloudflare documents, and what is read of it.

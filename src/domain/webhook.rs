@@ -264,7 +264,7 @@ impl UrlError {
 }
 
 /// Names that networks use for themselves (RFC 6761, RFC 6762, RFC 8375, and what routers and offices use).
-const LOCAL_SUFFIXES: [&str; 11] = [
+const LOCAL_SUFFIXES: [&str; 12] = [
     "localhost",
     "localdomain",
     "local",
@@ -275,6 +275,7 @@ const LOCAL_SUFFIXES: [&str; 11] = [
     "home",
     "lan",
     "workgroup",
+    "svc",
     "arpa",
 ];
 

@@ -21,6 +21,7 @@ use crate::error::ApiError;
 use crate::platform::{Answered, ObjectPage, Outgoing, Platform, SendError, Usage};
 use crate::storage_error::{MAX_CALLS, StorageError, StorageErrorKind, backoff_ms};
 use crate::store::{Rows, Statement};
+use crate::webhook_secret::SigningKey;
 
 thread_local! {
     /// Variables never change within an isolate, so they are read and validated once.
@@ -54,6 +55,11 @@ impl Storage {
         let config = Config::parse(|name| variable(&self.env, name))
             .map(Rc::new)
             .map_err(|errors| ApiError::Internal(format!("wrong configuration: {}", errors.join("; "))))?;
+        if config.webhooks.signing_key.as_ref().is_ok_and(SigningKey::is_short) {
+            console_warn!(
+                r#"{{"level":"warn","detail":"WEBHOOK_SIGNING_KEY has less than 32 characters, so it might be guessed: set 32 random bytes"}}"#
+            );
+        }
         if !config.webhooks.insecure_hosts.is_empty() {
             let hosts = config.webhooks.insecure_hosts.join(", ");
             console_warn!(
