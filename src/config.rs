@@ -7,7 +7,7 @@ use crate::domain::media::AllowedTypes;
 use crate::domain::multipart::{MAX_PART_BYTES, MIN_PART_BYTES};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::UploadRules;
-use crate::domain::webhook::{is_host_and_port, split_port};
+use crate::domain::webhook_url::{is_host_and_port, split_port};
 use crate::error::ApiError;
 use crate::presign::{LONGEST_SIGNATURE_SECONDS, S3, Signer};
 use crate::webhook_secret::SigningKey;

@@ -1,7 +1,7 @@
 //! Where webhooks may lead: no local or private host in any form that some reader of URLs takes for one.
 
-use asset_uploads::domain::webhook::UrlError::{Host, Malformed, Port, Scheme};
-use asset_uploads::domain::webhook::{UrlError, check_url, is_host_and_port};
+use asset_uploads::domain::webhook_url::UrlError::{Host, Malformed, Port, Scheme};
+use asset_uploads::domain::webhook_url::{UrlError, check_url, is_host_and_port};
 
 const REFUSED: &[(&str, UrlError)] = &[
     // IPv4 addresses, in every form that `inet_aton` and WHATWG read.

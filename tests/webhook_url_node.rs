@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use asset_uploads::domain::webhook::{check_url, split_port};
+use asset_uploads::domain::webhook_url::{check_url, split_port};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

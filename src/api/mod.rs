@@ -20,6 +20,8 @@ pub mod me;
 pub mod multipart;
 pub mod started_upload;
 pub mod webhook_deliveries;
+pub mod webhook_secrets;
+pub mod webhook_types;
 pub mod webhooks;
 
 use crate::error::ApiError;
@@ -90,11 +92,11 @@ endpoints! {
     serve folder_trash::Restore,
     serve webhooks::List,
     serve webhooks::Create,
-    serve webhooks::EventTypes,
+    serve webhook_types::EventTypes,
     serve webhooks::Read,
     serve webhooks::Update,
     serve webhooks::Delete,
-    serve webhooks::RotateSecret,
+    serve webhook_secrets::Rotate,
     serve webhook_deliveries::Test,
     serve webhook_deliveries::List,
     serve webhook_deliveries::Read,

@@ -1,16 +1,17 @@
-//! Webhooks: making, listing, reading, changing and removing them, and their secrets.
+//! Webhooks: making, listing, reading, changing and removing them.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::assets::FIELDS;
 use super::context::RequestContext;
 use super::endpoint::{Doc, Endpoint, Example, Parameter, Values};
 use super::lists::{CURSOR, FROM_PREV, LIMIT, NEWEST_OR_OLDEST};
+use super::webhook_secrets::NewWebhook;
 use crate::config::{Config, WebhookSettings};
 use crate::domain::ids::WebhookId;
 use crate::domain::page::{Sort, SortBy};
-use crate::domain::webhook::{EventType, MAX_DESCRIPTION_LENGTH, Webhook, check_url};
+use crate::domain::webhook::{EventType, MAX_DESCRIPTION_LENGTH, Webhook};
+use crate::domain::webhook_url::check_url;
 use crate::error::{ApiError, ErrorCode, FieldError};
 use crate::http::fields::{FieldErrors, JsonBody, boolean, list, path_id, string};
 use crate::http::page::{ListQuery, PageResponse};
@@ -20,7 +21,7 @@ use crate::http::reply::Reply;
 use crate::http::request::Input;
 use crate::http::route::Route;
 use crate::platform::Platform;
-use crate::store::rights::{Caller, CheckRights, Permission};
+use crate::store::rights::{Caller, Permission};
 use crate::store::webhooks;
 use crate::webhook_secret::SigningKey;
 
@@ -119,38 +120,6 @@ pub struct CreateBody {
         schemars(length(min = 1, max = 500), regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"))
     )]
     pub description: Option<String>,
-}
-
-/// A webhook with a secret that was just made. This is the only answer that ever holds it.
-#[derive(Debug, Serialize)]
-#[cfg_attr(
-    not(target_arch = "wasm32"),
-    derive(schemars::JsonSchema),
-    schemars(
-        example = serde_json::json!({
-            "id": "018f4d30-1c5a-7d21-9e84-6a7b8c9d0e1f",
-            "org_id": "018f4d2a-11d0-7c52-8b3e-5f0c9d7a6e41",
-            "url": "https://hooks.example.com/asset-uploads",
-            "event_types": ["asset.created", "asset.deleted"],
-            "description": "Search index",
-            "disabled": false,
-            "disabled_at": null,
-            "disabled_reason": null,
-            "failing_since": null,
-            "created_by": "018f4d29-8a6c-7e90-b7d2-1c4e5f6a7b83",
-            "created_at": "2026-11-22T12:51:07.042Z",
-            "updated_at": "2026-11-22T12:51:07.042Z",
-            "secret": "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-        })
-    )
-)]
-pub struct NewWebhook {
-    /// What is known of it.
-    #[serde(flatten)]
-    webhook: Webhook,
-    /// What its deliveries are signed with, as in Standard Webhooks: `whsec_` and base64. It is not stored and cannot be
-    /// shown again.
-    secret: String,
 }
 
 impl Endpoint for Create {
@@ -457,125 +426,5 @@ impl Endpoint for Delete {
     ) -> Result<Reply, ApiError> {
         cx.run(&webhooks::Delete { caller, id: self.id }).await?;
         Ok(Reply::empty(204))
-    }
-}
-
-/// `POST /v1/webhooks/{webhook_id}/secret-rotations`: one D1 transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RotateSecret {
-    /// The webhook.
-    pub id: WebhookId,
-}
-
-impl Endpoint for RotateSecret {
-    const ROUTE: Route = Route::post("/v1/webhooks/{webhook_id}/secret-rotations");
-    const PERMISSION: Option<Permission> = Some(Permission::WebhooksManage);
-    const DOC: Doc = Doc {
-        operation_id: "createWebhookSecretRotation",
-        tag: "Webhooks",
-        summary: "Give a webhook a new secret",
-        description: "For 24 hours deliveries carry the signatures of both secrets. A repeat makes another one; at most the four before it still sign.",
-        path: &[ID],
-        query: &[],
-        idempotency_key: None,
-        success: (201, "The webhook, with the new `secret`, which is shown this once."),
-        location: None,
-        errors: &[ErrorCode::WebhookNotFound],
-        body_examples: &[],
-        examples: &[],
-    };
-    type Caller = Caller;
-    type Body = ();
-    type Response = NewWebhook;
-
-    fn parse(input: &Input<'_>, config: &Config) -> Result<Self, ApiError> {
-        signing_key(config)?;
-        let mut errors = FieldErrors::default();
-        JsonBody::parse_optional(input)?.finish(&mut errors);
-        let id = parse_id(input, &mut errors);
-        errors.finish(id.map(|id| Self { id }))
-    }
-
-    async fn handle<P: Platform>(
-        self,
-        cx: &RequestContext<'_, P>,
-        caller: Caller,
-    ) -> Result<Reply, ApiError> {
-        let rotate = webhooks::Rotate { caller, id: self.id, request_id: cx.request_id };
-        let (webhook, version) = cx.run(&rotate).await?;
-        let secret = signing_key(cx.config)?.secret(self.id, version).text();
-        Reply::json(201, &NewWebhook { webhook, secret })
-    }
-}
-
-/// `GET /v1/webhooks/event-types`: one D1 transaction, for the rights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventTypes;
-
-/// What webhooks can be told.
-#[derive(Debug, Serialize)]
-#[cfg_attr(
-    not(target_arch = "wasm32"),
-    derive(schemars::JsonSchema),
-    schemars(
-        rename = "WebhookEventTypesResponse",
-        example = serde_json::json!({"items": [
-            {"type": "upload.expired", "description": "An upload was not confirmed in time."}
-        ]})
-    )
-)]
-pub struct EventTypesResponse {
-    /// All of them.
-    items: Vec<EventTypeResponse>,
-}
-
-/// A type of events.
-#[derive(Debug, Serialize)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema), schemars(inline))]
-struct EventTypeResponse {
-    /// As in `event_types`.
-    #[serde(rename = "type")]
-    event_type: EventType,
-    /// For people.
-    description: &'static str,
-}
-
-impl Endpoint for EventTypes {
-    const ROUTE: Route = Route::get("/v1/webhooks/event-types");
-    const PERMISSION: Option<Permission> = Some(Permission::WebhooksManage);
-    const DOC: Doc = Doc {
-        operation_id: "listWebhookEventTypes",
-        tag: "Webhooks",
-        summary: "See what webhooks can be told",
-        description: "",
-        path: &[],
-        query: &[],
-        idempotency_key: None,
-        success: (200, "The values of `event_types`."),
-        location: None,
-        errors: &[],
-        body_examples: &[],
-        examples: &[],
-    };
-    type Caller = Caller;
-    type Body = ();
-    type Response = EventTypesResponse;
-
-    fn parse(input: &Input<'_>, config: &Config) -> Result<Self, ApiError> {
-        signing_key(config)?;
-        let mut errors = FieldErrors::default();
-        Query::parse(input.query).finish(&mut errors);
-        errors.finish(Some(Self))
-    }
-
-    async fn handle<P: Platform>(
-        self,
-        cx: &RequestContext<'_, P>,
-        caller: Caller,
-    ) -> Result<Reply, ApiError> {
-        cx.run(&CheckRights { caller }).await?;
-        let item =
-            |event_type: EventType| EventTypeResponse { event_type, description: event_type.description() };
-        Reply::json(200, &EventTypesResponse { items: EventType::ALL.map(item).into() })
     }
 }

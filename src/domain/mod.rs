@@ -15,3 +15,4 @@ pub mod percent;
 pub mod timestamp;
 pub mod upload;
 pub mod webhook;
+pub mod webhook_url;
