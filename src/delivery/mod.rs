@@ -3,13 +3,14 @@
 //! The rows of `webhook_deliveries` are the truth, written by the transactions that make the changes. A message of the
 //! queue only says that a webhook has some that are due; where it is lost, the cron says it again. One invocation at a
 //! time delivers to a webhook, in rounds: it takes what has been due longest, sends it, records what came of it and takes
-//! the next, in one transaction. A receiver that does not answer ends its webhook's round and pauses it, and holds up
-//! nobody else.
+//! the next, in one transaction. A receiver that does not answer ends its webhook's round and pauses it, so that it
+//! does not hold up others.
 
-use serde::{Deserialize, Serialize};
 mod round;
 
 use std::cell::RefCell;
+
+use serde::{Deserialize, Serialize};
 
 use crate::concurrent::{Task, run_all};
 use crate::config::Config;
