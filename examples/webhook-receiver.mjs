@@ -99,7 +99,6 @@ async function main() {
   const url = `http://127.0.0.1:${server.address().port}/`;
   if (!SECRET) {
     const { secret, remove } = await makeWebhook(token, url).catch((error) => {
-      if (error.code === "VALIDATION_ERROR") console.error(`is it permitted? make dev WEBHOOK_INSECURE_HOSTS=127.0.0.1:${server.address().port}`);
       server.close();
       throw error;
     });
@@ -113,5 +112,7 @@ async function main() {
 
 main().catch((error) => {
   console.error(sentenceOf(error));
+  // What is not listed there must be public, and https.
+  if (error.code === "VALIDATION_ERROR") console.error("to permit it: make dev WEBHOOK_INSECURE_HOSTS=127.0.0.1:9000, with the PORT of this program");
   process.exitCode = 1;
 });

@@ -157,7 +157,7 @@ test("it says what it lacks, and ends with 1", async () => {
   expect(await run({ PORT: "0", SECRET: "secret" })).toEqual([1, "", "SECRET: a webhook's secret is whsec_ and base64\n"]);
   expect(await run({ PORT: "0", TOKEN: editor.token })).toEqual([1, "", expect.stringMatching(/^403 PERMISSION_DENIED: /)]);
   // A host that the operator has not listed.
-  expect(await run({ PORT: "0", TOKEN: admin.token })).toEqual([1, "", expect.stringMatching(/^422 VALIDATION_ERROR: .*\n {2}body\.url: .*\n$/)]);
+  expect(await run({ PORT: "0", TOKEN: admin.token })).toEqual([1, "", expect.stringMatching(/^422 VALIDATION_ERROR: .*\n {2}body\.url: .*\nto permit it: make dev WEBHOOK_INSECURE_HOSTS=.*\n$/)]);
   const taken = String((occupied.address() as AddressInfo).port);
   expect(await run({ PORT: taken, TOKEN: admin.token })).toEqual([1, "", expect.stringMatching(`^cannot listen on port ${taken}: listen EADDRINUSE`)]);
   expect(await webhooksOf(org)).toEqual([]);
