@@ -34,6 +34,7 @@ const QUERY: Record<string, object> = {
 
 /** What `fields` may name in lists of other things. */
 const FIELDS: Record<string, string> = {
+  listApiKeys: "^(id|name|expires_at)(,(scope|created_at))?$",
   listWebhooks: "^(id|url|updated_at)(,(created_by|created_at))?$",
   listWebhookDeliveries: "^(id|state|attempts)(,(event_id|created_at))?$",
 };
