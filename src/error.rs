@@ -509,6 +509,11 @@ impl ApiError {
         }
     }
 
+    /// Text for the log: what only it is told, else what the client is told.
+    pub fn log_text(&self) -> String {
+        self.log_detail().unwrap_or_else(|| self.message()).to_owned()
+    }
+
     /// What the client gets.
     pub fn envelope(&self) -> Envelope {
         Envelope { code: self.code().as_str(), message: self.message(), errors: self.field_errors() }

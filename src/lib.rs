@@ -19,6 +19,7 @@ pub mod events;
 pub mod hex;
 pub mod http;
 pub mod log;
+mod mac;
 pub mod notifications;
 pub mod platform;
 pub mod presign;

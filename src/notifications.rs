@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::api::confirmations::confirm_objects;
 use crate::api::context::RequestContext;
 use crate::config::Config;
-use crate::delivery::Nudge;
 use crate::domain::api_key::Scope;
 use crate::domain::ids::{AssetUploadId, OrganizationId, RequestId, WebhookId};
+use crate::domain::webhook::Nudge;
 use crate::error::{ApiError, AuthError};
 use crate::platform::Platform;
 use crate::store::Operation;
@@ -180,7 +180,7 @@ impl<P: Platform> Run<'_, P> {
     }
 
     fn retry(&mut self, ids: &[AssetUploadId], error: &ApiError) {
-        self.report.problems.push(error.log_detail().unwrap_or_else(|| error.message()).to_owned());
+        self.report.problems.push(error.log_text());
         self.again.extend(ids.iter().map(AssetUploadId::object_key));
     }
 }

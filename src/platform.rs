@@ -2,10 +2,10 @@
 //!
 //! The Worker's implementation is in `edge`, on D1 and R2; the tests have one on SQLite and an in-memory bucket.
 
-use crate::delivery::Nudge;
 use crate::domain::multipart::{CompletedPart, Completion};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::StoredObject;
+use crate::domain::webhook::Nudge;
 use crate::storage_error::StorageError;
 use crate::store::{Rows, Statement};
 

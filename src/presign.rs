@@ -4,7 +4,6 @@
 //! Pure: the time is an argument, and nothing is sent. Steps and names are those of Amazon's reference,
 //! "Authenticating Requests: Using Query Parameters".
 
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::domain::disposition::content_disposition;
@@ -14,6 +13,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::upload::Filename;
 use crate::error::ApiError;
 use crate::hex::hex;
+use crate::mac::hmac_sha256;
 
 /// The longest life that S3 gives a signature: 7 days, in seconds.
 pub const LONGEST_SIGNATURE_SECONDS: u64 = 604_800;
@@ -104,9 +104,10 @@ impl S3 {
         let date_time =
             now.basic().ok_or_else(|| ApiError::Internal("the clock is out of range".to_owned()))?;
         let date = date_time.get(..8).unwrap_or_default();
-        let mut signing_key = hmac(format!("AWS4{}", self.secret_access_key).as_bytes(), date);
+        let mut signing_key =
+            hmac_sha256(format!("AWS4{}", self.secret_access_key).as_bytes(), date.as_bytes());
         for part in [REGION, "s3", "aws4_request"] {
-            signing_key = hmac(&signing_key, part);
+            signing_key = hmac_sha256(&signing_key, part.as_bytes());
         }
         let scope = format!("{date}/{REGION}/s3/aws4_request");
         Ok(Signer {
@@ -178,7 +179,7 @@ impl Signer<'_> {
             format!("{method}\n{path}\n{query}\n{canonical_headers}\n{signed_headers}\nUNSIGNED-PAYLOAD");
         let hash = hex(&Sha256::digest(canonical_request.as_bytes()));
         let string_to_sign = format!("AWS4-HMAC-SHA256\n{date_time}\n{scope}\n{hash}");
-        let signature = hex(&hmac(signing_key, &string_to_sign));
+        let signature = hex(&hmac_sha256(signing_key, string_to_sign.as_bytes()));
         format!("{server}{path}?{query}&X-Amz-Signature={signature}")
     }
 }
@@ -195,15 +196,4 @@ fn parts_of(url: &str) -> Option<(&str, String, &str)> {
         _ => return None,
     };
     (!host.is_empty()).then_some((scheme, host, path.trim_end_matches('/')))
-}
-
-fn hmac(key: &[u8], message: &str) -> Vec<u8> {
-    // HMAC takes keys of any length.
-    Hmac::<Sha256>::new_from_slice(key).map_or_else(
-        |_| Vec::new(),
-        |mut mac| {
-            mac.update(message.as_bytes());
-            mac.finalize().into_bytes().to_vec()
-        },
-    )
 }

@@ -193,7 +193,7 @@ impl<P: Platform> Run<'_, P> {
     /// The value; `None` where it is an error, which is put into the report.
     fn reported<T>(&mut self, result: Result<T, impl Into<ApiError>>) -> Option<T> {
         self.ended |= result.is_err();
-        result.map_err(|error| self.report.problems.push(log_text(&error.into()))).ok()
+        result.map_err(|error| self.report.problems.push(error.into().log_text())).ok()
     }
 
     async fn begin(&mut self) -> Option<Progress> {
@@ -348,7 +348,7 @@ impl<P: Platform> Run<'_, P> {
             let object_keys: Vec<String> = batch.iter().map(AssetUploadId::object_key).collect();
             match self.platform.delete_objects(&object_keys).await {
                 Ok(()) => removed.extend(batch),
-                Err(error) => failed.note(batch, log_text(&error.into())),
+                Err(error) => failed.note(batch, ApiError::from(error).log_text()),
             }
             if removed.len() >= 2 * self.size.objects as usize {
                 self.note_removals(std::mem::take(&mut removed)).await;
@@ -374,7 +374,7 @@ impl<P: Platform> Run<'_, P> {
             }
             match self.platform.abort_multipart(&upload.id.object_key(), &upload.multipart_id).await {
                 Ok(()) => aborted.push(upload),
-                Err(error) => failed.note(vec![upload.id], log_text(&error.into())),
+                Err(error) => failed.note(vec![upload.id], ApiError::from(error).log_text()),
             }
         }
         self.report.multipart_aborted += u32::try_from(aborted.len()).unwrap_or(u32::MAX);
@@ -438,8 +438,4 @@ fn keys(ids: &[AssetUploadId]) -> String {
         text.push_str(&format!(" and {} more", ids.len() - NAMED_KEYS));
     }
     text
-}
-
-fn log_text(error: &ApiError) -> String {
-    error.log_detail().unwrap_or_else(|| error.message()).to_owned()
 }

@@ -5,12 +5,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
-use sha2::Sha256;
 
 use crate::domain::ids::{DeliveryId, WebhookId};
 use crate::domain::timestamp::Timestamp;
+use crate::mac::hmac_sha256;
 
 /// The Worker's own secret. Has no `Debug`, which would show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,7 +40,7 @@ impl SigningKey {
 
     /// The secret of a webhook, of this version.
     pub fn secret(&self, webhook: WebhookId, version: u32) -> WebhookSecret {
-        WebhookSecret(hmac(self.0.as_bytes(), format!("webhook\n{webhook}\n{version}").as_bytes()))
+        WebhookSecret(hmac_sha256(self.0.as_bytes(), format!("webhook\n{webhook}\n{version}").as_bytes()))
     }
 
     /// The value of `webhook-signature`: one signature for each secret that is valid, the present one first.
@@ -69,17 +68,6 @@ impl WebhookSecret {
     /// A signature: `v1,` and base64.
     fn sign(&self, event: DeliveryId, now: Timestamp, body: &str) -> String {
         let content = format!("{event}.{}.{body}", now.unix_seconds());
-        format!("v1,{}", STANDARD.encode(hmac(&self.0, content.as_bytes())))
+        format!("v1,{}", STANDARD.encode(hmac_sha256(&self.0, content.as_bytes())))
     }
-}
-
-fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
-    // HMAC takes keys of any length.
-    Hmac::<Sha256>::new_from_slice(key).map_or_else(
-        |_| Vec::new(),
-        |mut mac| {
-            mac.update(message);
-            mac.finalize().into_bytes().to_vec()
-        },
-    )
 }

@@ -7,10 +7,11 @@ mod platform;
 mod requests;
 mod sqlite;
 
-use asset_uploads::delivery::{Nudge, Report, run_cron, run_queue};
+use asset_uploads::delivery::{Report, run_cron, run_queue};
 use asset_uploads::domain::ids::{DeliveryId, WebhookId};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::webhook::EventType;
+use asset_uploads::domain::webhook::Nudge;
 use asset_uploads::platform::{Answered, SendError};
 use asset_uploads::storage_error::StorageErrorKind;
 use asset_uploads::webhook_secret::{SecretVersions, SigningKey};

@@ -1,12 +1,12 @@
 //! Webhooks: making, listing, reading, changing and removing them.
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::assets::FIELDS;
 use super::context::RequestContext;
 use super::endpoint::{Doc, Endpoint, Example, Parameter, Values};
 use super::lists::{CURSOR, FROM_PREV, LIMIT, NEWEST_OR_OLDEST};
-use super::webhook_secrets::NewWebhook;
 use crate::config::{Config, WebhookSettings};
 use crate::domain::ids::WebhookId;
 use crate::domain::page::{Sort, SortBy};
@@ -120,6 +120,38 @@ pub struct CreateBody {
         schemars(length(min = 1, max = 500), regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"))
     )]
     pub description: Option<String>,
+}
+
+/// A webhook with a secret that was just made. This is the only answer that ever holds it.
+#[derive(Debug, Serialize)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(
+        example = serde_json::json!({
+            "id": "018f4d30-1c5a-7d21-9e84-6a7b8c9d0e1f",
+            "org_id": "018f4d2a-11d0-7c52-8b3e-5f0c9d7a6e41",
+            "url": "https://hooks.example.com/asset-uploads",
+            "event_types": ["asset.created", "asset.deleted"],
+            "description": "Search index",
+            "disabled": false,
+            "disabled_at": null,
+            "disabled_reason": null,
+            "failing_since": null,
+            "created_by": "018f4d29-8a6c-7e90-b7d2-1c4e5f6a7b83",
+            "created_at": "2026-11-22T12:51:07.042Z",
+            "updated_at": "2026-11-22T12:51:07.042Z",
+            "secret": "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+        })
+    )
+)]
+pub struct NewWebhook {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub(super) webhook: Webhook,
+    /// What its deliveries are signed with, as in Standard Webhooks: `whsec_` and base64. It is not stored and cannot be
+    /// shown again.
+    pub(super) secret: String,
 }
 
 impl Endpoint for Create {

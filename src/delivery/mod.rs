@@ -10,12 +10,13 @@ mod round;
 
 use std::cell::RefCell;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::concurrent::{Task, run_all};
 use crate::config::Config;
 use crate::domain::ids::WebhookId;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::webhook::Nudge;
 use crate::error::ApiError;
 use crate::platform::Platform;
 use crate::store::Operation;
@@ -37,16 +38,6 @@ const CRON_WEBHOOKS: u32 = 100;
 
 /// The longest that the queue delays a message, in seconds.
 const MAX_DELAY_SECONDS: u64 = 43_200;
-
-/// A message of the queue: this webhook has deliveries that are due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Nudge {
-    /// The webhook.
-    pub webhook_id: WebhookId,
-    /// From the cron: its time, in milliseconds. What is due by then is tried, also where the webhook is paused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub as_of: Option<i64>,
-}
 
 /// What a run has done; for the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -70,7 +61,7 @@ pub async fn run_cron<P: Platform>(platform: &P, config: &Config, as_of: Timesta
     let due = match find_due(platform, as_of).await {
         Ok(due) => due,
         Err(error) => {
-            report.problems.push(log_text(&error));
+            report.problems.push(error.log_text());
             return report;
         }
     };
@@ -134,7 +125,7 @@ async fn deliver<P: Platform>(
     let at_a_time = (AT_A_TIME / webhooks.len().max(1)).max(1);
     let sender = Sender { platform, config, key, at_a_time };
     let max_statements = config.sweep.max_statements;
-    let run = Run { platform, sender, max_statements, until: started.plus_ms(max_run_ms) };
+    let run = Run { sender, max_statements, until: started.plus_ms(max_run_ms) };
     let visits = RefCell::new(Vec::new());
     let tasks = webhooks.into_iter().map(|nudge| -> Task<'_> {
         let (run, visits) = (&run, &visits);
@@ -164,7 +155,6 @@ async fn deliver<P: Platform>(
 }
 
 struct Run<'a, P> {
-    platform: &'a P,
     sender: Sender<'a, P>,
     /// Statements sent to the database at most, repeats included.
     max_statements: u32,
@@ -186,7 +176,7 @@ impl<P: Platform> Run<'_, P> {
     async fn visit(&self, nudge: Nudge) -> Visit {
         let mut visit = Visit::default();
         if let Err(error) = self.rounds(nudge, &mut visit).await {
-            visit.problem = Some(log_text(&error));
+            visit.problem = Some(error.log_text());
         }
         visit
     }
@@ -194,14 +184,16 @@ impl<P: Platform> Run<'_, P> {
     async fn rounds(&self, nudge: Nudge, visit: &mut Visit) -> Result<(), ApiError> {
         let Nudge { webhook_id, as_of } = nudge;
         let mut random = [0; 10];
-        self.platform.fill_random(&mut random).map_err(ApiError::Internal)?;
-        let lease_id = WebhookId::v7(self.platform.now().unix_ms(), &random).to_string();
-        let clock = || as_of.map_or(self.platform.now(), |as_of| self.platform.now().max(Timestamp(as_of)));
+        self.sender.platform.fill_random(&mut random).map_err(ApiError::Internal)?;
+        let lease_id = WebhookId::v7(self.sender.platform.now().unix_ms(), &random).to_string();
+        let clock = || {
+            as_of.map_or(self.sender.platform.now(), |as_of| self.sender.platform.now().max(Timestamp(as_of)))
+        };
         let mut attempted = Vec::new();
         let mut gave_up = false;
         let mut holds_lease = false;
         loop {
-            let now = self.platform.now();
+            let now = self.sender.platform.now();
             let ends = gave_up || now >= self.until || !self.has_statements();
             if ends && !holds_lease {
                 visit.left.push((nudge, 0));
@@ -217,7 +209,7 @@ impl<P: Platform> Run<'_, P> {
                 ignores_pause: as_of.is_some() && visit.failed == 0,
                 limit: if ends { 0 } else { ROUND },
             };
-            let rows = self.platform.transact(&take.statements()).await?;
+            let rows = self.sender.platform.transact(&take.statements()).await?;
             let Some(taken) = take.decode(&rows)? else { return Ok(()) };
             if taken.disabled != 0 && !take.attempted.is_empty() {
                 visit.problem = Some(format!(
@@ -255,14 +247,10 @@ impl<P: Platform> Run<'_, P> {
     /// Whether another round may be begun: its two transactions have four statements each, and one of them may be repeated
     /// twice.
     fn has_statements(&self) -> bool {
-        self.platform.usage().statements + 16 <= self.max_statements
+        self.sender.platform.usage().statements + 16 <= self.max_statements
     }
 }
 
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-fn log_text(error: &ApiError) -> String {
-    error.log_detail().unwrap_or_else(|| error.message()).to_owned()
 }

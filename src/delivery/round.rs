@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::log_text;
 use crate::concurrent::{Task, run_all};
 use crate::config::Config;
 use crate::domain::ids::{OrganizationId, WebhookId};
@@ -104,7 +103,7 @@ impl<P: Platform> Sender<'_, P> {
         let body = match body_of(due, taken.org_id) {
             Ok(body) => body,
             // One event that cannot be read keeps no other from being delivered.
-            Err(error) => return Some(failed(0, log_text(&error))),
+            Err(error) => return Some(failed(0, error.log_text())),
         };
         let sent_at = self.platform.now();
         let signature = self.key.signatures(webhook_id, &taken.secrets, due.event_id, sent_at, &body);

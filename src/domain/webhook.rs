@@ -231,3 +231,13 @@ impl Delivery {
         }
     }
 }
+
+/// A message of the queue: this webhook has deliveries that are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nudge {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// From the cron: its time, in milliseconds. What is due by then is tried, also where the webhook is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<i64>,
+}

@@ -10,9 +10,10 @@ use worker::{MessageExt, QueueRetryOptionsBuilder, RawMessage};
 
 use super::storage::Storage;
 use super::write_log;
-use crate::delivery::{self, Nudge};
+use crate::delivery;
 use crate::domain::ids::WebhookId;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::webhook::Nudge;
 use crate::log::RunLine;
 use crate::notifications::{self, Notification};
 use crate::platform::Platform;

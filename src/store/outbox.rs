@@ -30,8 +30,8 @@ impl Operation for DueWebhooks {
     type Output = Vec<WebhookId>;
 
     fn statements(&self) -> Vec<Statement> {
-        // ?1 now, ?2 where to begin, ?3 how many, ?4 due by then. Of each webhook one entry of the index is read, however many deliveries
-        // it has.
+        // ?1 now, ?2 where to begin, ?3 how many, ?4 due by then. Of each webhook one entry of the index is read, however
+        // many deliveries it has.
         const FIND: &str = "
             WITH RECURSIVE pending (id) AS (
               SELECT (

@@ -15,10 +15,10 @@ use std::task::{Poll, Waker};
 
 use asset_uploads::api::answer::answer;
 use asset_uploads::config::Config;
-use asset_uploads::delivery::Nudge;
 use asset_uploads::domain::multipart::{CompletedPart, Completion};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
+use asset_uploads::domain::webhook::Nudge;
 use asset_uploads::error::ApiError;
 use asset_uploads::platform::{Answered, ObjectPage, Outgoing, Platform, SendError, Usage};
 use asset_uploads::storage_error::{StorageError, StorageErrorKind};

@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use asset_uploads::delivery::{Nudge, run_cron, run_queue};
+use asset_uploads::delivery::{run_cron, run_queue};
 use asset_uploads::domain::ids::WebhookId;
 use asset_uploads::domain::timestamp::Timestamp;
+use asset_uploads::domain::webhook::Nudge;
 use asset_uploads::platform::Platform;
 
 use crate::platform::client::TestAnswer;

@@ -7,10 +7,10 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use asset_uploads::delivery::Nudge;
 use asset_uploads::domain::multipart::{CompletedPart, Completion};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
+use asset_uploads::domain::webhook::Nudge;
 use asset_uploads::platform::{Answered, ObjectPage, Outgoing, Platform, SendError, Usage};
 use asset_uploads::storage_error::{MAX_CALLS, StorageError, StorageErrorKind};
 use asset_uploads::store::{Rows, Statement};

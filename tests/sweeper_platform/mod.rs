@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use asset_uploads::config::{SweepOrphans, SweepSettings};
-use asset_uploads::delivery::Nudge;
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::multipart::{CompletedPart, Completion};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::StoredObject;
+use asset_uploads::domain::webhook::Nudge;
 use asset_uploads::platform::{Answered, OWNER_KEY, ObjectPage, Outgoing, Platform, SendError, Usage};
 use asset_uploads::storage_error::{StorageError, StorageErrorKind};
 use asset_uploads::store::{Rows, Statement};
