@@ -1,9 +1,11 @@
 import { defineConfig } from "vitest/config";
+import { temporaryFolder } from "./tests/worker/temporary-folder.ts";
 
 export default defineConfig({
   test: {
-    // wrangler would write a trace of each request into SQLite before it answers: it takes twice as long.
-    env: { X_LOCAL_OBSERVABILITY: "false", X_LOCAL_EXPLORER: "false" },
+    globalSetup: "tests/worker/setup.ts",
+    // The databases and buckets of workerd.
+    env: { TMPDIR: temporaryFolder() },
     // Each file starts a workerd of its own.
     maxWorkers: 2,
     hookTimeout: 60_000,

@@ -1,17 +1,17 @@
 // One workerd with wrangler's simulators of D1 and R2, databases of three sizes, a bucket, and every peer on a port of
 // its own, all on the same data.
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { unstable_readConfig, unstable_splitSqlQuery } from "wrangler";
 import { hashOf, makeToken } from "../tests/worker/key.ts";
+import { temporaryFolder } from "../tests/worker/temporary-folder.ts";
 import { type Module, ROOT } from "./peers.ts";
 
-/** In memory where there is room: how long this machine's disk takes to sync is nobody's merit. */
-const PERSIST = pathToFileURL(`${mkdtempSync(`${hasRoom("/dev/shm") ? "/dev/shm" : tmpdir()}/asset-uploads-bench-`)}/`);
+/** How long this machine's disk takes to sync is nobody's merit. */
+const PERSIST = pathToFileURL(`${mkdtempSync(`${temporaryFolder()}/asset-uploads-bench-`)}/`);
 process.on("exit", () => rmSync(PERSIST, { recursive: true, force: true }));
 
 /** Assets in each database. */
@@ -64,12 +64,6 @@ export const FIXTURES = {
 function uuidV7(ms: number): string {
   const time = ms.toString(16).padStart(12, "0");
   return `${time.slice(0, 8)}-${time.slice(8)}-7${randomUUID().slice(15)}`;
-}
-
-function hasRoom(folder: string): boolean {
-  if (!existsSync(folder)) return false;
-  const { bavail, bsize } = statfsSync(folder);
-  return bavail * bsize > 4e9;
 }
 
 const databaseId = (size: Size) => `bench-${size}`;

@@ -35,7 +35,7 @@ test("an error of the API has its code, status, message, details and request", a
     name: "ApiError", code: "VALIDATION_ERROR", status: 422, message: expect.stringMatching(/^Correct the fields/),
     errors: [expect.objectContaining({ loc: ["body", "name"] })], requestId: expect.stringMatching(/^[0-9a-f-]{36}$/), retryAfter: null,
   });
-  expect(server.logs().filter(({ request_id }) => request_id === error.requestId)).toHaveLength(1);
+  expect(server.logs.filter(({ request_id }) => request_id === error.requestId)).toHaveLength(1);
 });
 
 describe("what passes is repeated, with the same Idempotency-Key:", () => {

@@ -81,7 +81,7 @@ async function state(notOf?: string): Promise<{ rows: unknown; objects: [key: st
 /** The log since it was cleared, to the line of a last request: lines arrive a little after the answers. */
 async function log(): Promise<any[]> {
   await server.logsOf(await server.request("GET", "/v1/health"));
-  return server.logs();
+  return server.logs;
 }
 
 test.each([
@@ -125,7 +125,7 @@ test.each([
   };
   const writesIn = may.length > READS.length ? own.org : undefined;
   const before = await state(writesIn);
-  server.harness.clearLogs();
+  server.clearLogs();
   const begun = Date.now();
 
   await schemathesis(server.url, data, people, who, peer);
@@ -144,6 +144,6 @@ test.each([
   const succeeded = lines.filter(({ route, status }) => status < 400 && /^\/v1\/(asset|api-keys|auth|webhooks)/.test(route));
   expect([...new Set(succeeded.map(({ method, route, status }) => `${method} ${route} ${status}`))].sort()).toEqual(may.toSorted());
   expect(lines.filter(({ status }) => status >= 500)).toEqual([]);
-  expect(server.harness.getLogs().filter(({ message }) => /au_\w{49}|whsec_/.test(message))).toEqual([]);
+  expect(server.messages.filter((message) => /au_\w{49}|whsec_/.test(message))).toEqual([]);
   console.log(`${who}: ${lines.length} requests in ${seconds} s, ${succeeded.length} of them carried out`);
 });

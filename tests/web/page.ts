@@ -66,7 +66,7 @@ export class Site {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.browser?.close(), this.server.harness.close()]);
+    await Promise.all([this.browser?.close(), this.server.close()]);
   }
 }
 

@@ -73,7 +73,7 @@ async function traces(page: Page): Promise<string> {
     const databases = await indexedDB.databases();
     return JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href, history.state, document.title, databases, await caches.keys()]);
   });
-  return `${kept} ${JSON.stringify(site.server.logs())} ${JSON.stringify(await page.context().storageState({ indexedDB: true }))}`;
+  return `${kept} ${JSON.stringify(site.server.logs)} ${JSON.stringify(await page.context().storageState({ indexedDB: true }))}`;
 }
 
 describe("a webhook", () => {

@@ -28,14 +28,14 @@ async function sentFile(to: Server, { editor }: Subscriber): Promise<Upload> {
 /** Waits for the log line of a run that was told of so many objects in all: the sums of what it did. */
 async function handled(to: Server, objects: number): Promise<{ confirmed: number; rejected: number; ignored: number }> {
   for (const deadline = Date.now() + 20_000; ; await wait(20)) {
-    const lines = to.logs().filter((line) => line.event === "confirm_objects");
+    const lines = to.logs.filter((line) => line.event === "confirm_objects");
     const sum = (field: string) => lines.reduce((total, line) => total + line[field], 0);
     if (sum("objects") >= objects) return { confirmed: sum("confirmed"), rejected: sum("rejected"), ignored: sum("ignored") };
     if (Date.now() > deadline) throw new Error(`only ${sum("objects")} of ${objects} objects were handled`);
   }
 }
 /** How many were handled so far. */
-const told = (to: Server): number => to.logs().filter((line) => line.event === "confirm_objects").reduce((total, line) => total + line.objects, 0);
+const told = (to: Server): number => to.logs.filter((line) => line.event === "confirm_objects").reduce((total, line) => total + line.objects, 0);
 
 test("a file that its client never confirmed becomes its user's asset, and a webhook is told once", async () => {
   const subscriber = await subscribe(server, receiver);

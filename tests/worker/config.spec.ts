@@ -231,7 +231,7 @@ describe("invalid variables", () => {
 
 describe("hosts of webhooks that may be local", () => {
   const server = startServer({ vars: { WEBHOOK_INSECURE_HOSTS: "localhost:9000, 127.0.0.1:9001" } });
-  const warnings = () => server.logs().filter(({ level }) => level === "warn");
+  const warnings = () => server.logs.filter(({ level }) => level === "warn");
 
   test("are warned of once in the log, and are permitted, and no others", async () => {
     const org = await createOrganization(server);
@@ -263,7 +263,7 @@ describe("without WEBHOOK_SIGNING_KEY", () => {
     }
     const id = await createUpload(server, org, editor);
     expect((await confirm(server, id, { as: editor })).status).toBe(201);
-    expect(server.logs().filter(({ level }) => level === "warn")).toEqual([]);
+    expect(server.logs.filter(({ level }) => level === "warn")).toEqual([]);
   });
 });
 

@@ -177,7 +177,7 @@ describe("at the same time", { timeout: 120_000 }, () => {
   });
 
   const sweep = (faults: Fault[] = []): Promise<unknown> =>
-    server.harness.getWorker().scheduled({ scheduledTime: new Date(), cron: JSON.stringify(faults) });
+    server.scheduled(Date.now(), JSON.stringify(faults));
 
   /**
    * Restores ten at once while the sweeper runs, ten times; in one of them before it runs, and in one afterwards. Its third

@@ -1,11 +1,13 @@
 // The built Worker in workerd with real D1 and R2: start it, send requests, run SQL and the sweeper, read its log.
-import { afterAll, beforeAll, expect } from "vitest";
-import { createTestHarness, type TestHarness } from "wrangler";
+import { readdirSync, readFileSync } from "node:fs";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4WorkerdStructuredLog } from "miniflare";
+import { afterAll, beforeAll, expect, inject } from "vitest";
 import { checkAnswer } from "./assertions.ts";
 import { sendRaw } from "./raw-http.ts";
+import { MODULES, ROOT } from "./setup.ts";
 import type { StorageAnswer, Statement } from "./storage-worker.ts";
 
-export const ROOT = new URL("../../", import.meta.url);
+export { ROOT };
 
 /** The configuration of the Worker that injects faults: fault-worker.ts around the built one. */
 export const WITH_FAULTS = "tests/worker/fault-worker.toml";
@@ -78,42 +80,66 @@ export interface ServerOptions {
   secrets?: Record<string, string>;
 }
 
-const STORAGE_WORKER = {
+/** Runs a test's SQL and sends its messages: storage-worker.ts. */
+const storageWorker = () => ({
   name: "storage-worker",
-  main: "tests/worker/storage-worker.ts",
-  compatibility_date: "2026-10-22",
-  d1_databases: [{ binding: "DB", database_name: "asset-uploads", database_id: "00000000-0000-0000-0000-000000000000" }],
-  r2_buckets: [{ binding: "BUCKET", bucket_name: "asset-uploads" }],
-  // It sends a test's messages, and takes those that were given up.
-  queues: {
-    producers: [
-      { binding: "EVENTS", queue: "asset-uploads-events" },
-      { binding: "OBJECTS", queue: "asset-uploads-objects" },
-    ],
-    consumers: [{ queue: "asset-uploads-dead", max_batch_size: 10, max_batch_timeout: 0 }],
-  },
-};
+  ...modules(MODULES, ["storage-worker.js"]),
+  compatibilityDate: "2026-10-22",
+  d1Databases: { DB: "00000000-0000-0000-0000-000000000000" },
+  r2Buckets: { BUCKET: "asset-uploads" },
+  queueProducers: { EVENTS: "asset-uploads-events", OBJECTS: "asset-uploads-objects" },
+  queueConsumers: { "asset-uploads-dead": { maxBatchSize: 10, maxBatchTimeout: 0 } },
+  // Reached past Miniflare's own Worker, which is quicker.
+  unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+});
+
+/** Modules as Miniflare takes them, the one to start first, and the WebAssembly beside them. */
+function modules(folder: string, names: string[], wasm = folder) {
+  const module = (type: "ESModule" | "CompiledWasm", from: string) => (name: string) => {
+    const contents = readFileSync(new URL(from + name, ROOT));
+    return { type, path: `/${folder}${name}`, contents: type === "ESModule" ? contents.toString() : new Uint8Array(contents) };
+  };
+  const binaries = readdirSync(new URL(wasm, ROOT)).filter((name) => name.endsWith(".wasm"));
+  return { modulesRoot: "/", modules: [...names.map(module("ESModule", folder)), ...binaries.map(module("CompiledWasm", wasm))] };
+}
 
 export class Server {
-  harness: TestHarness;
   url!: URL;
   env!: any;
+  #miniflare!: Miniflare;
+  #storage!: URL;
+  /** Everything that was logged, by the Worker and by workerd. */
+  messages: string[] = [];
+  /** The Worker's log lines, parsed. */
+  logs: any[] = [];
 
-  constructor({ config = "wrangler.toml", vars, secrets }: ServerOptions) {
-    const worker = {
-      configPath: config,
-      ...(config === "wrangler.toml" ? { prebuiltWorkerDir: "build/bundle" } : {}),
-      ...(vars ? { vars } : {}),
-      ...(secrets ? { secrets } : {}),
-    };
-    this.harness = createTestHarness({ root: ROOT.pathname, workers: [worker, { config: STORAGE_WORKER }] });
-  }
+  constructor(private readonly options: ServerOptions = {}) {}
 
   async start(): Promise<void> {
-    this.url = (await this.harness.listen()).url;
-    const worker = this.harness.getWorker();
-    await worker.applyD1Migrations("DB");
-    this.env = await worker.getEnv();
+    const { config = "wrangler.toml", vars, secrets } = this.options;
+    const { main, bindings, ...worker } = inject("workers")[config]!;
+    const source = main === null ? modules("build/bundle/", ["index.js"]) : modules(MODULES, [main.replace(/ts$/, "js")], "build/");
+    this.#miniflare = new Miniflare(
+      convertV4MiniflareOptions({
+        workers: [{ ...worker, ...source, bindings: { ...bindings, ...vars, ...secrets } }, storageWorker()],
+        log: new Log(LogLevel.NONE),
+        handleStructuredLogs: ({ message }: V4WorkerdStructuredLog) => {
+          this.messages.push(message);
+          if (message.startsWith('{"level"')) this.logs.push(JSON.parse(message));
+        },
+        logRequests: false,
+        telemetry: { enabled: false },
+        unsafeTriggerHandlers: true,
+      } as never),
+    );
+    this.url = await this.#miniflare.ready;
+    this.#storage = await this.#miniflare.unsafeGetDirectURL("storage-worker");
+    this.env = await this.#miniflare.getBindings(worker.name);
+    await this.storage(inject("migrations").map((sql) => [sql]));
+  }
+
+  close(): Promise<void> {
+    return this.#miniflare.dispose();
   }
 
   /** Sends a request, and checks what every answer must have. */
@@ -155,10 +181,7 @@ export class Server {
 
   /** Runs statements as one transaction: the rows of each, and with `?objects` every object of the bucket. */
   async storage(statements: Statement[], query: "" | "?objects" = ""): Promise<StorageAnswer> {
-    const worker = this.harness.getWorker(STORAGE_WORKER.name);
-    const answer = await worker.fetch(`/${query}`, { method: "POST", body: JSON.stringify(statements) });
-    if (!answer.ok) throw new Error(await answer.text());
-    return (await answer.json()) as StorageAnswer;
+    return JSON.parse(await this.#ask(query, statements));
   }
 
   /** Every object of the bucket: key, ETag and size. */
@@ -168,19 +191,31 @@ export class Server {
 
   /** Sends messages to a queue. */
   async send(queue: "EVENTS" | "OBJECTS", messages: unknown[]): Promise<void> {
-    const worker = this.harness.getWorker(STORAGE_WORKER.name);
-    const answer = await worker.fetch(`/?queue=${queue}`, { method: "POST", body: JSON.stringify(messages) });
-    if (!answer.ok) throw new Error(await answer.text());
+    await this.#ask(`?queue=${queue}`, messages);
   }
 
   /** The messages that were given up so far. */
   async deadLetters(): Promise<unknown[]> {
-    return (await (await this.harness.getWorker(STORAGE_WORKER.name).fetch("/?dead")).json()) as unknown[];
+    return JSON.parse(await this.#ask("?dead", []));
+  }
+
+  /** What storage-worker.ts answers. */
+  async #ask(query: string, body: unknown[]): Promise<string> {
+    const answer = await fetch(new URL(query, this.#storage), { method: "POST", body: JSON.stringify(body) });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(text);
+    return text;
+  }
+
+  /** Has the platform call the Worker on schedule: as of `now`, by this cron expression. */
+  async scheduled(now: number, cron: string): Promise<void> {
+    const answer = await fetch(new URL(`/cdn-cgi/local/scheduled?${new URLSearchParams({ cron, time: String(now), format: "json" })}`, this.url));
+    expect(answer.status, await answer.text()).toBe(200);
   }
 
   /** Runs the cron of every minute as of `now`. */
   async runCron(now = Date.now()): Promise<void> {
-    await this.harness.getWorker().scheduled({ scheduledTime: new Date(now), cron: "* * * * *" });
+    await this.scheduled(now, "* * * * *");
   }
 
   assets(uploadId: string): Promise<any[]> {
@@ -189,9 +224,9 @@ export class Server {
 
   /** Runs the sweeper as of `now`: its log line. One run at a time, because the lines have no id. */
   async sweep(now: number, faults: Fault[] = []): Promise<any> {
-    const lines = () => this.logs().filter((line) => line.event === "sweep");
+    const lines = () => this.logs.filter((line) => line.event === "sweep");
     const before = lines().length;
-    await this.harness.getWorker().scheduled({ scheduledTime: new Date(now), cron: JSON.stringify(faults) });
+    await this.scheduled(now, JSON.stringify(faults));
     return (await waitUntil(lines, (lines) => lines.length > before))[before];
   }
 
@@ -203,36 +238,32 @@ export class Server {
 
   /** The storage calls of the sweeper's last run as they are, and the rows that D1 billed. */
   async sweepTrace(): Promise<RowsBilled & { calls: string[] }> {
-    const runs = this.logs().filter((line) => line.event === "sweep").length;
-    const lines = () => this.logs().filter((line) => line.event === "trace");
+    const runs = this.logs.filter((line) => line.event === "sweep").length;
+    const lines = () => this.logs.filter((line) => line.event === "trace");
     return (await waitUntil(lines, (lines) => lines.length >= runs)).at(-1);
   }
 
   /** The calls of the queue after an answer, in their order, where the Worker runs inside fault-worker.ts. */
   async callsAfter(answer: Answer): Promise<string[]> {
     if (!answer.continues) return [];
-    const lines = () => this.logs().filter((line) => line.event === "afterwards" && line.answer === answer.headers.get("x-request-id"));
+    const lines = () => this.logs.filter((line) => line.event === "afterwards" && line.answer === answer.headers.get("x-request-id"));
     return (await waitUntil(lines, (lines) => lines.length > 0))[0].calls;
   }
 
   /** Runs the cron of every minute as of `now`: what is overdue goes to webhooks. */
   async everyMinute(now: number, faults: Fault[] = []): Promise<void> {
     const cron = `* * * * *${faults.length > 0 ? JSON.stringify(faults) : ""}`;
-    await this.harness.getWorker().scheduled({ scheduledTime: new Date(now), cron });
+    await this.scheduled(now, cron);
   }
 
-  /** The Worker's log lines, parsed. */
-  logs(): any[] {
-    return this.harness
-      .getLogs()
-      .map((log: any) => String(log.message))
-      .filter((message) => message.startsWith('{"level"'))
-      .map((message) => JSON.parse(message));
+  clearLogs(): void {
+    this.messages = [];
+    this.logs = [];
   }
 
   /** The log lines of one request; they come a little after its answer. */
   async logsOf(answer: Answer): Promise<any[]> {
-    const lines = () => this.logs().filter((line) => line.request_id === answer.headers.get("x-request-id"));
+    const lines = () => this.logs.filter((line) => line.request_id === answer.headers.get("x-request-id"));
     return waitUntil(lines, (lines) => lines.length > 0);
   }
 }
@@ -263,6 +294,6 @@ export const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve,
 export function startServer(options: ServerOptions = {}): Server {
   const server = new Server(options);
   beforeAll(() => server.start());
-  afterAll(() => server.harness.close());
+  afterAll(() => server.close());
   return server;
 }

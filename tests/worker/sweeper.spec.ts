@@ -263,7 +263,7 @@ test("200 confirmations and three runs at the same time: each upload has its ass
   const run = (ms: number) => {
     // The second transaction is the one that retires; the deletion is held up so that confirmations come in before it.
     const faults = [{ call: "DB.batch", nth: 2, how: "delay", ms }, { call: "BUCKET.delete", how: "delay", ms: 200 }];
-    return server.harness.getWorker().scheduled({ scheduledTime, cron: JSON.stringify(faults) });
+    return server.scheduled(scheduledTime.getTime(), JSON.stringify(faults));
   };
   // The first is confirmed before, the last after.
   const first = await confirm(server, ids[0]!, { as: editor });

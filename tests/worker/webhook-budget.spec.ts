@@ -12,7 +12,7 @@ interface Trace extends RowsBilled {
   calls: string[];
 }
 
-const traces = (): Trace[] => server.logs().filter((line) => line.event === "queue trace");
+const traces = (): Trace[] => server.logs.filter((line) => line.event === "queue trace");
 
 for (const count of [1, 30]) {
   test(`${count} deliveries`, async () => {

@@ -68,7 +68,7 @@ test("a webhook whose every delivery has failed for five days is switched off wi
   await server.runCron(since + 5 * DAY);
   const off = { ...before, disabled: true, disabled_at: new Date(since + 5 * DAY).toISOString(), disabled_reason: REASON };
   expect(await read()).toEqual(off);
-  const errors = server.logs().filter(({ level }) => level === "error");
+  const errors = server.logs.filter(({ level }) => level === "error");
   expect(errors).toMatchObject([{ event: "deliver_webhooks", failed: 1, detail: `webhook ${id} is switched off: every delivery has failed for 5 days` }]);
 
   // Nothing is sent any more, nor recorded; what is pending stays.

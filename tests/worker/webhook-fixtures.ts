@@ -1,7 +1,6 @@
 // What tests of webhooks begin with: a Worker, a receiver that it may send to, and organizations that subscribe.
 import { randomUUID } from "node:crypto";
 import { afterAll, expect } from "vitest";
-import "./real-fetch.ts";
 import { COMMON_HEADERS, headersOf } from "./assertions.ts";
 import { createOrganization, createPerson, S3 } from "./fixtures.ts";
 import { type Handler, type Received, Receiver, verified } from "./receiver.ts";

@@ -16,7 +16,7 @@ const LINE = {
 
 {
   const { receiver, server } = await startDelivery({ config: WITHOUT_QUEUE });
-  const runs = () => server.logs().filter(({ event }) => event === "deliver_webhooks");
+  const runs = () => server.logs.filter(({ event }) => event === "deliver_webhooks");
 
   test("no queue: nothing is sent until the cron comes, which then delivers", async () => {
     const subscriber = await subscribe(server, receiver);
@@ -61,7 +61,7 @@ for (const [how, detail] of BROKEN) {
   test(`a queue that ${how}: the request succeeds, the log says so, and the cron delivers`, async () => {
     const subscriber = await subscribe(server, receiver);
     await newAsset(server, subscriber.org, subscriber.editor);
-    const runs = () => server.logs().filter(({ event }) => event === "deliver_webhooks");
+    const runs = () => server.logs.filter(({ event }) => event === "deliver_webhooks");
     for (let n = 0; n < 200 && runs().length === 0; n++) await wait(50);
     const failed = { ...LINE, level: "error", retries: expect.any(Number), detail: expect.stringMatching(detail) };
     expect(runs()).toEqual([{ ...failed, webhooks: 0, delivered: 0, r2_ms: expect.any(Number) }]);
