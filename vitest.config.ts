@@ -7,7 +7,7 @@ export default defineConfig({
     // The databases and buckets of workerd.
     env: { TMPDIR: temporaryFolder() },
     // Each file starts a workerd of its own.
-    maxWorkers: 2,
+    maxWorkers: 4,
     hookTimeout: 60_000,
     projects: [
       { extends: true, test: { name: "api", include: ["tests/worker/*.spec.ts", "tests/client/*.spec.ts"], testTimeout: 30_000 } },

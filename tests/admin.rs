@@ -1,22 +1,18 @@
 //! The admin commands as an operator runs them: organizations, users and members, and which input fails.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
-
-mod operator;
-mod sqlite;
-
 use std::ffi::OsStr;
 use std::process::Output;
 
 use asset_uploads::domain::ids::OrganizationId;
-use operator::{
-    ORG, OTHER, USER, admin, apply, everything, expect_failure, now, only, organization_with_member, sql_of,
-    text,
-};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use rusqlite::types::Value::{Integer, Null, Text};
-use sqlite::{open, rows};
+
+use crate::operator::{
+    ORG, OTHER, USER, admin, apply, everything, expect_failure, now, only, organization_with_member, sql_of,
+    text,
+};
+use crate::sqlite::{open, rows};
 
 /// Texts that mean something to SQL, to a shell, to a splitter of statements or to a terminal.
 const HOSTILE: [&str; 26] = [

@@ -1,21 +1,17 @@
 //! The admin commands for API keys: what one shows and stores, what a key may do, and its end; and what
 //! the commands for members and users do to the keys' rights.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
-
-mod operator;
-mod sqlite;
-
 use asset_uploads::domain::ids::OrganizationId;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::{ApiError, AuthError};
 use asset_uploads::store::rights::{Caller, CheckRights, Permission};
 use asset_uploads::token::TokenHash;
-use operator::{ORG, OTHER, USER, apply, now, only, organization_with_member, sql_of, text};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use rusqlite::types::Value::{Integer, Null, Text};
-use sqlite::{TestAccess, rows, run};
+
+use crate::operator::{ORG, OTHER, USER, apply, now, only, organization_with_member, sql_of, text};
+use crate::sqlite::{TestAccess, rows, run};
 
 /// The key that a command shows.
 fn token(messages: &str) -> &str {

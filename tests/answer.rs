@@ -2,19 +2,14 @@
 //! log. `TestAnswer::check` holds for every request of these tests which headers and which members of the log's line
 //! there are, and that neither has what is secret.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
-
-mod bucket;
-mod platform;
-mod requests;
-mod sqlite;
-
 use asset_uploads::api::descriptions;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::error::ApiError;
 use asset_uploads::log::to_json;
-use platform::client::{TestAnswer, TestRequest};
-use platform::fixtures::Api;
+
+use crate::platform::client::{TestAnswer, TestRequest};
+use crate::platform::fixtures::Api;
+use crate::sqlite;
 
 #[test]
 fn head_is_get_without_the_body() {

@@ -1,25 +1,19 @@
 //! A request's whole way through the API, natively: the order of the rules that every endpoint shares. What each
 //! endpoint does by itself is in tests/endpoints.rs, and what all answers have in tests/answer.rs.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
-
-mod bucket;
-mod platform;
-mod requests;
-mod sqlite;
-
 use asset_uploads::api::descriptions;
 use asset_uploads::api::endpoint::{Description, Values};
 use asset_uploads::error::{AuthError, ErrorCode};
 use asset_uploads::http::request::{Body, BodyLimit};
 use asset_uploads::storage_error::StorageErrorKind;
 use asset_uploads::store::rights::Permission;
-use platform::client::{TestAnswer, TestRequest};
-use platform::fixtures::{Api, endpoints_with_callers};
-use platform::storage_error;
 use serde_json::{Value, json};
-use sqlite::contents;
-use sqlite::fixtures::DEADLINE;
+
+use crate::platform::client::{TestAnswer, TestRequest};
+use crate::platform::fixtures::{Api, endpoints_with_callers};
+use crate::platform::storage_error;
+use crate::sqlite::fixtures::DEADLINE;
+use crate::sqlite::{self, contents};
 
 /// A request of the same endpoint with one error, and where that is: in the path, else in the body, else in the query;
 /// `None` where the endpoint has none of them.

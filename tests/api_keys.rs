@@ -1,12 +1,6 @@
 //! Keys in the database: the migration, what of a limit stops a start or a confirmation, and when the sweeper removes a
 //! key.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "test code may panic")]
-
-mod bucket;
-mod sqlite;
-mod sweeper_platform;
-
 use asset_uploads::domain::api_key::{Limits, Scope};
 use asset_uploads::domain::media::AllowedTypes;
 use asset_uploads::domain::timestamp::Timestamp;
@@ -14,9 +8,10 @@ use asset_uploads::domain::upload::UploadRules;
 use asset_uploads::error::ApiError;
 use asset_uploads::store::rights::{CheckRights, Permission};
 use rusqlite::Connection;
-use sqlite::fixtures::{RULES, confirm, create_for, pending_upload, stored_object};
-use sqlite::{Key, NOW, Person, run};
-use sweeper_platform::{DAY, FEW, SweeperPlatform};
+
+use crate::sqlite::fixtures::{RULES, confirm, create_for, pending_upload, stored_object};
+use crate::sqlite::{self, Key, NOW, Person, run};
+use crate::sweeper_platform::{DAY, FEW, SweeperPlatform};
 
 /// An upload key of the editor's.
 fn upload_key(conn: &Connection, editor: &Person, limits: &str) -> Person {

@@ -1,17 +1,14 @@
 //! Reading assets, and the URLs of their thumbnails.
 
-#![allow(clippy::unwrap_used, reason = "test code may panic")]
-
-mod sqlite;
-
 use asset_uploads::domain::asset::Links;
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::error::ApiError;
 use asset_uploads::store::assets::Read;
 use asset_uploads::store::rights::{Identity, Permission};
 use rusqlite::params;
-use sqlite::fixtures::{DEADLINE, asset_of, confirm, pending_upload};
-use sqlite::{NOW, Person, run, run_with_identity};
+
+use crate::sqlite::fixtures::{DEADLINE, asset_of, confirm, pending_upload};
+use crate::sqlite::{self, NOW, Person, run, run_with_identity};
 
 fn read(by: &Person, id: AssetUploadId) -> Read {
     Read { caller: by.caller(Permission::AssetsRead), asset_id: id.into() }

@@ -1,7 +1,5 @@
 //! The Worker's variables: defaults, every valid form, and a sentence for each that is wrong.
 
-#![allow(clippy::panic, reason = "test code may panic")]
-
 use asset_uploads::config::{Config, Cors, DEFAULT_ALLOWED_MIME_TYPES, DEFAULT_MAX_UPLOAD_BYTES};
 use asset_uploads::domain::asset::Links;
 use asset_uploads::domain::media::{AllowedTypes, MimeType};

@@ -1,18 +1,17 @@
 //! Confirming an upload once: what is written, and why an object is rejected. tests/confirm_order.rs has the other rules.
 
-mod sqlite;
-
 use asset_uploads::domain::asset::Asset;
 use asset_uploads::domain::upload::StoredObject;
 use asset_uploads::store::confirm::Confirmed;
 use asset_uploads::store::rights::Identity;
 use rusqlite::types::Value::{Integer, Null, Text};
 use serde_json::json;
-use sqlite::fixtures::{
+
+use crate::sqlite::fixtures::{
     ConfirmOne, DEADLINE, RULES, STRICT, asset_of, confirm, confirmed_asset, expect_field_errors,
     pending_upload, stored_object,
 };
-use sqlite::{NOW, contents, run};
+use crate::sqlite::{self, NOW, contents, run};
 
 #[test]
 fn a_confirmation_writes_every_column_of_the_asset() {

@@ -1,10 +1,6 @@
 //! Confirmations of several uploads in one transaction: each comes to what a confirmation of its own would have come to,
 //! and the transaction costs no more than those together.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
-
-mod sqlite;
-
 use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId};
 use asset_uploads::domain::upload::{ObjectState, StoredObject};
@@ -13,8 +9,9 @@ use asset_uploads::store::confirm::{By, Confirm, Confirmed, Item};
 use asset_uploads::store::rights::{self, CallerOperation};
 use asset_uploads::store::{Rows, Statement};
 use rusqlite::{Connection, StatementStatus, params_from_iter};
-use sqlite::fixtures::{ConfirmOne, DEADLINE, RULES, confirm_with_key, stored_object};
-use sqlite::{Key, NOW, OF_UPLOADS, Person, bound, contents, run, session};
+
+use crate::sqlite::fixtures::{ConfirmOne, DEADLINE, RULES, confirm_with_key, stored_object};
+use crate::sqlite::{self, Key, NOW, OF_UPLOADS, Person, bound, contents, run, session};
 
 /// An organization with uploads of every kind, and the items of a request that names them all.
 struct Uploads {

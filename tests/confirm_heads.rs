@@ -1,21 +1,15 @@
 //! The HEADs of a batch of confirmations: at most six at a time, and none waits for a slower one before it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
-
-mod bucket;
-mod platform;
-mod requests;
-mod sqlite;
-
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use asset_uploads::domain::ids::AssetUploadId;
-use platform::client::{TestAnswer, TestRequest};
-use platform::fixtures::Api;
 use serde_json::{Value, json};
-use sqlite::Person;
-use sqlite::fixtures::DEADLINE;
+
+use crate::platform::client::{TestAnswer, TestRequest};
+use crate::platform::fixtures::Api;
+use crate::sqlite::fixtures::DEADLINE;
+use crate::sqlite::{self, Person};
 
 /// Twenty-five uploads whose files are there, and the request that confirms them.
 fn batch(api: &Api) -> (Vec<AssetUploadId>, TestRequest) {

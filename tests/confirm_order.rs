@@ -1,10 +1,6 @@
 //! The order of a confirmation's checks: every combination of findings about caller, session,
 //! earlier confirmation, folder and object, against an oracle that reads like the table of docs/behaviour.md.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "test code may panic")]
-
-mod sqlite;
-
 use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::{FolderId, OrganizationId};
 use asset_uploads::domain::media::AllowedTypes;
@@ -14,8 +10,9 @@ use asset_uploads::error::ApiError;
 use asset_uploads::store::confirm::Confirmed;
 use asset_uploads::store::rights::Permission;
 use rusqlite::Connection;
-use sqlite::fixtures::{ConfirmOne, stored_object};
-use sqlite::{NOW, Person, contents, run};
+
+use crate::sqlite::fixtures::{ConfirmOne, stored_object};
+use crate::sqlite::{self, NOW, Person, contents, run};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Session {

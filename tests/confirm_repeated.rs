@@ -1,9 +1,5 @@
 //! Confirming an upload again: replays, conflicts and repeats.
 
-#![allow(clippy::unwrap_used, reason = "test code may panic")]
-
-mod sqlite;
-
 use asset_uploads::domain::asset::Asset;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId};
 use asset_uploads::domain::timestamp::Timestamp;
@@ -11,11 +7,12 @@ use asset_uploads::domain::upload::{ObjectState, StoredObject};
 use asset_uploads::error::ApiError;
 use rusqlite::params;
 use serde_json::json;
-use sqlite::fixtures::{
+
+use crate::sqlite::fixtures::{
     ConfirmOne, DEADLINE, RULES, asset_of, confirm, confirm_with_key, confirmed_asset, expect_error,
     expect_field_errors, pending_upload, stored_object,
 };
-use sqlite::{Key, NOW, Person, contents, run};
+use crate::sqlite::{self, Key, NOW, Person, contents, run};
 
 #[test]
 fn the_same_key_and_body_replay_the_first_answer() {

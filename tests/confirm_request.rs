@@ -1,16 +1,14 @@
 //! Reading a confirmation's path, headers and body: what is accepted, what is 400, and what is 422
 //! with every error at once.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
-
-mod requests;
-
 use asset_uploads::api::confirmations::Confirm;
 use asset_uploads::domain::idempotency::IdempotencyKey;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
 use asset_uploads::error::ApiError;
 use asset_uploads::http::request::{Body, BodyLimit, RequestHeaders};
 use serde_json::{Value, json};
+
+use crate::requests;
 
 const UPLOAD: &str = "018f4d2e-7c4b-7a35-9c1f-0242ac120001";
 const FOLDER: &str = "018f4d2e-7c4b-7a35-9c1f-0242ac120002";

@@ -1,8 +1,6 @@
 //! Reading a confirmation under arbitrary input: nothing unforeseen comes of it, and what is accepted is
 //! what another reading of the same JSON says.
 
-mod requests;
-
 use asset_uploads::api::confirmations::Confirm;
 use asset_uploads::config::Config;
 use asset_uploads::domain::ids::{AssetUploadId, FolderId, OrganizationId};
@@ -10,6 +8,8 @@ use asset_uploads::error::ApiError;
 use asset_uploads::http::request::{Body, RequestHeaders};
 use proptest::prelude::*;
 use serde_json::Value;
+
+use crate::requests;
 
 const UPLOAD: &str = "018f4d2e-7c4b-7a35-9c1f-0242ac120001";
 const FOLDER: &str = "018f4d2e-7c4b-7a35-9c1f-0242ac120002";

@@ -1,12 +1,5 @@
 //! Delivery to webhooks by queue and cron, natively: what is sent and signed, recorded, and left for later.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::unreachable, reason = "test code may panic")]
-
-mod bucket;
-mod platform;
-mod requests;
-mod sqlite;
-
 use asset_uploads::delivery::{Report, run_cron, run_queue};
 use asset_uploads::domain::ids::{DeliveryId, WebhookId};
 use asset_uploads::domain::timestamp::Timestamp;
@@ -15,10 +8,11 @@ use asset_uploads::domain::webhook::Nudge;
 use asset_uploads::platform::{Answered, SendError};
 use asset_uploads::storage_error::StorageErrorKind;
 use asset_uploads::webhook_secret::{SecretVersions, SigningKey};
-use platform::fixtures::Api;
-use platform::storage_error;
 use rusqlite::params;
-use sqlite::{NOW, ready};
+
+use crate::platform::fixtures::Api;
+use crate::platform::storage_error;
+use crate::sqlite::{self, NOW, ready};
 
 /// An API with a webhook that has pending deliveries.
 struct Deliveries {

@@ -1,25 +1,19 @@
 //! Each endpoint through the API, natively: what it answers, what it asks of storage, and what it leaves there.
 //! The rules that all endpoints share are in tests/api.rs, those of each operation in the file named for it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
-
-mod bucket;
-mod platform;
-mod requests;
-mod sqlite;
-
 use asset_uploads::api::descriptions;
 use asset_uploads::api::endpoint::Description;
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::storage_error::StorageErrorKind;
-use bucket::PutRequest;
-use platform::client::{ORIGIN, TestAnswer, TestRequest};
-use platform::fixtures::Api;
-use platform::{D1_MS, R2_MS, storage_error};
 use serde_json::{Value, json};
-use sqlite::fixtures::DEADLINE;
-use sqlite::{CREATED_AT, NOW, contents};
+
+use crate::bucket::PutRequest;
+use crate::platform::client::{ORIGIN, TestAnswer, TestRequest};
+use crate::platform::fixtures::Api;
+use crate::platform::{D1_MS, R2_MS, storage_error};
+use crate::sqlite::fixtures::DEADLINE;
+use crate::sqlite::{self, CREATED_AT, NOW, contents};
 
 fn endpoint(operation_id: &str) -> Description {
     let endpoint = descriptions().into_iter().find(|endpoint| endpoint.doc.operation_id == operation_id);

@@ -1,7 +1,5 @@
 //! Every error as the client and the log see it.
 
-#![allow(clippy::unwrap_used, reason = "test code may panic")]
-
 use std::collections::BTreeSet;
 
 use asset_uploads::error::{ApiError, AuthError, ErrorCode, FieldError};

@@ -1,7 +1,5 @@
 //! File names, and the header that keeps them for downloads.
 
-#![allow(clippy::unwrap_used, reason = "test code may panic")]
-
 use asset_uploads::domain::disposition::content_disposition;
 use asset_uploads::domain::media::MimeType;
 use asset_uploads::domain::upload::Filename;

@@ -1,11 +1,9 @@
 //! Migration 0005 on a database that holds what no request leaves behind: equal siblings, and things in deleted folders.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
-
-mod sqlite;
-
 use rusqlite::Connection;
 use rusqlite::types::Value;
+
+use crate::sqlite;
 
 /// A UUID with this number at its end.
 fn id(n: u32) -> String {

@@ -1,9 +1,5 @@
 //! Lists of assets: every page against an oracle in Rust, and walks while others write.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
-
-mod sqlite;
-
 use std::collections::BTreeSet;
 
 use asset_uploads::domain::asset::Asset;
@@ -16,8 +12,9 @@ use asset_uploads::store::rights::Permission;
 use proptest::prelude::*;
 use proptest::sample::select;
 use rusqlite::Connection;
-use sqlite::fixtures::DEADLINE;
-use sqlite::{Person, run};
+
+use crate::sqlite::fixtures::DEADLINE;
+use crate::sqlite::{self, Person, run};
 
 const NAMES: [&str; 8] = ["a", "A", "ab", "Ab", "b", "@", "[", "ä"];
 const TYPES: [(&str, &str); 3] = [("image/png", "image"), ("image/gif", "image"), ("video/mp4", "video")];

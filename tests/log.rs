@@ -1,7 +1,5 @@
 //! The line that is logged for a request, and the header that has the same durations.
 
-#![allow(clippy::unwrap_used, reason = "test code may panic")]
-
 use asset_uploads::domain::ids::{OrganizationId, RequestId, UserId};
 use asset_uploads::log::{RequestLine, known_method, server_timing, to_json};
 use serde_json::{Value, json};

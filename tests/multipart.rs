@@ -1,22 +1,16 @@
 //! Uploads in parts: how a file is divided, and through the API, natively, what each step answers, asks of storage and
 //! leaves there. tests/worker/multipart.spec.ts has the same in workerd.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
-
-mod bucket;
-mod platform;
-mod requests;
-mod sqlite;
-
 use asset_uploads::domain::multipart::{CompletedPart, Division, MAX_PARTS};
 use asset_uploads::storage_error::{StorageError, StorageErrorKind};
-use bucket::PutRequest;
-use platform::client::{TestAnswer, TestRequest};
-use platform::fixtures::Api;
-use platform::{D1_MS, R2_MS, storage_error};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use sqlite::{NOW, contents};
+
+use crate::bucket::PutRequest;
+use crate::platform::client::{TestAnswer, TestRequest};
+use crate::platform::fixtures::Api;
+use crate::platform::{D1_MS, R2_MS, storage_error};
+use crate::sqlite::{NOW, contents};
 
 const MIB: u64 = 1024 * 1024;
 /// A file of two whole parts and a small one.

@@ -1,25 +1,19 @@
 //! Completion without the client: storage's notification of an object confirms its upload, as the user who started it, and
 //! what a client that confirms afterwards gets.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
-
-mod bucket;
-mod platform;
-mod requests;
-mod sqlite;
-
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::webhook::EventType;
 use asset_uploads::events::Event;
 use asset_uploads::notifications::{self, Notification, Report};
 use asset_uploads::storage_error::StorageErrorKind;
-use platform::client::{TestAnswer, TestRequest};
-use platform::fixtures::Api;
-use platform::storage_error;
 use rusqlite::params;
 use serde_json::{Value, json};
-use sqlite::{NOW, contents};
+
+use crate::platform::client::{TestAnswer, TestRequest};
+use crate::platform::fixtures::Api;
+use crate::platform::storage_error;
+use crate::sqlite::{self, NOW, contents};
 
 /// An API with AUTO_CONFIRM, a webhook for every event, and its editor's pending upload, whose object is in the bucket.
 fn api(variables: &[(&str, &str)]) -> Api {

@@ -1,7 +1,5 @@
 //! openapi.json is what the code says, and says something of every endpoint.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests are tests")]
-
 use std::collections::BTreeSet;
 use std::process::Command;
 

@@ -1,9 +1,5 @@
 //! The transactions of delivery to webhooks on SQLite: the lease, what is recorded, pauses, and whose turn it is.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::unreachable, reason = "test code may panic")]
-
-mod sqlite;
-
 use std::collections::BTreeSet;
 
 use asset_uploads::domain::ids::{DeliveryId, OrganizationId, UserId, WebhookId};
@@ -12,7 +8,8 @@ use asset_uploads::domain::webhook::{Attempt, EventType, MAX_FAILING_SECONDS, re
 use asset_uploads::store::outbox::{Attempted, Due, DueWebhooks, Take, Taken};
 use asset_uploads::store::{Operation, Statement};
 use rusqlite::{Connection, params, params_from_iter};
-use sqlite::{NOW, run_system};
+
+use crate::sqlite::{self, NOW, run_system};
 
 /// How long a lease holds here.
 const LEASE_MS: u64 = 90_000;

@@ -1,8 +1,6 @@
 //! Presigned URLs against two implementations that others wrote and use: rusty-s3 with arbitrary input,
 //! and fixed vectors made by botocore. That rusty-s3 itself is right is shown by Amazon's own example.
 
-#![allow(clippy::unwrap_used, reason = "test code may panic")]
-
 use std::time::Duration;
 
 use asset_uploads::config::Config;

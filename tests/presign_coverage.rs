@@ -1,7 +1,5 @@
 //! Presigned URLs: what a signature covers, and when there is none. tests/presign.rs has that it is right.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
-
 use std::sync::LazyLock;
 
 use asset_uploads::domain::media::MimeType;

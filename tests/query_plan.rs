@@ -1,10 +1,6 @@
 //! How SQLite finds the rows of each operation: by key, never by reading a table through. D1 bills the
 //! rows read, and one slow statement holds up the whole database.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
-
-mod sqlite;
-
 use std::collections::BTreeSet;
 
 use asset_uploads::domain::ids::UserId;
@@ -16,8 +12,9 @@ use asset_uploads::store::rights::{CallerOperation, Permission};
 use asset_uploads::store::sweep::Begin;
 use asset_uploads::store::{Operation, Statement, asset_list, folder_list};
 use rusqlite::{Connection, StatementStatus, params_from_iter};
-use sqlite::operations::{self, Kind};
-use sqlite::{NOW, Person, bound};
+
+use crate::sqlite::operations::{self, Kind};
+use crate::sqlite::{self, NOW, Person, bound};
 
 /// One line of EXPLAIN QUERY PLAN.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,11 +1,9 @@
 //! Rules 3 to 8: every operation, for every combination of what can be known of a caller, against an oracle that
 //! reads like docs/behaviour.md. It writes exactly where the caller may, and says why where the caller may not.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "test code may panic")]
-
-mod sqlite;
-
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::thread;
 
 use asset_uploads::domain::api_key::Scope;
 use asset_uploads::domain::ids::AssetUploadId;
@@ -14,12 +12,13 @@ use asset_uploads::store::rights::{Access, CheckRights, Identity, Permission};
 use asset_uploads::store::{Param, Rows, Statement};
 use rusqlite::Connection;
 use serde_json::Value;
-use sqlite::callers::{
+
+use crate::sqlite::callers::{
     Ancestry, CallerFixtures, CallerState, Impersonator, KeyState, Membership, NAMED, Place, all_keys,
     all_states, oracle,
 };
-use sqlite::operations::{self, AnyOperation, Kind, Target};
-use sqlite::{Key, NOW, Person, run, run_with_identity};
+use crate::sqlite::operations::{self, AnyOperation, Kind, Target};
+use crate::sqlite::{self, Key, NOW, Person, run, run_with_identity};
 
 /// What came of an operation.
 struct Outcome {
@@ -113,19 +112,37 @@ fn organization_of(conn: &Connection, target: AssetUploadId) -> String {
     conn.query_row(sql, [target.to_string()], |row| row.get(0)).unwrap()
 }
 
+/// Checks these kinds of operation for these callers, on as many processors as there are: for each kind how many runs
+/// there were, and how many succeeded.
+fn check_callers(states: &[CallerState], applies: fn(CallerState, &Kind) -> bool) -> Vec<(usize, usize)> {
+    let check = |states: &[CallerState]| {
+        let conn = sqlite::open();
+        let kinds = operations::all();
+        let mut counts = vec![(0, 0); kinds.len()];
+        for state in states {
+            let fixtures = CallerFixtures::insert(&conn, *state);
+            for (kind, count) in kinds.iter().zip(&mut counts).filter(|(kind, _)| applies(*state, kind)) {
+                let (runs, successes) = check_caller(&conn, kind, &fixtures, *state);
+                *count = (count.0 + runs, count.1 + successes);
+            }
+        }
+        counts
+    };
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let of_parts: Vec<_> = thread::scope(|scope| {
+        let parts = states.chunks(states.len().div_ceil(processors));
+        let threads: Vec<_> = parts.map(|part| scope.spawn(|| check(part))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let add = |sum: Vec<(usize, usize)>, part: Vec<(usize, usize)>| {
+        sum.into_iter().zip(part).map(|(a, b)| (a.0 + b.0, a.1 + b.1)).collect()
+    };
+    of_parts.into_iter().reduce(add).unwrap()
+}
+
 #[test]
 fn rules_3_to_8_decide_first_in_every_operation() {
-    let conn = sqlite::open();
-    let kinds = operations::all();
-    let mut counts = vec![(0, 0); kinds.len()];
-    for state in all_states() {
-        let fixtures = CallerFixtures::insert(&conn, state);
-        for (kind, count) in kinds.iter().zip(&mut counts) {
-            let (runs, successes) = check_caller(&conn, kind, &fixtures, state);
-            *count = (count.0 + runs, count.1 + successes);
-        }
-    }
-    for (runs, successes) in counts {
+    for (runs, successes) in check_callers(&all_states(), |_, _| true) {
         // As many as there are combinations, and not all on one side.
         assert!(runs >= 6 * 3 * 2 * 2 * 6 * 4 * 4, "only {runs} runs");
         assert!(successes >= 50, "only {successes} successes");
@@ -135,8 +152,6 @@ fn rules_3_to_8_decide_first_in_every_operation() {
 /// The operations of keys that were made through the API, for what counts of their callers.
 #[test]
 fn rules_3_and_8_hold_for_keys_of_every_scope_in_every_operation() {
-    let conn = sqlite::open();
-    let kinds = operations::all();
     let of_keys = all_keys().into_iter().filter(|state| {
         matches!(state.key, KeyState::BoundHere | KeyState::Unbound)
             && matches!(state.ancestry, Ancestry::First | Ancestry::Fourth | Ancestry::GrandparentRevoked)
@@ -144,16 +159,13 @@ fn rules_3_and_8_hold_for_keys_of_every_scope_in_every_operation() {
             && state.verified
             && state.elsewhere == Membership::None
     });
-    let (mut runs, mut successes) = (0, 0);
-    for state in of_keys {
-        let fixtures = CallerFixtures::insert(&conn, state);
-        // The fourth generation makes no other.
-        let makes_no_keys = state.ancestry == Ancestry::Fourth;
-        for kind in kinds.iter().filter(|kind| !(makes_no_keys && kind.name.contains("api_keys::Create"))) {
-            let (of_kind, succeeded) = check_caller(&conn, kind, &fixtures, state);
-            (runs, successes) = (runs + of_kind, successes + succeeded);
-        }
-    }
+    // The fourth generation makes no other.
+    let applies = |state: CallerState, kind: &Kind| {
+        state.ancestry != Ancestry::Fourth || !kind.name.contains("api_keys::Create")
+    };
+    let counts = check_callers(&of_keys.collect::<Vec<_>>(), applies);
+    let (runs, successes) =
+        counts.into_iter().fold((0, 0), |sum, of_kind| (sum.0 + of_kind.0, sum.1 + of_kind.1));
     assert!(runs > 8_000 && successes > 1_000, "{runs} runs, {successes} successes");
 }
 

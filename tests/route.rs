@@ -1,7 +1,5 @@
 //! Which endpoint a request is for: rules 1 and 2.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
-
 use asset_uploads::api::ROUTES;
 use asset_uploads::http::route::{Route, find};
 

@@ -1,11 +1,11 @@
 //! Rows that the constraints of the schema reject, so that no code can write them.
 
-mod sqlite;
-
 use asset_uploads::domain::ids::{AssetUploadId, FolderId};
 use rusqlite::params;
-use sqlite::fixtures::{confirm, pending_upload};
-use sqlite::run;
+
+use crate::sqlite;
+use crate::sqlite::fixtures::{confirm, pending_upload};
+use crate::sqlite::run;
 
 #[test]
 fn the_schema_forbids_what_must_never_be() {

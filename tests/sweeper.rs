@@ -1,12 +1,6 @@
 //! What the sweeper removes and what it leaves, on the real schema. tests/sweeper_failures.rs has failures, and
 //! tests/simulation races.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
-
-mod bucket;
-mod sqlite;
-mod sweeper_platform;
-
 use asset_uploads::config::{SweepOrphans, SweepSettings};
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::timestamp::Timestamp;
@@ -17,9 +11,10 @@ use asset_uploads::store::rights::Permission;
 use asset_uploads::store::sweep::{NoteOrphans, Retire, TellExpired};
 use asset_uploads::store::uploads::{Cancel, Create};
 use asset_uploads::sweeper::{GRACE_SECONDS, ORPHAN_NOTICE_SECONDS, Report, SETTLE_SECONDS};
-use sqlite::fixtures::{ConfirmOne, RULES, confirm, create_for, pending_upload};
-use sqlite::{NOW, Person, run, run_system, session};
-use sweeper_platform::{ALL, DAY, FEW, HOUR, LATER, SweeperPlatform};
+
+use crate::sqlite::fixtures::{ConfirmOne, RULES, confirm, create_for, pending_upload};
+use crate::sqlite::{self, NOW, Person, run, run_system, session};
+use crate::sweeper_platform::{ALL, DAY, FEW, HOUR, LATER, SweeperPlatform};
 
 #[test]
 fn unconfirmed_uploads_are_removed_after_the_grace_period_and_confirmed_ones_stay() {

@@ -1,16 +1,11 @@
 //! The sweeper where storage fails: a run that is cut off, calls that never succeed, objects that cannot be removed.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
-
-mod bucket;
-mod sqlite;
-mod sweeper_platform;
-
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::sweeper::{GRACE_SECONDS, MAX_RUN_MS, SET_ASIDE_SECONDS};
-use sqlite::fixtures::pending_upload;
-use sqlite::{NOW, session};
-use sweeper_platform::{Call, DAY, FEW, HOUR, LATER, SweeperPlatform};
+
+use crate::sqlite::fixtures::pending_upload;
+use crate::sqlite::{self, NOW, session};
+use crate::sweeper_platform::{Call, DAY, FEW, HOUR, LATER, SweeperPlatform};
 
 #[test]
 fn the_next_run_completes_one_that_was_interrupted_anywhere() {

@@ -1,19 +1,14 @@
 //! The sweeper and uploads in parts: no parts stay of an upload that was given up.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
-
-mod bucket;
-mod sqlite;
-mod sweeper_platform;
-
 use asset_uploads::domain::ids::{AssetUploadId, OrganizationId};
 use asset_uploads::domain::multipart::{CompletedPart, Completion};
 use asset_uploads::store::rights::Permission;
 use asset_uploads::store::uploads::Cancel;
 use asset_uploads::sweeper::SET_ASIDE_SECONDS;
-use sqlite::fixtures::{ConfirmOne, DEADLINE, RULES, confirm, pending_upload};
-use sqlite::{NOW, Person, run, session};
-use sweeper_platform::{Call, FEW, LATER, SweeperPlatform};
+
+use crate::sqlite::fixtures::{ConfirmOne, DEADLINE, RULES, confirm, pending_upload};
+use crate::sqlite::{self, NOW, Person, run, session};
+use crate::sweeper_platform::{Call, FEW, LATER, SweeperPlatform};
 
 struct Uploads<const PAGE: u32> {
     platform: SweeperPlatform<PAGE>,

@@ -1,7 +1,5 @@
 //! Times as clients and the database see them.
 
-#![allow(clippy::unwrap_used, reason = "test code may panic")]
-
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::http::reply::Reply;
 use serde_json::json;

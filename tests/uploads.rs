@@ -1,9 +1,5 @@
 //! Starting, reading and cancelling uploads: what is written, what is answered, and what a repeat does.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code may panic")]
-
-mod sqlite;
-
 use asset_uploads::domain::ids::AssetUploadId;
 use asset_uploads::domain::media::MimeType;
 use asset_uploads::domain::timestamp::Timestamp;
@@ -14,8 +10,9 @@ use asset_uploads::store::uploads::{Cancel, Create, Created, Read};
 use rusqlite::Connection;
 use rusqlite::types::Value::{Integer, Null, Text};
 use serde_json::json;
-use sqlite::fixtures::{DEADLINE, confirm, create_for, pending_upload};
-use sqlite::{NOW, Person, contents, run, run_with_identity};
+
+use crate::sqlite::fixtures::{DEADLINE, confirm, create_for, pending_upload};
+use crate::sqlite::{self, NOW, Person, contents, run, run_with_identity};
 
 /// A new upload of `beach.png`, 640 bytes of `image/png`.
 fn create(by: &Person) -> Create<'static> {

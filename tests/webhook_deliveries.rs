@@ -1,24 +1,18 @@
 //! Deliveries through the API, natively: a webhook's history, tests of it, and events that are delivered once more.
 //! Nothing is sent here.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
-
-mod bucket;
-mod platform;
-mod requests;
-mod sqlite;
-
 use asset_uploads::domain::ids::{DeliveryId, WebhookId};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::webhook::EventType;
 use asset_uploads::store::deliveries::{Redeliver, Test};
 use asset_uploads::store::rights::{Access, Caller, Permission};
 use asset_uploads::token::TokenHash;
-use platform::client::{TestAnswer, TestRequest};
-use platform::fixtures::Api;
-use platform::webhooks::{self, later, time};
 use serde_json::{Value, json};
-use sqlite::{NOW, contents};
+
+use crate::platform::client::{TestAnswer, TestRequest};
+use crate::platform::fixtures::Api;
+use crate::platform::webhooks::{self, later, time};
+use crate::sqlite::{self, NOW, contents};
 
 /// As an admin of the organization, without a body.
 fn send(api: &Api, method: &str, path: &str) -> TestAnswer {

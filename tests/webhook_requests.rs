@@ -1,12 +1,5 @@
 //! Webhooks through the API, natively: which requests are rejected, and the secrets.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
-
-mod bucket;
-mod platform;
-mod requests;
-mod sqlite;
-
 use asset_uploads::api::descriptions;
 use asset_uploads::domain::ids::{RequestId, WebhookId};
 use asset_uploads::domain::timestamp::Timestamp;
@@ -15,10 +8,11 @@ use asset_uploads::error::AuthError;
 use asset_uploads::store::rights::{Access, Caller, Permission};
 use asset_uploads::store::webhooks::Rotate;
 use asset_uploads::token::TokenHash;
-use platform::fixtures::Api;
-use platform::webhooks::{later, make, send, some_webhook, take_secret, time};
 use serde_json::{Value, json};
-use sqlite::{NOW, contents};
+
+use crate::platform::fixtures::Api;
+use crate::platform::webhooks::{later, make, send, some_webhook, take_secret, time};
+use crate::sqlite::{self, NOW, contents};
 
 #[test]
 fn every_wrong_field_is_named() {

@@ -1,7 +1,5 @@
 //! Whether the URLs of webhooks that pass are read the same by those who send to them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::string_slice, reason = "test code may panic")]
-
 use std::io::Write;
 use std::process::{Command, Stdio};
 

@@ -1,21 +1,15 @@
 //! Webhooks through the API, natively: making, listing, reading, changing and removing them.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
-
-mod bucket;
-mod platform;
-mod requests;
-mod sqlite;
-
 use asset_uploads::domain::ids::{OrganizationId, WebhookId};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::webhook::EventType;
 use asset_uploads::log::to_json;
-use platform::client::{TestAnswer, TestRequest};
-use platform::fixtures::Api;
-use platform::webhooks::{later, make, send, take_secret, time};
 use serde_json::{Value, json};
-use sqlite::{CREATED_AT, Key, NOW, contents};
+
+use crate::platform::client::{TestAnswer, TestRequest};
+use crate::platform::fixtures::Api;
+use crate::platform::webhooks::{later, make, send, take_secret, time};
+use crate::sqlite::{self, CREATED_AT, Key, NOW, contents};
 
 /// The webhook of the fixture as it is shown.
 fn first_webhook(api: &Api) -> Value {

@@ -1,8 +1,5 @@
 //! An operator: runs the built admin program, and its SQL on SQLite with the migrations.
 
-#![allow(dead_code, reason = "no test file needs all of it")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "test code may panic")]
-
 use std::ffi::OsStr;
 use std::process::{Command, Output};
 

@@ -2,8 +2,6 @@
 //! Nothing in it waits but the HEADs that a test holds back, so a request is answered at once.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "test code may panic")]
-
 pub(crate) mod client;
 pub(crate) mod fixtures;
 pub(crate) mod webhooks;

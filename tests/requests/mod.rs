@@ -1,8 +1,6 @@
 //! Reads requests as an endpoint does, without serving them.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
-#![allow(clippy::unwrap_used, reason = "test code may panic")]
-
 use asset_uploads::api::endpoint::{self, Endpoint, Parsed};
 use asset_uploads::config::Config;
 use asset_uploads::domain::ids::OrganizationId;

@@ -1,8 +1,6 @@
 //! Runs operations on an in-memory SQLite with the real migrations, and fills it with people and things.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
-
 pub(crate) mod callers;
 pub(crate) mod fixtures;
 pub(crate) mod operations;
@@ -42,7 +40,7 @@ pub(crate) fn open_at(migrations: usize) -> Connection {
     // One plan a statement, whatever is bound: without it, each binding has SQLite plan anew.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
     // Tests run the same few statements many thousand times.
-    conn.set_prepared_statement_cache_capacity(100);
+    conn.set_prepared_statement_cache_capacity(1_000);
     // What D1 documents; SQLite takes more.
     for (limit, value) in [
         (Limit::SQLITE_LIMIT_FUNCTION_ARG, 32),

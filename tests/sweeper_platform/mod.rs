@@ -1,9 +1,6 @@
 //! The platform that the sweeper runs on in its tests: the real schema on SQLite, a bucket in memory, a clock, and
 //! failures where a test wants them.
 
-#![allow(dead_code, reason = "no test file needs all of it")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
-
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;

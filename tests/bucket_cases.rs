@@ -1,11 +1,7 @@
 //! The tests' bucket in memory: the cases that workerd's R2 passes too (tests/worker/bucket.spec.ts), and what
 //! workerd answers otherwise.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code may panic")]
-
-// A tests/bucket.rs would make `mod bucket` ambiguous in the other tests.
-#[path = "mod.rs"]
-mod bucket;
+#[path = "bucket/cases.rs"]
 mod cases;
 
 use asset_uploads::domain::media::MimeType;
@@ -13,9 +9,10 @@ use asset_uploads::domain::multipart::{CompletedPart, Completion};
 use asset_uploads::domain::timestamp::Timestamp;
 use asset_uploads::domain::upload::Filename;
 use asset_uploads::presign::{Put, S3};
-use bucket::{Bucket, PutRequest};
 use cases::{ENDPOINT, File, KEY_ID, NAME, NOW, Run, SECRET};
 use serde_json::{Map, Value, json};
+
+use crate::bucket::{Bucket, PutRequest};
 
 #[test]
 fn the_cases_that_workerds_r2_passes_too() {
