@@ -6,7 +6,7 @@ export default defineConfig({
     globalSetup: "tests/worker/setup.ts",
     // The databases and buckets of workerd.
     env: { TMPDIR: temporaryFolder() },
-    // Each file starts a workerd of its own.
+    // Each file starts a workerd of its own, and waits for much: for receivers that hang, for what expires, for repeats.
     maxWorkers: 4,
     hookTimeout: 60_000,
     projects: [

@@ -2,7 +2,7 @@
 import type { Page, Route } from "playwright-core";
 import { expect, test, vi } from "vitest";
 import { organizationWithEditor } from "../worker/fixtures.ts";
-import { choose, fileOf, isStorage, MIB, PART, partsSent, row, startUploaderSite, told, uploaded, violations } from "./uploader.ts";
+import { addOnceRestored, choose, fileOf, isStorage, kept, MIB, PART, partsSent, row, startUploaderSite, told, uploaded, violations } from "./uploader.ts";
 
 // 24 MiB go through the test's own process on their way.
 vi.setConfig({ testTimeout: 90_000 });
@@ -109,10 +109,7 @@ test("a reload in the middle of a large file: only the missing parts are sent, a
   expect(await site.unconfirmed(org)).toEqual([]);
   // Golden Retriever writes every half second, so it may still have the file as unfinished: it must not stay in the list.
   await page.reload();
-  // Until it is there, `uploader` is the element with this id.
-  await page.waitForFunction(() => "addFiles" in globalThis.uploader);
-  // It waits until what there is was restored.
-  await page.evaluate(() => globalThis.uploader.addFiles([{ file: new File(["next"], "next.txt", { type: "text/plain" }), folderId: null }]));
+  await addOnceRestored(page, "next.txt");
   expect(await uploaded(page, 1)).toEqual(["next.txt"]);
   await expect.poll(() => page.locator(".uppy-Dashboard-Item").count()).toBe(1);
 });
@@ -210,20 +207,3 @@ test("storage denies a file: it can be tried again, and is one asset", async () 
   expect(await page.locator(".upload-problems li").count()).toBe(0);
   expect(await site.assets(org)).toEqual([{ name: "again.txt", mime_type: "text/plain", size_bytes: 5, folder_id: null }]);
 });
-
-/** All that the browser keeps but for this tab's own storage, as JSON. */
-function kept(page: Page): Promise<string> {
-  return page.evaluate(async () => {
-    const all: unknown[] = [{ ...localStorage }];
-    for (const { name } of await indexedDB.databases()) {
-      const database = await new Promise<IDBDatabase>((resolve) => (Object.assign(indexedDB.open(name!), { onsuccess: (event: Event) => resolve((event.target as IDBOpenDBRequest).result) })));
-      for (const store of database.objectStoreNames) {
-        const rows = database.transaction(store).objectStore(store).getAll();
-        all.push(await new Promise((resolve) => (rows.onsuccess = () => resolve(rows.result))));
-      }
-      database.close();
-    }
-    // Golden Retriever has JSON inside.
-    return JSON.stringify(all).replaceAll("\\", "");
-  });
-}

@@ -1,7 +1,7 @@
 // The uploader in Chromium: many files at once, limits that are known beforehand, and names that want to be HTML.
 import { expect, test } from "vitest";
 import { createFolder, organizationWithEditor } from "../worker/fixtures.ts";
-import { choose, fileOf, isStorage, MIB, row, startUploaderSite, told, uploaded, violations } from "./uploader.ts";
+import { addOnceRestored, choose, fileOf, isStorage, MIB, row, startUploaderSite, told, uploaded, violations } from "./uploader.ts";
 
 const site = startUploaderSite({ vars: { MAX_UPLOAD_BYTES: String(MIB) } });
 
@@ -102,11 +102,9 @@ test("the second file of a key that may upload one is denied in the API's words"
   await choose(page, fileOf("one.txt", "text/plain", "one"));
   expect(await uploaded(page, 1)).toEqual(["one.txt"]);
   expect(await page.getByRole("button", { name: "Add more files" }).count()).toBe(0);
-  // Golden Retriever writes every half second what there is to restore.
-  await page.waitForTimeout(1_000);
   // How many it has uploaded before, only the API knows.
   await page.reload();
-  await choose(page, fileOf("two.txt", "text/plain", "two"));
+  await addOnceRestored(page, "two.txt");
   const problem = page.locator(".upload-problems li");
   await problem.waitFor();
   const { json } = await site.server.request("POST", "/v1/asset-uploads", {

@@ -100,6 +100,13 @@ export async function choose(page: Page, ...files: FileToUpload[]): Promise<void
   await chooser(page).setInputFiles(files);
 }
 
+/** Adds a small text file to a page that was loaded anew, when what there was is restored. */
+export async function addOnceRestored(page: Page, name: string): Promise<void> {
+  // Until it is there, `uploader` is the element with this id.
+  await page.waitForFunction(() => "addFiles" in globalThis.uploader);
+  await page.evaluate((name) => globalThis.uploader.addFiles([{ file: new File([name], name, { type: "text/plain" }), folderId: null }]), name);
+}
+
 /** A file's row in the list. */
 export const row = (page: Page, name: string) => page.locator(".uppy-Dashboard-Item", { has: page.getByText(name, { exact: true }) });
 
@@ -131,5 +138,22 @@ export async function violations(page: Page): Promise<unknown[]> {
     const { axe } = globalThis as unknown as { axe: typeof import("axe-core") };
     const { violations } = await axe.run("#uploader");
     return violations.map(({ id, impact, nodes }) => [id, impact, nodes.map(({ html }) => html)]);
+  });
+}
+
+/** All that the browser keeps but for this tab's own storage, as JSON. */
+export function kept(page: Page): Promise<string> {
+  return page.evaluate(async () => {
+    const all: unknown[] = [{ ...localStorage }];
+    for (const { name } of await indexedDB.databases()) {
+      const database = await new Promise<IDBDatabase>((resolve) => (Object.assign(indexedDB.open(name!), { onsuccess: (event: Event) => resolve((event.target as IDBOpenDBRequest).result) })));
+      for (const store of database.objectStoreNames) {
+        const rows = database.transaction(store).objectStore(store).getAll();
+        all.push(await new Promise((resolve) => (rows.onsuccess = () => resolve(rows.result))));
+      }
+      database.close();
+    }
+    // Golden Retriever has JSON inside.
+    return JSON.stringify(all).replaceAll("\\", "");
   });
 }
