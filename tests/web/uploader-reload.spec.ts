@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { organizationWithEditor } from "../worker/fixtures.ts";
-import { isStorage, row, startUploaderSite, uploaded } from "./uploader.ts";
+import { addOnceRestored, isStorage, kept, row, startUploaderSite, uploaded } from "./uploader.ts";
 
 vi.setConfig({ testTimeout: 90_000 });
 
@@ -80,5 +80,30 @@ test("what is stored needs no bytes, what is an asset leaves the list, and a fil
   await page.getByText("Complete", { exact: true }).waitFor();
   expect(await page.evaluate(() => sessionStorage.getItem("asset-uploads.unfinished"))).toBeNull();
   expect(await site.assets(org)).toEqual(ASSETS);
+  expect(await site.unconfirmed(org)).toEqual([]);
+});
+
+test("what became an asset just before a reload is not asked for again; chosen once more, it is a file as any other", async () => {
+  const { org, editor } = await organizationWithEditor(site.server);
+  const { page } = await site.open(editor);
+  await addOnceRestored(page, "twice.txt");
+  expect(await uploaded(page, 1)).toEqual(["twice.txt"]);
+  // Golden Retriever writes every half second, so it still has it as one to be sent.
+  await page.reload();
+  await addOnceRestored(page, "other.txt");
+  expect(await uploaded(page, 1)).toEqual(["other.txt"]);
+  expect(await page.locator(".upload-problems li").count()).toBe(0);
+  await expect.poll(() => page.locator(".uppy-Dashboard-Item").count()).toBe(1);
+
+  let sent = () => {};
+  const isSent = new Promise<void>((resolve) => (sent = resolve));
+  await page.route(isStorage, () => sent());
+  await addOnceRestored(page, "twice.txt");
+  await isSent;
+  await expect.poll(() => kept(page), { timeout: 10_000 }).toMatch(/"twice.txt".*"uploadId":"[0-9a-f-]{36}"/);
+  await page.unroute(isStorage);
+  await page.reload();
+  expect(await uploaded(page, 1)).toEqual(["twice.txt"]);
+  expect((await site.assets(org)).map((asset) => (asset as { name: string }).name)).toEqual(["other.txt", "twice.txt", "twice.txt"]);
   expect(await site.unconfirmed(org)).toEqual([]);
 });

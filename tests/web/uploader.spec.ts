@@ -102,8 +102,9 @@ test("the second file of a key that may upload one is denied in the API's words"
   await choose(page, fileOf("one.txt", "text/plain", "one"));
   expect(await uploaded(page, 1)).toEqual(["one.txt"]);
   expect(await page.getByRole("button", { name: "Add more files" }).count()).toBe(0);
-  // How many it has uploaded before, only the API knows.
+  // Golden Retriever writes every half second: it still has the first file as one to be sent, which must not be said of it.
   await page.reload();
+  // How many the key has uploaded before, only the API knows.
   await addOnceRestored(page, "two.txt");
   const problem = page.locator(".upload-problems li");
   await problem.waitFor();

@@ -104,7 +104,7 @@ export async function choose(page: Page, ...files: FileToUpload[]): Promise<void
 export async function addOnceRestored(page: Page, name: string): Promise<void> {
   // Until it is there, `uploader` is the element with this id.
   await page.waitForFunction(() => "addFiles" in globalThis.uploader);
-  await page.evaluate((name) => globalThis.uploader.addFiles([{ file: new File([name], name, { type: "text/plain" }), folderId: null }]), name);
+  await page.evaluate((name) => globalThis.uploader.addFiles([{ file: new File([name], name, { type: "text/plain", lastModified: 0 }), folderId: null }]), name);
 }
 
 /** A file's row in the list. */

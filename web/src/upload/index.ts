@@ -11,6 +11,7 @@ import { showProblems } from "./problems.js";
 import { goOnAfterReload } from "./restored.js";
 import { addStylesheet } from "./stylesheet.js";
 import { claimTab, noteUnfinished, type Tab } from "./tab.js";
+import { isAsset, noteUploaded } from "./uploaded.js";
 import { WORDS } from "./words.js";
 
 export interface UploaderOptions {
@@ -127,6 +128,7 @@ function start(element: HTMLElement, { client, types, folderId, onUploaded, iden
   // It takes these two, which its types do not have.
   const kept: object = { maxFileSize: KEPT_UNTIL, maxTotalSize: KEPT_AT_MOST };
   goOnAfterReload(client, uppy);
+  noteUploaded(uppy);
   uppy.use(GoldenRetriever, { indexedDB: kept });
   showProblems(uppy, problems);
   const isUnfinished = ({ progress, error }: FileOfUppy) => !progress.complete || Boolean(error);
@@ -168,5 +170,3 @@ function tellTogether(uppy: Files, onUploaded: (assets: Asset[]) => void): void 
     }, TOLD_WITHIN);
   });
 }
-
-const isAsset = (body: object): body is Asset => "id" in body && typeof body.id === "string" && "name" in body && typeof body.name === "string";

@@ -2,6 +2,7 @@
 import type { Body, Meta, Uppy } from "@uppy/core";
 import type { Client } from "asset-uploads-client";
 import { settleRestored } from "asset-uploads-client/uppy";
+import { lastUploaded } from "./uploaded.js";
 
 export function goOnAfterReload<M extends Meta, B extends Body>(client: Client, uppy: Uppy<M, B>): void {
   const ghosts = () => uppy.getFiles().filter(({ isGhost }) => isGhost);
@@ -12,9 +13,11 @@ export function goOnAfterReload<M extends Meta, B extends Body>(client: Client, 
       uppy.setFileState(id, { isPaused: true, error: null, progress: started } as object);
     }
   };
+  const uploaded = lastUploaded(uppy);
   uppy.once("restored", async () => {
+    const files = Object.fromEntries(uppy.getFiles().filter(({ id }) => !uploaded.includes(id)).map((file) => [file.id, file]));
     // Uppy itself would let nothing go on before all have their bytes.
-    uppy.setState({ recoveredState: null, currentUploads: {} });
+    uppy.setState({ recoveredState: null, currentUploads: {}, files });
     setAside();
     const restored = uppy.getFiles().map(({ id }) => id);
     await settleRestored(client, uppy);
