@@ -51,7 +51,9 @@ build: build/index.js public/index.html public/_headers public/openapi.json .dev
 # The Worker, which one processor optimizes, is built while the native tests run.
 .PHONY: test
 test: fmt-check clippy lint-openapi ## formatting, lints, native tests, the built Worker in workerd
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-native build/bundle/index.js
+	@$(MAKE) --no-print-directory test-native & native=$$!; \
+	  $(MAKE) --no-print-directory build/bundle/index.js || { wait $$native || :; exit 1; }; \
+	  wait $$native
 	@$(MAKE) --no-print-directory test-worker test-scale
 
 .PHONY: fmt

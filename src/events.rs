@@ -66,8 +66,11 @@ fn told(event_type: &str, row: &str) -> serde_json::Result<Box<RawValue>> {
     RawValue::from_string(json?)
 }
 
-#[derive(Serialize, Deserialize)]
-struct TestedWebhook {
+/// What `webhook.test` says.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(schemars::JsonSchema))]
+pub struct TestedWebhook {
+    /// The webhook that is tested.
     webhook_id: WebhookId,
 }
 
@@ -127,18 +130,46 @@ struct StoredUpload {
     error: Option<Box<RawValue>>,
 }
 
-/// An upload, and why its file may not become an asset, where storage's notification has found that.
-#[derive(Serialize)]
-struct EventUpload<'a> {
+/// An upload, as it was when it happened.
+#[derive(Debug, Serialize)]
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    derive(schemars::JsonSchema),
+    schemars(
+        rename = "EventUpload",
+        example = serde_json::json!({
+            "id": "018f4d2e-7c4b-7a35-9c1f-0242ac120002",
+            "org_id": "018f4d2a-11d0-7c52-8b3e-5f0c9d7a6e41",
+            "filename": "sunrise.png",
+            "mime_type": "image/png",
+            "size_bytes": 482_133,
+            "created_by": "018f4d29-8a6c-7e90-b7d2-1c4e5f6a7b83",
+            "created_at": "2026-11-22T12:45:00.318Z",
+            "expires_at": "2026-11-23T12:45:00.318Z"
+        })
+    )
+)]
+pub struct EventUpload<'a> {
+    /// The upload's id.
     id: AssetUploadId,
+    /// The organization it belongs to.
     org_id: OrganizationId,
+    /// As declared.
     filename: &'a str,
+    /// As declared, lower-case and without parameters.
     mime_type: &'a str,
+    /// As declared.
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(range(min = 1)))]
     size_bytes: u64,
+    /// The user who started it.
     created_by: UserId,
+    /// When it was started.
     created_at: Timestamp,
+    /// From then on it can no longer be confirmed.
     expires_at: Timestamp,
+    /// Why its file may not become an asset: what a confirmation would be answered.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(not(target_arch = "wasm32"), schemars(with = "crate::error::Envelope"))]
     error: Option<&'a RawValue>,
 }
 

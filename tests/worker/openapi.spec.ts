@@ -1,7 +1,7 @@
 // openapi.json by itself: its examples are valid, each error lists the codes of its examples, and answers that differ from
 // it do not pass the check. contract.spec.ts compares it with the user's specification.
 import { expect, test } from "vitest";
-import { checkAgainstOpenApi, codesOf, errorsOf, examplesOf, openapi, operations, resolved, schemaOf } from "./openapi.ts";
+import { checkAgainstOpenApi, checkEvent, codesOf, errorsOf, examplesOf, openapi, operations, resolved, schemaOf, webhookBodies } from "./openapi.ts";
 
 const ASSET = { $ref: "#/components/schemas/Asset" };
 const REQUEST = { $ref: "#/components/schemas/CreateAssetUploadRequest" };
@@ -21,6 +21,14 @@ test.each(operations())("every example of $method $path is valid", ({ operation 
       expect([status, name, errorsOf(schemaOf(response)!, value)]).toEqual([status, name, null]);
     }
   }
+});
+
+test.each(Object.entries(webhookBodies))("an event %s is documented with a valid example, and with no other's type", (type, body) => {
+  const { value } = examplesOf(body)[0]!;
+  expect(value.type).toBe(type);
+  expect(() => checkEvent(value)).not.toThrow();
+  expect(errorsOf(body.schema, { ...value, type: "asset.renamed" })).toContain("must be equal to one of the allowed values");
+  expect(() => checkEvent({ ...value, data: { ...value.data, url: "https://s3.example" } })).toThrow();
 });
 
 test.each(errors)("$method $path $status lists the codes of its examples, and an answer with another code does not pass", ({ path, method, status, response }) => {

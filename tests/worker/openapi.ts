@@ -49,6 +49,11 @@ export function operations(): { path: string; method: string; operation: any }[]
   );
 }
 
+/** The bodies of events by their type, with schema and examples. */
+export const webhookBodies: Record<string, any> = Object.fromEntries(
+  Object.entries<any>(openapi.webhooks).map(([type, { post }]) => [type, post.requestBody.content["application/json"]]),
+);
+
 /** The examples of a body, with their names. */
 export function examplesOf(body: any): { name: string; value: any }[] {
   return Object.entries<any>(body?.examples ?? {}).map(([name, example]) => ({ name, value: resolved(example).value }));
@@ -83,6 +88,14 @@ export function checkAgainstOpenApi({ method, path, ...answer }: Pick<Answer, "m
   expect(documented, `${method} ${pattern} answered ${answer.status}, which is not documented`).toBeDefined();
   const schema = schemaOf(documented);
   if (schema && method !== "HEAD") expectValid(schema, answer.json);
+}
+
+/** Checks what a receiver got: openapi.json has this type of event, with exactly these fields in this order. */
+export function checkEvent(event: any): void {
+  const { schema } = webhookBodies[event.type]!;
+  expectValid(schema, event);
+  const fields = Object.keys(resolved(resolved(schema).properties.data).properties);
+  expect(Object.keys(event.data)).toEqual(fields);
 }
 
 function expectValid(schema: { $ref: string }, value: unknown): void {

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, expect } from "vitest";
 import { COMMON_HEADERS, headersOf } from "./assertions.ts";
 import { createOrganization, createPerson, S3 } from "./fixtures.ts";
+import { checkEvent } from "./openapi.ts";
 import { type Handler, type Received, Receiver, verified } from "./receiver.ts";
 import { type Answer, type Person, type RequestOptions, type Server, type ServerOptions, startServer, wait } from "./server.ts";
 
@@ -114,6 +115,7 @@ export function expectEvent(received: Received, { org, secret, path, admin, edit
   });
   expect(Object.keys(event)).toEqual(["id", "type", "timestamp", "organization_id", "data"]);
   expect(event).toEqual({ id: expect.stringMatching(UUID), type, timestamp: TIME, organization_id: org, data });
+  checkEvent(event);
   // No signed URL, nothing to sign with, nobody's key.
   expect(body).not.toMatch(/https?:|X-Amz|signature|url|token|secret|whsec|local-development/i);
   for (const hidden of [SIGNING_KEY, secret, admin.token, editor.token, admin.email, editor.email]) expect(body).not.toContain(hidden);

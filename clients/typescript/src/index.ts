@@ -12,6 +12,6 @@ export type {
 } from "./types.js";
 export { Upload } from "./upload.js";
 export {
-  type EventAsset, type EventUpload, type ReceivedWebhook, type VerifyWebhookOptions, verifyWebhook, type WebhookEvent, type WebhookEventType,
+  type EventAsset, type EventUpload, type ReceivedWebhook, type RejectedUpload, type VerifyWebhookOptions, verifyWebhook, type WebhookEvent, type WebhookEventType,
   WebhookVerificationError,
 } from "./webhooks.js";

@@ -1,6 +1,5 @@
 // Receiving webhooks: whether a request is one, as Standard Webhooks says (https://www.standardwebhooks.com), and its event.
 import type { components } from "./schema.js";
-import type { Asset } from "./types.js";
 
 type Schemas = components["schemas"];
 
@@ -8,30 +7,16 @@ type Schemas = components["schemas"];
 export type WebhookEventType = Schemas["Webhook"]["event_types"][number];
 
 /** An asset as it was when it happened. It has no URL: those end. */
-export type EventAsset = Omit<Asset, "url" | "thumbnail_url" | "created_by_user">;
+export type EventAsset = Schemas["EventAsset"];
 
 /** An upload as it was when it happened. */
-export interface EventUpload {
-  id: string;
-  org_id: string;
-  filename: string;
-  mime_type: string;
-  size_bytes: number;
-  created_by: string;
-  created_at: string;
-  expires_at: string;
-  /** Why its file may not become an asset, where storage has told of one. */
-  error?: Schemas["ErrorResponse"];
-}
+export type EventUpload = Schemas["EventUpload"];
 
-type EventOf<Type, Data> = Type extends string ? Omit<Schemas["WebhookDeliveryWithEvent"]["event"], "type" | "data"> & { type: Type; data: Data } : never;
+/** The same, with why its file may not become an asset. */
+export type RejectedUpload = Schemas["RejectedUpload"];
 
 /** The body of a delivery; `type` says what `data` is. The same `id` may come more than once. */
-export type WebhookEvent =
-  | EventOf<Extract<WebhookEventType, `asset.${string}`>, EventAsset>
-  | EventOf<"upload.rejected", EventUpload & Required<Pick<EventUpload, "error">>>
-  | EventOf<"upload.expired", EventUpload>
-  | EventOf<"webhook.test", { webhook_id: string }>;
+export type WebhookEvent = Schemas["AssetEvent"] | Schemas["UploadRejectedEvent"] | Schemas["UploadExpiredEvent"] | Schemas["WebhookTestEvent"];
 
 /** A request of another kind than fetch's, such as node:http's. */
 export interface ReceivedWebhook {

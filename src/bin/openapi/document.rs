@@ -3,6 +3,7 @@
 use asset_uploads::api;
 use asset_uploads::api::endpoint::{self, Description, Visitor};
 use asset_uploads::error::Envelope;
+use asset_uploads::events::{EventUpload, TestedWebhook};
 use serde_json::{Map, Value, json};
 
 use crate::endpoint::Endpoint;
@@ -10,6 +11,7 @@ use crate::errors::Errors;
 use crate::headers::header_components;
 use crate::operations::operation;
 use crate::schemas::{Schemas, remove_examples, set};
+use crate::webhooks::webhooks;
 
 const DESCRIPTION: &str = "Three steps make a file an asset:
 
@@ -50,6 +52,8 @@ pub(crate) fn openapi() -> Result<Value, String> {
     api::visit(&mut collect);
     let Collect { mut schemas, endpoints } = collect;
     schemas.response::<Envelope>();
+    schemas.response::<EventUpload<'static>>();
+    schemas.response::<TestedWebhook>();
     let mut components = schemas.components()?;
 
     let mut errors = Errors::new()?;
@@ -66,6 +70,7 @@ pub(crate) fn openapi() -> Result<Value, String> {
         let method = route.method.as_str().to_ascii_lowercase();
         set(paths.entry(route.path).or_insert_with(|| json!({})), &method, operation);
     }
+    let webhooks = webhooks(&mut components)?;
     components.values_mut().for_each(remove_examples);
     components.append(&mut errors.schemas);
 
@@ -83,6 +88,7 @@ pub(crate) fn openapi() -> Result<Value, String> {
         "security": [{"HTTPBearer": []}],
         "tags": TAGS.map(|(name, description)| json!({"name": name, "description": description})),
         "paths": paths,
+        "webhooks": webhooks,
         "components": {
             "schemas": components,
             "responses": errors.responses,

@@ -9,6 +9,7 @@ mod headers;
 mod operations;
 mod samples;
 mod schemas;
+mod webhooks;
 
 use std::process::ExitCode;
 

@@ -227,7 +227,11 @@ fn location(route: Route) -> Value {
 }
 
 /// A JSON body with its examples.
-fn content(schema: &Value, examples: &[Example], schemas: &Map<String, Value>) -> Result<Value, String> {
+pub(crate) fn content(
+    schema: &Value,
+    examples: &[Example],
+    schemas: &Map<String, Value>,
+) -> Result<Value, String> {
     const PLAIN: Example = Example { name: "example", summary: "An example", changes: "{}" };
     let base = example(schema, schemas)?;
     let mut all = Map::new();

@@ -174,7 +174,8 @@ fn bad_requests() -> Result<Vec<Sample>, String> {
     .collect()
 }
 
-fn upload_rejected() -> Result<ApiError, String> {
+/// An object that is too large, and of a type that is not permitted.
+pub(crate) fn upload_rejected() -> Result<ApiError, String> {
     let rules = UploadRules {
         max_bytes: asset_uploads::config::DEFAULT_MAX_UPLOAD_BYTES,
         allowed_types: AllowedTypes::parse(["image/*", "application/pdf"])?,
