@@ -61,3 +61,16 @@ mod webhook_requests;
 mod webhook_url;
 mod webhook_url_node;
 mod webhooks;
+
+/// A file that is no module here is not compiled, and its tests pass unrun.
+#[test]
+fn every_file_of_tests_is_a_module_here() {
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests")).unwrap() {
+        let file = file.unwrap().file_name().into_string().unwrap();
+        let Some(module) = file.strip_suffix(".rs") else { continue };
+        let line = format!("mod {module};\n");
+        // A program of its own, and this one.
+        let is_alone = ["fuzz", "main"].contains(&module);
+        assert!(is_alone || include_str!("main.rs").contains(&line), "tests/main.rs needs `{}`", line.trim());
+    }
+}
