@@ -1,9 +1,10 @@
 // The API reference at /docs, in Chromium: it shows every operation, and sends requests with one's key.
 import axe from "axe-core";
-import type { Page } from "playwright-core";
+import type { Locator, Page } from "playwright-core";
 import { beforeAll, expect, test } from "vitest";
 import openapi from "../../openapi.json" with { type: "json" };
 import { createFolder, createOrganization, createPerson } from "../worker/fixtures.ts";
+import { webhookBodies } from "../worker/openapi.ts";
 import type { Person } from "../worker/server.ts";
 import { startSite, type PageOptions } from "./page.ts";
 
@@ -40,6 +41,8 @@ async function openDocs(options: PageOptions = {}) {
   return opened;
 }
 
+/** An endpoint; events are shown in the same form. */
+const OPERATION = ".opblock:not(.webhooks *)";
 const operation = (page: Page, id: string) => page.locator(`.opblock[id$="-${id}"]`);
 
 /** Opens an operation and sends its request as it stands: the status and the body that are shown. */
@@ -54,12 +57,23 @@ async function tryOut(page: Page, id: string): Promise<{ status: string; body: u
   return { status: status.split(/\s/)[0]!, body: JSON.parse(await answer.locator(".highlight-code code").first().innerText()) };
 }
 
-test("it shows every operation of openapi.json", async () => {
-  const { page } = await openDocs();
-  const shown = await page.locator(".opblock").evaluateAll((blocks) =>
+/** Method and path of what is shown. */
+const shownIn = (blocks: Locator): Promise<string[]> =>
+  blocks.evaluateAll((blocks) =>
     blocks.map((block) => `${block.querySelector(".opblock-summary-method")!.textContent} ${block.querySelector("[data-path]")!.getAttribute("data-path")}`),
   );
-  expect(shown.toSorted()).toEqual(OPERATIONS.map(({ name }) => name).toSorted());
+
+test("it shows every operation of openapi.json, and every event, which nobody can send", async () => {
+  const { page } = await openDocs();
+  expect((await shownIn(page.locator(OPERATION))).toSorted()).toEqual(OPERATIONS.map(({ name }) => name).toSorted());
+  const events = page.locator(".webhooks .opblock");
+  expect(await shownIn(events)).toEqual(Object.keys(webhookBodies).map((type) => `POST ${type}`));
+  const created = events.first();
+  await created.locator(".opblock-summary-control").click();
+  const body = JSON.parse(await created.locator(".highlight-code code").first().innerText());
+  expect(body).toEqual(webhookBodies["asset.created"].examples.example.value);
+  await page.screenshot({ path: "build/screenshots/docs-event.png" });
+  expect(await created.getByRole("button", { name: "Try it out" }).count()).toBe(0);
 });
 
 test("a request is sent with the key of the page in this tab", async () => {
@@ -111,7 +125,7 @@ test("a link leads to one operation, the filter to one tag, and another link bac
   expect(await page.locator(".opblock-body").count()).toBe(1);
   await page.locator(".operation-filter-input").fill("Folders");
   const folders = OPERATIONS.filter(({ tag }) => tag === "Folders");
-  await expect.poll(() => page.locator(".opblock").count()).toBe(folders.length);
+  await expect.poll(() => page.locator(OPERATION).count()).toBe(folders.length);
   await page.getByRole("link", { name: "Back to the files" }).click();
   await page.waitForURL(site.server.url.href);
 });
