@@ -121,8 +121,8 @@ fn request(event_type: &str, meaning: &str, content: &Value) -> Value {
     let header = |name: &str, description: &str, schema: Value, example: Value| json!({"name": name, "in": "header", "required": true, "description": description, "schema": schema, "example": example});
     json!({
         "tags": ["Webhooks"],
-        "summary": event_type,
-        "description": format!("{meaning} Sent to each webhook of the organization that wants it, at least once; the same event may come again."),
+        "summary": meaning.trim_end_matches('.'),
+        "description": "Sent to each webhook of the organization that wants it, at least once: the same event may come again.",
         "operationId": operation_id,
         "parameters": [
             header("webhook-id", "The event's id.", json!({"type": "string", "format": "uuid"}), json!(ID)),
