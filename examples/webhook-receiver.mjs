@@ -7,10 +7,10 @@
 // it makes a webhook of all event types, whose secret stays in memory, and removes it when it is stopped (Ctrl+C).
 // Killed and started again it goes on with that webhook, and gets what happened meanwhile.
 //
-//   TOKEN               the key of an owner or admin, with which it does so (default: the key that `make dev` made)
-//   ASSET_UPLOADS_URL   the address of the Worker (default http://localhost:8787)
-//   SECRET              whsec_..., the secret of a webhook that was made before: then it makes none. Several with commas
-//                       between them while a secret is rotated
+//   ASSET_UPLOADS_TOKEN   the key of an owner or admin, with which it does so (default: the key that `make dev` made)
+//   ASSET_UPLOADS_URL     the address of the Worker (default http://localhost:8787); with it, the key must be given, too
+//   SECRET                whsec_..., the secret of a webhook that was made before: then it makes none. Several with commas
+//                         between them while a secret is rotated
 //
 // A request whose signature fits is answered 204, another one 400.
 import { readFile } from "node:fs/promises";
@@ -82,8 +82,8 @@ async function makeWebhook(token, url) {
 
 async function main() {
   if (!/^\d{1,5}$/.test(PORT) || Number(PORT) > 65_535) throw new Failure("PORT must be a whole number up to 65535");
-  const token = process.env.TOKEN || (await developmentToken());
-  if (!SECRET && !token) throw new Failure("set SECRET to a webhook's secret, or TOKEN to the key of an owner or admin");
+  const token = process.env.ASSET_UPLOADS_TOKEN || (await developmentToken());
+  if (!SECRET && !token) throw new Failure("set SECRET to a webhook's secret, or ASSET_UPLOADS_TOKEN to the key of an owner or admin");
   // Before anything is received.
   if (SECRET) await verifyWebhook({ headers: {}, body: "" }, secrets).catch((error) => error instanceof TypeError && Promise.reject(new Failure(`SECRET: ${error.message}`)));
   const server = createServer((request, response) => {
@@ -113,6 +113,6 @@ async function main() {
 main().catch((error) => {
   console.error(sentenceOf(error));
   // What is not listed there must be public, and https.
-  if (error.code === "VALIDATION_ERROR") console.error("to permit it: make dev WEBHOOK_INSECURE_HOSTS=127.0.0.1:9000, with the PORT of this program");
+  if (error.code === "VALIDATION_ERROR") console.error(`to permit it: make dev WEBHOOK_INSECURE_HOSTS=127.0.0.1:${PORT}`);
   process.exitCode = 1;
 });

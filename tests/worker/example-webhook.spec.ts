@@ -82,9 +82,9 @@ function post(to: number, body: string, secret?: string): Promise<Response> {
   return fetch(`http://${to === recipePort ? "localhost" : "127.0.0.1"}:${to}/`, { method: "POST", headers, body });
 }
 
-test("with TOKEN it makes a webhook, prints what is delivered, refuses what is forged, and removes the webhook at its end", async () => {
+test("with ASSET_UPLOADS_TOKEN it makes a webhook, prints what is delivered, refuses what is forged, and removes the webhook at its end", async () => {
   const { org, editor, admin } = await organization();
-  const program = new Program(EXAMPLE, { PORT: String(port), TOKEN: admin.token, ASSET_UPLOADS_URL: server.url.href });
+  const program = new Program(EXAMPLE, { PORT: String(port), ASSET_UPLOADS_TOKEN: admin.token, ASSET_UPLOADS_URL: server.url.href });
   expect(await program.printed(1)).toEqual([`listening on http://127.0.0.1:${port}/`]);
   const { json } = await server.request("GET", "/v1/webhooks/event-types", { as: admin });
   const types = json.items.map(({ type }: { type: string }) => type);
@@ -115,7 +115,7 @@ test("with TOKEN it makes a webhook, prints what is delivered, refuses what is f
 
 test("killed and started again, it prints what happened meanwhile", async () => {
   const { org, editor, admin } = await organization();
-  const env = { PORT: String(port), TOKEN: admin.token, ASSET_UPLOADS_URL: server.url.href };
+  const env = { PORT: String(port), ASSET_UPLOADS_TOKEN: admin.token, ASSET_UPLOADS_URL: server.url.href };
   const first = new Program(EXAMPLE, env);
   await first.printed(1);
   first.child.kill("SIGKILL");
@@ -153,13 +153,13 @@ test("it says what it lacks, and ends with 1", async () => {
   const occupied = createServer();
   await new Promise<void>((resolve) => occupied.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void occupied.close());
-  expect(await run({ PORT: "0" })).toEqual([1, "", "set SECRET to a webhook's secret, or TOKEN to the key of an owner or admin\n"]);
+  expect(await run({ PORT: "0" })).toEqual([1, "", "set SECRET to a webhook's secret, or ASSET_UPLOADS_TOKEN to the key of an owner or admin\n"]);
   expect(await run({ PORT: "0", SECRET: "secret" })).toEqual([1, "", "SECRET: a webhook's secret is whsec_ and base64\n"]);
-  expect(await run({ PORT: "0", TOKEN: editor.token })).toEqual([1, "", expect.stringMatching(/^403 PERMISSION_DENIED: /)]);
+  expect(await run({ PORT: "0", ASSET_UPLOADS_TOKEN: editor.token })).toEqual([1, "", expect.stringMatching(/^403 PERMISSION_DENIED: /)]);
   // A host that the operator has not listed.
-  expect(await run({ PORT: "0", TOKEN: admin.token })).toEqual([1, "", expect.stringMatching(/^422 VALIDATION_ERROR: .*\n {2}body\.url: .*\nto permit it: make dev WEBHOOK_INSECURE_HOSTS=.*\n$/)]);
+  expect(await run({ PORT: "0", ASSET_UPLOADS_TOKEN: admin.token })).toEqual([1, "", expect.stringMatching(/^422 VALIDATION_ERROR: .*\n {2}body\.url: .*\nto permit it: make dev WEBHOOK_INSECURE_HOSTS=127\.0\.0\.1:0\n$/)]);
   const taken = String((occupied.address() as AddressInfo).port);
-  expect(await run({ PORT: taken, TOKEN: admin.token })).toEqual([1, "", expect.stringMatching(`^cannot listen on port ${taken}: listen EADDRINUSE`)]);
+  expect(await run({ PORT: taken, ASSET_UPLOADS_TOKEN: admin.token })).toEqual([1, "", expect.stringMatching(`^cannot listen on port ${taken}: listen EADDRINUSE`)]);
   expect(await webhooksOf(org)).toEqual([]);
 });
 

@@ -122,7 +122,11 @@ fn request(event_type: &str, meaning: &str, content: &Value) -> Value {
     json!({
         "tags": ["Webhooks"],
         "summary": meaning.trim_end_matches('.'),
-        "description": "Sent to each webhook of the organization that wants it, at least once: the same event may come again.",
+        "description": format!("{} It may come more than once.", if event_type == TEST_EVENT {
+            "Sent to the webhook that is tested."
+        } else {
+            "Sent to each webhook of the organization that wants it."
+        }),
         "operationId": operation_id,
         "parameters": [
             header("webhook-id", "The event's id.", json!({"type": "string", "format": "uuid"}), json!(ID)),
