@@ -98,7 +98,7 @@ test("a reload in the middle of a large file: only the missing parts are sent, a
   const { reached } = await stopAfterPart(page, 2);
   await choose(page, LARGE);
   await reached;
-  await expect.poll(() => kept(page), { timeout: 10_000 }).toMatch(/"etags":\{"1":"[^}]*"2":"/);
+  await expect.poll(() => kept(page)).toMatch(/"etags":\{"1":"[^}]*"2":"/);
   expect(await kept(page)).not.toContain(editor.token);
   const parts = partsSent(page);
   await page.unroute(isStorage);
@@ -153,7 +153,7 @@ test("another person at the same browser sees nothing of it, nor does a second t
   const { reached } = await stopAfterPart(page, 1);
   await choose(page, LARGE);
   await reached;
-  await expect.poll(() => kept(page), { timeout: 10_000 }).toMatch(/"etags":{"1":"/);
+  await expect.poll(() => kept(page)).toMatch(/"etags":{"1":"/);
   const second = await page.context().newPage();
   await second.goto(`/uploader#key=${editor.token}`);
   // It gets this tab's sessionStorage.
@@ -180,10 +180,10 @@ test("destroyed in the middle: nothing is left in storage or in the browser", as
   await choose(page, LARGE);
   await reached;
   expect(await violations(page)).toEqual([]);
-  await expect.poll(() => kept(page), { timeout: 10_000 }).toContain("film.mp4");
+  await expect.poll(() => kept(page)).toContain("film.mp4");
   await page.evaluate(() => globalThis.uploader.destroy());
   await expect.poll(() => site.unconfirmed(org)).toEqual([{ filename: "film.mp4", cancelled: 1 }]);
-  await expect.poll(() => kept(page), { timeout: 10_000 }).not.toContain("film.mp4");
+  await expect.poll(() => kept(page)).not.toContain("film.mp4");
   expect(await page.locator("#uploader").innerHTML()).toBe("");
   expect(await page.evaluate(() => sessionStorage.getItem("asset-uploads.unfinished"))).toBeNull();
   expect(await site.assets(org)).toEqual([]);

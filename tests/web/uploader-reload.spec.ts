@@ -100,7 +100,7 @@ test("what became an asset just before a reload is not asked for again; chosen o
   await page.route(isStorage, () => sent());
   await addOnceRestored(page, "twice.txt");
   await isSent;
-  await expect.poll(() => kept(page), { timeout: 10_000 }).toMatch(/"twice.txt".*"uploadId":"[0-9a-f-]{36}"/);
+  await expect.poll(() => kept(page)).toMatch(/"twice.txt".*"uploadId":"[0-9a-f-]{36}"/);
   await page.unroute(isStorage);
   await page.reload();
   expect(await uploaded(page, 1)).toEqual(["twice.txt"]);
