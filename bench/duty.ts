@@ -49,7 +49,8 @@ export function headersOf(head: string): Record<string, string> {
   return Object.fromEntries(lines.filter(([name]) => !["content-length", "x-bench-seen"].includes(name!)));
 }
 
-export const withoutTimes = ({ created_at, updated_at, ...row }: any) => ({ ...row, created_at: typeof created_at, updated_at: typeof updated_at });
+/** Of an asset as it is sent, or as its row has it. */
+export const withoutTimes = ({ created_at, updated_at, event_at, ...row }: any) => ({ ...row, created_at: typeof created_at, updated_at: typeof updated_at, event_at: typeof event_at });
 /** Of an error what programs read. */
 export const envelope = ({ code, message, errors, ...rest }: any) => ({ ...rest, code, message: typeof message, errors: errors?.map(({ msg, ...error }: any) => ({ ...error, msg: typeof msg })) ?? errors });
 export const asType = (value: unknown) => (value === null ? null : typeof value);

@@ -125,7 +125,7 @@ const MUTANTS: Mutant[] = [
   { bug: "a webhook that is switched off is told of events", file: EVENTS, find: "  WHERE w.org_id = NEW.org_id\n    AND w.disabled_at IS NULL\n", replace: "  WHERE w.org_id = NEW.org_id\n" },
   { bug: "a webhook is told of events of every type", file: EVENTS, find: "\n    AND instr(w.event_types, '\"' || NEW.event_type || '\"') > 0;", replace: ";" },
   { bug: "a request has another organization's webhooks looked after", file: EVENTS, find: "    WHERE w.org_id = m.org_id AND w.disabled_at IS NULL AND EXISTS (", replace: "    WHERE w.disabled_at IS NULL AND EXISTS (" },
-  { bug: "an attempt is recorded on top of another's", file: OUTBOX, find: "\n              AND webhook_deliveries.attempt_count = j.value ->> 'attempt_count'", replace: "" },
+  { bug: "an attempt is recorded on top of another's", file: OUTBOX, find: "\n              AND webhook_deliveries.attempt_count = a.value ->> 'attempt_count'", replace: "" },
   { bug: "a webhook is sent another's deliveries", file: OUTBOX, find: "                  WHERE d.webhook_id = ?1 AND d.due_at <= ?5\n", replace: "                  WHERE d.due_at <= ?5\n" },
   { bug: "a webhook that has failed once is switched off at its next failure", file: OUTBOX, find: "disabled_at = CASE WHEN NOT ?4 AND failing_since <= ?6 - ?5 THEN", replace: "disabled_at = CASE WHEN NOT ?4 AND failing_since <= ?6 THEN" },
   { bug: "a delivery counts before it is answered", file: "src/delivery/round.rs", find: "            Err(SendError::Failed(error)) => Some(failed(duration_ms, error)),", replace: "            Err(SendError::Failed(error)) => Some(Attempt { status: Some(200), ..failed(duration_ms, error) })," },

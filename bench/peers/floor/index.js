@@ -187,7 +187,7 @@ async function confirm(context, caller, id, { folder_id = null }) {
   const assetType = kind === "image" || kind === "video" || kind === "audio" ? kind : "file";
   const confirmationKey = context.request.headers.get("idempotency-key") ?? "";
   const items = JSON.stringify([{ id, folder_id, mime_type: type, asset_type: assetType, etag: object.etag, size_bytes: object.size }]);
-  const insert = DB.prepare(SQL.confirm[0]).bind(caller, items, confirmationKey, 0, context.id);
+  const insert = DB.prepare(SQL.confirm[0]).bind(caller, items, confirmationKey, 0, context.id, 0);
   const [, { results }] = await context.batch([insert, DB.prepare(SQL.confirm[1]).bind(caller, items)]);
   const row = JSON.parse(results[0].json);
   context.note(row);

@@ -85,7 +85,7 @@ async function run(c: Context<AppEnv>, caller: CallerParams, items: Item[], key:
   });
   const params = [asParameter(caller, ["upload"]), JSON.stringify(rows)];
   const find = DB.prepare(SQL.confirm[1]!).bind(...params);
-  const statements = any ? [DB.prepare(SQL.confirm[0]!).bind(...params, key, 0, c.get("request").id), find] : [find];
+  const statements = any ? [DB.prepare(SQL.confirm[0]!).bind(...params, key, 0, c.get("request").id, 0), find] : [find];
   const results = await c.get("request").d1<{ results: { json: string }[] }[]>(() => DB.batch(statements));
   const { found } = foundIn<{ uploads: FoundUpload[] }>(c, results.at(-1)!.results[0]?.json);
   return new Map(found!.uploads.map((upload) => [upload.id, upload]));

@@ -64,6 +64,7 @@ function prepare(db: DrizzleD1Database) {
           deletedBy: sql`null`.as("deleted_by"),
           requestId: given("requestId"),
           confirmedFolderId: given("folderId"),
+          eventAt: given("now"),
         })
         .from(caller)
         .innerJoin(assetUploads, and(eq(assetUploads.id, id), eq(assetUploads.orgId, caller.orgId)))

@@ -86,6 +86,7 @@ app.post("/v1/asset-uploads/:asset_upload_id/confirmations", authorize("assets:w
     deletedBy: null,
     requestId: request.id,
     confirmedFolderId: folderId,
+    eventAt: now,
   };
   // Of confirmations that race, the primary key lets one through.
   const insert = db.insert(assets).values(asset).onConflictDoNothing({ target: assets.id }).returning({ id: assets.id });

@@ -74,6 +74,7 @@ export const assets = sqliteTable("assets", {
   deletedBy: text("deleted_by"),
   requestId: text("request_id"),
   confirmedFolderId: text("confirmed_folder_id"),
+  eventAt: time("event_at"),
 });
 
 export type Asset = typeof assets.$inferSelect;
