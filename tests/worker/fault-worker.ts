@@ -145,17 +145,12 @@ export default class extends WorkerEntrypoint<Env> {
     return new Inner(this.ctx, { ...this.env, BUCKET, DB, EVENTS });
   }
 
-  /**
-   * A run of the sweeper, or of the cron of every minute. The sweeper's faults are the cron pattern, which the Worker does
-   * not read; those of every minute stand behind the pattern.
-   */
+  /** A run of the cron of every minute, without faults; or of the sweeper, whose faults are the cron pattern. */
   override async scheduled(controller: ScheduledController): Promise<void> {
-    const everyMinute = controller.cron.startsWith(EVERY_MINUTE);
-    const faults = everyMinute ? controller.cron.slice(EVERY_MINUTE.length) : controller.cron;
-    const trace = new Trace(faults.trim().startsWith("[") ? JSON.parse(faults) : []);
-    const cron = everyMinute ? EVERY_MINUTE : controller.cron;
-    await this.inner(trace).scheduled(withProperties(controller, { cron }));
-    this.log(everyMinute ? "cron trace" : "trace", trace.calls, trace.billed);
+    const { cron } = controller;
+    const trace = new Trace(cron.startsWith("[") ? JSON.parse(cron) : []);
+    await this.inner(trace).scheduled(controller);
+    this.log(cron === EVERY_MINUTE ? "cron trace" : "trace", trace.calls, trace.billed);
   }
 
   /** A batch of messages, without faults. */

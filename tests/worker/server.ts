@@ -4,15 +4,10 @@ import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4WorkerdStru
 import { afterAll, beforeAll, expect, inject } from "vitest";
 import { checkAnswer } from "./assertions.ts";
 import { sendRaw } from "./raw-http.ts";
-import { MODULES, ROOT } from "./setup.ts";
 import type { StorageAnswer, Statement } from "./storage-worker.ts";
+import { DEPLOYED, MODULES, ROOT, WITH_FAULTS, WITH_TRAP, WITHOUT_QUEUE } from "./workers.ts";
 
-export { ROOT };
-
-/** The configuration of the Worker that injects faults: fault-worker.ts around the built one. */
-export const WITH_FAULTS = "tests/worker/fault-worker.toml";
-/** That of the Worker without a queue, or with one that does not work: queue-worker.ts around the built one. */
-export const WITHOUT_QUEUE = "tests/worker/queue-worker.toml";
+export { ROOT, WITH_FAULTS, WITH_TRAP, WITHOUT_QUEUE };
 
 /**
  * A fault that fault-worker.ts injects into a call of storage or of the platform. Without `nth` it happens at every
@@ -116,7 +111,7 @@ export class Server {
   constructor(private readonly options: ServerOptions = {}) {}
 
   async start(): Promise<void> {
-    const { config = "wrangler.toml", vars, secrets } = this.options;
+    const { config = DEPLOYED, vars, secrets } = this.options;
     const { main, bindings, ...worker } = inject("workers")[config]!;
     const source = main === null ? modules("build/bundle/", ["index.js"]) : modules(MODULES, [main.replace(/ts$/, "js")], "build/");
     this.#miniflare = new Miniflare(
@@ -213,7 +208,7 @@ export class Server {
     expect(answer.status, await answer.text()).toBe(200);
   }
 
-  /** Runs the cron of every minute as of `now`. */
+  /** Runs the cron of every minute as of `now`: what is overdue goes to webhooks. */
   async runCron(now = Date.now()): Promise<void> {
     await this.scheduled(now, "* * * * *");
   }
@@ -248,12 +243,6 @@ export class Server {
     if (!answer.continues) return [];
     const lines = () => this.logs.filter((line) => line.event === "afterwards" && line.answer === answer.headers.get("x-request-id"));
     return (await waitUntil(lines, (lines) => lines.length > 0))[0].calls;
-  }
-
-  /** Runs the cron of every minute as of `now`: what is overdue goes to webhooks. */
-  async everyMinute(now: number, faults: Fault[] = []): Promise<void> {
-    const cron = `* * * * *${faults.length > 0 ? JSON.stringify(faults) : ""}`;
-    await this.scheduled(now, cron);
   }
 
   clearLogs(): void {

@@ -1,39 +1,20 @@
 // Runs once before all test files: what Miniflare needs of the Workers' configurations and of the migrations, and the
-// test-only modules around the built Worker. wrangler reads them, which takes a second.
+// test-only modules around the built Worker. wrangler reads them, which takes a second, so that no file of tests imports it.
 import { build } from "esbuild";
 import { readdirSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import type { TestProject } from "vitest/node";
 import { unstable_getMiniflareWorkerOptions, unstable_readConfig, unstable_splitSqlQuery } from "wrangler";
+import { DEPLOYED, MODULES, ROOT, WITH_FAULTS, WITH_TRAP, WITHOUT_QUEUE, type WorkerOptions } from "./workers.ts";
 
-export const ROOT = new URL("../../", import.meta.url);
-
-/** The built Worker as it is deployed, and inside test-only modules: injecting faults, with another queue, with a trap. */
-const CONFIGS = ["wrangler.toml", "tests/worker/fault-worker.toml", "tests/worker/queue-worker.toml", "tests/worker/trap-worker.toml"];
-/** Where the test-only modules are written. */
-export const MODULES = "build/tests/";
-
-/** A Worker's options for Miniflare, which its configuration says; without its modules. */
-export interface WorkerOptions {
-  name: string;
-  /** The module that is started, in MODULES; none for the Worker as it is deployed. */
-  main: string | null;
-  bindings: Record<string, unknown>;
-}
-
-declare module "vitest" {
-  interface ProvidedContext {
-    workers: Record<string, WorkerOptions>;
-    migrations: string[];
-  }
-}
+const CONFIGS = [DEPLOYED, WITH_FAULTS, WITHOUT_QUEUE, WITH_TRAP];
 
 export default async function setup({ provide }: TestProject): Promise<void> {
   const workers = CONFIGS.map((path): [string, WorkerOptions] => {
     const config = unstable_readConfig({ config: new URL(path, ROOT).pathname }, { hideWarnings: true });
     const { workerOptions, main = "" } = unstable_getMiniflareWorkerOptions(config);
     const { modulesRules: _, bindings, ...options } = workerOptions;
-    return [path, { ...options, bindings: bindings as Record<string, unknown>, name: config.name!, main: path === "wrangler.toml" ? null : basename(main) }];
+    return [path, { ...options, bindings: bindings as Record<string, unknown>, name: config.name!, main: path === DEPLOYED ? null : basename(main) }];
   });
   provide("workers", Object.fromEntries(workers));
   const files = readdirSync(new URL("migrations/", ROOT)).sort();

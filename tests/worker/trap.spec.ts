@@ -2,9 +2,9 @@
 import { expect, test } from "vitest";
 import { createOrganization, createPerson, createUpload } from "./fixtures.ts";
 import { confirm } from "./requests.ts";
-import { startServer } from "./server.ts";
+import { startServer, WITH_TRAP } from "./server.ts";
 
-const server = startServer({ config: "tests/worker/trap-worker.toml" });
+const server = startServer({ config: WITH_TRAP });
 
 /** Without the checks of every answer, which an answer after a trap does not pass. */
 const ask = (path: string) => fetch(new URL(path, server.url));
